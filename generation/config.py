@@ -1,0 +1,190 @@
+"""Every setting, read once from a mapping.
+
+`Settings.from_env(os.environ)` is called by the doors (`handler.py` and its like) and nowhere else; what is below them
+gets the frozen settings. Secrets are masked in `repr`; a bad value is refused by the name of its setting and never
+shown. Leaves out: options of a job, which `schemas.JobOptions` reads and `Settings.with_options` applies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, MutableMapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from generation.errors import ConfigError
+from generation.models import OFFLINE, Model, Pricing, find_model
+from generation.prompt_builder import LEAST_BUDGET_TOKENS
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+VOCABULARY_DIR = REPOSITORY / "vocabulary"
+
+ConcurrentRequests = Annotated[int, Field(ge=1, le=1_000)]
+MaxSymbols = Annotated[int, Field(ge=1)]
+ModelName = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[!-~]+$")]
+
+Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Effort = Literal["none", "minimal", "low", "medium", "high"]
+LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(lambda value: str(value).upper())]
+
+
+class Settings(BaseModel):
+    """The worker's settings; the environment variable of each is its name in capitals."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, protected_namespaces=())
+
+    openai_api_key: SecretStr | None = Field(
+        None, description="Key of the OpenAI account; required unless MODEL_NAME is `offline`"
+    )
+    openai_base_url: str | None = Field(None, description="Another server with OpenAI's API, such as vLLM or Ollama")
+    model_name: ModelName = Field("gpt-5-nano", description="The model, or `offline` for summaries without one")
+    max_concurrent_requests: ConcurrentRequests = Field(10, description="Requests in flight at once, at most")
+    max_retries: int = Field(
+        3, ge=0, le=20, description="Retries after a time-out, a broken connection, a 5xx or an unusable answer"
+    )
+    max_prompt_tokens: int = Field(
+        2_000, ge=LEAST_BUDGET_TOKENS, le=200_000, description="Budget of a prompt in tokens; longer ones are truncated"
+    )
+    max_completion_tokens: int = Field(
+        4_096, ge=16, le=128_000, description="Most tokens an answer may have, reasoning included"
+    )
+    request_timeout_s: float = Field(
+        60.0, gt=0, le=900, allow_inf_nan=False, description="Seconds after which a request is given up and tried again"
+    )
+    reasoning_effort: Effort | None = Field(None, description="Reasoning effort; default: the least the model takes")
+    input_token_price: Price | None = Field(
+        None, description="USD per million input tokens; default 0.15 for gpt-5-nano, else from the catalogue"
+    )
+    output_token_price: Price | None = Field(
+        None, description="USD per million output tokens; default 0.60 for gpt-5-nano, else from the catalogue"
+    )
+    max_symbols: MaxSymbols | None = Field(
+        None, description="Document at most so many symbols of a job, the most central first"
+    )
+    r2_account_id: str | None = Field(None, description="Cloudflare account; gives the address of its R2")
+    r2_access_key_id: SecretStr | None = Field(None, description="R2 access key")
+    r2_secret_access_key: SecretStr | None = Field(None, description="R2 secret key")
+    r2_bucket: str | None = Field(None, description="Bucket of the results; without it they go to RESULTS_DIR")
+    r2_endpoint_url: str | None = Field(
+        None, description="R2's address where the account does not give it (EU, FedRAMP, tests)"
+    )
+    r2_public_base_url: str | None = Field(None, description="Public address of the bucket; gives results their `url`")
+    results_dir: Path = Field(Path("results"), description="Folder of the results where no bucket is set")
+    max_output_bytes: int = Field(
+        1_000_000, ge=1_000, le=9_000_000, description="Largest job output that carries the symbols themselves"
+    )
+    tiktoken_cache_dir: Path = Field(VOCABULARY_DIR, description="Folder of the tokenizer's vocabulary")
+    log_level: LogLevel = Field("INFO", description="Least level that is logged: DEBUG, INFO, WARNING, ERROR")
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Settings:
+        """Read the settings from a mapping such as `os.environ`; an empty value counts as not set.
+
+        Raises ConfigError, with every setting that is wrong by name.
+        """
+        given = {name: environ.get(name.upper(), "").strip() for name in cls.model_fields}
+        try:
+            return cls.model_validate({name: value for name, value in given.items() if value})
+        except ValidationError as error:
+            raise ConfigError("; ".join(_setting_fault(fault) for fault in error.errors())) from None
+
+    @field_validator("openai_base_url", "r2_endpoint_url", "r2_public_base_url")
+    @classmethod
+    def _is_web_address(cls, url: str | None) -> str | None:
+        if url is not None and (urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname):
+            raise ValueError("must be an address such as https://host/path")
+        return url.rstrip("/") if url else url
+
+    @field_validator("openai_api_key", "r2_access_key_id", "r2_secret_access_key")
+    @classmethod
+    def _fits_in_a_header(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None and not all("!" <= char <= "~" for char in secret.get_secret_value()):
+            raise ValueError("has white space or a character that no key has")
+        return secret
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Settings:
+        if missing := self._missing_r2_settings():
+            raise ValueError(f"{', '.join(missing)} must be set too where another R2 setting is")
+        self.require_usable_model()
+        return self
+
+    def _missing_r2_settings(self) -> list[str]:
+        r2 = {name: getattr(self, name) for name in Settings.model_fields if name.startswith("r2_")}
+        if not any(r2.values()):
+            return []
+        needed = ("r2_bucket", "r2_access_key_id", "r2_secret_access_key")
+        missing = [name.upper() for name in needed if not r2[name]]
+        return missing if self.r2_account_id or self.r2_endpoint_url else ["R2_ACCOUNT_ID", *missing]
+
+    def require_usable_model(self) -> None:
+        """Raise ValueError where the key is missing or the model does not take the reasoning effort."""
+        if self.model_name != OFFLINE and self.openai_api_key is None:
+            raise ValueError("OPENAI_API_KEY must be set, or MODEL_NAME=offline for summaries without a model")
+        efforts = self.model.reasoning_efforts
+        if self.reasoning_effort and self.model.listed and self.reasoning_effort not in efforts:
+            takes = ", ".join(efforts) or "no reasoning effort"
+            raise ValueError(f"REASONING_EFFORT must be one that {self.model_name} takes: {takes}")
+
+    @property
+    def model(self) -> Model:
+        """What the catalogue knows of the model."""
+        return find_model(self.model_name)
+
+    @property
+    def pricing(self) -> Pricing:
+        """Prices in force: the catalogue's, with those that are set in their place.
+
+        A set input price keeps the catalogue's ratio for cached input.
+        """
+        listed = self.model.pricing
+        input_price = listed.input_per_1m if self.input_token_price is None else self.input_token_price
+        cached_ratio = listed.cached_input_per_1m / listed.input_per_1m if listed.input_per_1m else 1.0
+        output_price = listed.output_per_1m if self.output_token_price is None else self.output_token_price
+        return Pricing(input_price, round(input_price * cached_ratio, 6), output_price)
+
+    @property
+    def r2_endpoint(self) -> str:
+        """R2's address: the one that is set, or the account's."""
+        return self.r2_endpoint_url or f"https://{self.r2_account_id}.r2.cloudflarestorage.com"
+
+    def with_options(self, options: Mapping[str, Any]) -> Settings:
+        """These settings with a job's (already validated) options in their place.
+
+        Prices and effort that are set belong to the configured model: another one takes the catalogue's. Raises
+        ConfigError where the combination does not work, such as a model without a key.
+        """
+        update = dict(options)
+        if update.get("model_name", self.model_name) != self.model_name:
+            update |= {"input_token_price": None, "output_token_price": None, "reasoning_effort": None}
+        changed = self.model_copy(update=update)
+        try:
+            changed.require_usable_model()
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+        return changed
+
+
+def _setting_fault(fault: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails, a TypedDict of its own package
+    message = fault["msg"].removeprefix("Value error, ")
+    return f"{str(fault['loc'][0]).upper()}: {message}" if fault["loc"] else message
+
+
+def set_process_defaults(environ: MutableMapping[str, str]) -> None:
+    """Set what libraries read from the process's environment themselves, where nothing else is set.
+
+    tiktoken finds its vocabulary through TIKTOKEN_CACHE_DIR; the RunPod SDK logs whole outputs below its level INFO.
+    """
+    environ.setdefault("TIKTOKEN_CACHE_DIR", str(VOCABULARY_DIR))
+    environ.setdefault("RUNPOD_LOG_LEVEL", "INFO")
