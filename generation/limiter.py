@@ -1,0 +1,541 @@
+"""Pace: how many requests leave, and when, under limits that nobody told us.
+
+`Pace` is arithmetic on numbers and the time it is given: two buckets (requests and tokens a minute) learned from the
+`x-ratelimit-*` headers, a width (requests in flight) learned from complaints and latency, a hold after a refusal, and
+a time-out learned from the latencies seen. `Limiter` is the thin shell: it lets requests through one gate, first in
+first out within a job and jobs in turn, with one timer however many wait. One limiter serves an account and model for
+the life of the process. Leaves out: what a refusal means (`errors`) and the calls themselves (`openai_client`).
+
+How a bucket follows a server that it cannot see: it keeps a book of its own (reserve at admission, refill by the
+clock) and an offset, the moving average of (the server's remaining - the book as it was when that request left).
+Adding each reply's difference to the book directly would repeat one correction for every request in flight.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+import re
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import anyio
+
+log = logging.getLogger(__name__)
+
+# The first request to an account goes ahead alone for so long: a refused key or a retired model is answered at once
+# and then has cost one request, while a good answer takes longer than this and is not waited for.
+HEAD_START_S = 0.5
+
+# Weight of a reply in the moving average of the offset.
+OFFSET_WEIGHT = 0.15
+
+# Share of the limit that is aimed at where it is enforced second by second, and the quotient of the balance and a
+# request above which a refusal shows such enforcement.
+EVEN_SHARE = 0.97
+PLENTY = 3.0
+
+# Where no limit is known, refusals alone show the spacing: it follows their retry-after, and shrinks with each success.
+MAX_LEARNED_SPACING_S = 0.25
+SPACING_DECAY = 0.998
+
+# The time-out is this many standard deviations of the latency's logarithm above its mean: 1 in 4,300 for a lognormal.
+TIMEOUT_DEVIATIONS = 3.5
+TIMEOUT_LEAST_S = 2.0
+LATENCIES_NEEDED = 20
+LATENCY_WEIGHT = 0.05
+
+# Above this share of requests given up, the time-out itself is at fault and the setting holds again.
+TIMED_OUT_AT_MOST = 0.2
+
+# Latency counts as rising when its recent mean is so many times the least mean seen; the width then shrinks a little.
+# The least mean drifts to the recent one, so that a model that has become slow is not taken for an overload for ever.
+RISING_LATENCY = 2.5
+LEAST_DRIFT = 0.01
+NEARLY_USED = 0.8
+
+# How often requests in flight are compared with the time-out.
+WATCH_INTERVAL_S = 0.25
+
+# How long everyone waits after a refusal that does not say how long, and the most that one may ask for.
+REFUSAL_HOLD_S = 1.0
+OVERLOAD_HOLD_S = 0.1
+MAX_HOLD_S = 120.0
+
+MAX_RESET_S = 24 * 3600.0
+ABSURD_AMOUNT = 1e12
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """One limit as a reply states it: units a minute, units left, seconds until it is full again."""
+
+    limit: float
+    remaining: float
+    reset_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a reply's headers say; None where a header is missing or makes no sense."""
+
+    requests: RateLimit | None = None
+    tokens: RateLimit | None = None
+
+
+NO_LIMITS = Limits()
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def parse_duration_s(text: str) -> float:
+    """Seconds of a duration in OpenAI's form.
+
+    >>> [parse_duration_s(text) for text in ("1s", "6m0s", "12ms", "1m12.5s")]
+    [1.0, 360.0, 0.012, 72.5]
+
+    Raises ValueError where the text is of another form, or longer than a day.
+    """
+    parts = _DURATION.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise ValueError("not a duration")
+    seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    if seconds > MAX_RESET_S:
+        raise ValueError("longer than a day")
+    return seconds
+
+
+def parse_limits(headers: Mapping[str, str]) -> tuple[Limits, list[str]]:
+    """The limits that a reply states, and the names of headers that make no sense."""
+    senseless: list[str] = []
+    found = {kind: _parse_limit(headers, kind, senseless) for kind in ("requests", "tokens")}
+    return Limits(**found), senseless
+
+
+def _parse_limit(headers: Mapping[str, str], kind: str, senseless: list[str]) -> RateLimit | None:
+    readers: dict[str, Callable[[str], float]] = {"limit": _amount, "remaining": _amount, "reset": parse_duration_s}
+    values: dict[str, float] = {}
+    for part, read in readers.items():
+        name = f"x-ratelimit-{part}-{kind}"
+        text = headers.get(name)
+        if text is None:
+            continue
+        try:
+            values[part] = read(text.strip())
+        except ValueError:
+            senseless.append(name)
+    if not values.get("limit") or "remaining" not in values or values["remaining"] > values["limit"]:
+        return None
+    return RateLimit(values["limit"], values["remaining"], values.get("reset", 0.0))
+
+
+def _amount(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < ABSURD_AMOUNT:
+        raise ValueError("out of range")
+    return value
+
+
+@dataclass(slots=True)
+class Bucket:
+    """The balance of one limit: `book` is our own, `book + offset` what the server is believed to have left."""
+
+    limit: float | None = None
+    book: float = 0.0
+    offset: float = 0.0
+    at_s: float = 0.0
+
+    def balance(self, now_s: float) -> float:
+        """Units believed to be left; without a known limit there is always enough."""
+        if self.limit is None:
+            return math.inf
+        # A clock that went back refills nothing and starts anew from where it stands.
+        self.book += max(0.0, now_s - self.at_s) * self.limit / 60
+        self.at_s = now_s
+        self.book = min(self.book, self.limit - self.offset)
+        return self.book + self.offset
+
+    def wait_s(self, amount: float, now_s: float) -> float:
+        """Seconds until so much may be taken; more than the whole limit may be taken from a full bucket."""
+        if self.limit is None:
+            return 0.0
+        return max(0.0, min(amount, self.limit) - self.balance(now_s)) * 60 / self.limit
+
+    def take(self, amount: float, now_s: float) -> float:
+        """Take an amount; the result is the book as it then stands, which `heard` compares with the server's word."""
+        self.balance(now_s)
+        self.book -= amount
+        return self.book
+
+    def heard(self, stated: RateLimit, book_at_departure: float, now_s: float) -> None:
+        """Learn from a reply."""
+        if self.limit is None:
+            self.at_s = now_s
+            self.offset = stated.remaining - book_at_departure
+        self.limit = stated.limit
+        self.offset += OFFSET_WEIGHT * (stated.remaining - book_at_departure - self.offset)
+
+    def refused(self, stated: RateLimit, now_s: float) -> None:
+        """Learn from a refusal, whose figures are those of this moment."""
+        self.limit = stated.limit
+        balance = self.balance(now_s)
+        if stated.remaining < balance:
+            self.offset += stated.remaining - balance
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """What is remembered of a request that has left."""
+
+    at_s: float
+    requests_book: float
+    tokens_book: float
+    tokens: float
+    width_epoch: int
+    plenty: bool
+
+
+@dataclass(slots=True)
+class Pace:
+    """When the next request may leave. All times are seconds of one monotonic clock."""
+
+    max_width: int
+    request_timeout_s: float
+    requests: Bucket = field(default_factory=Bucket)
+    tokens: Bucket = field(default_factory=Bucket)
+    width: float = 0.0
+    in_flight: int = 0
+    width_epoch: int = 0
+    proven: bool = False
+    lead_since_s: float | None = None
+    hold_since_s: float = 0.0
+    hold_for_s: float = 0.0
+    even: bool = False
+    spacing_s: float = 0.0
+    last_admission_s: float = -math.inf
+    latencies: int = 0
+    log_latency_mean: float = 0.0
+    log_latency_variance: float = 0.0
+    least_log_latency: float = 1e9
+    timed_out_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.width = float(self.max_width)
+
+    def widen(self, max_width: int) -> None:
+        """Allow more requests in flight, where someone asks for more than anyone before."""
+        if max_width > self.max_width:
+            self.width += max_width - self.max_width
+            self.max_width = max_width
+
+    def wait_s(self, tokens: float, now_s: float) -> float | None:
+        """Seconds until a request of so many tokens may leave: 0 for now, None for not before an answer comes."""
+        if self.in_flight >= max(1, int(self.width)):
+            return None
+        waits = [
+            self._hold_left_s(now_s),
+            self.requests.wait_s(1.0, now_s),
+            self.tokens.wait_s(tokens, now_s),
+            self._spacing_left_s(tokens, now_s),
+        ]
+        if not self.proven and self.lead_since_s is not None and self.in_flight:
+            waits.append(_left_s(self.lead_since_s, HEAD_START_S, now_s))
+        return max(waits)
+
+    def _hold_left_s(self, now_s: float) -> float:
+        return _left_s(self.hold_since_s, self.hold_for_s, now_s)
+
+    def _spacing_left_s(self, tokens: float, now_s: float) -> float:
+        spacing_s = self.spacing_s
+        if self.even:
+            for bucket, amount in ((self.requests, 1.0), (self.tokens, tokens)):
+                if bucket.limit:
+                    spacing_s = max(spacing_s, amount * 60 / bucket.limit / EVEN_SHARE)
+        return _left_s(self.last_admission_s, spacing_s, now_s)
+
+    def depart(self, tokens: float, now_s: float) -> Departure:
+        """A request leaves."""
+        plenty = self.tokens.balance(now_s) > PLENTY * tokens and self.requests.balance(now_s) > PLENTY
+        self.in_flight += 1
+        self.last_admission_s = now_s
+        if not self.proven and self.lead_since_s is None:
+            self.lead_since_s = now_s
+        return Departure(
+            now_s, self.requests.take(1.0, now_s), self.tokens.take(tokens, now_s), tokens, self.width_epoch, plenty
+        )
+
+    def answered(self, departure: Departure, limits: Limits, now_s: float) -> None:
+        """A request came back with an answer of the model."""
+        self.in_flight -= 1
+        self.proven = True
+        self._learn_limits(departure, limits, now_s)
+        self._learn_latency(max(0.0, now_s - departure.at_s))
+        self.timed_out_share *= 1 - LATENCY_WEIGHT
+        self.spacing_s *= SPACING_DECAY
+        nearly_used = self.in_flight + 1 >= NEARLY_USED * self.width
+        if self._latency_is_rising():
+            self._shrink(departure, 0.9)
+        elif nearly_used:
+            self.width = min(self.max_width, self.width + 1 / self.width)
+
+    def refused(self, departure: Departure, limits: Limits, retry_after_s: float | None, now_s: float) -> None:
+        """A request ran into the rate limit. It took nothing, and everyone waits as long as it was told to."""
+        self._returned(departure)
+        self._hold(retry_after_s if retry_after_s is not None else REFUSAL_HOLD_S, now_s)
+        for bucket, stated in ((self.requests, limits.requests), (self.tokens, limits.tokens)):
+            if stated is not None:
+                bucket.refused(stated, now_s)
+        if limits != NO_LIMITS:
+            # The limits are known, so the width is not at fault; what is left says whether the minute or the second is.
+            self.even = self.even or (departure.plenty and self._states_plenty(limits, departure.tokens))
+        elif retry_after_s is None:
+            self._shrink(departure, 0.5)
+        else:
+            self.spacing_s = min(MAX_LEARNED_SPACING_S, max(self.spacing_s, retry_after_s))
+
+    def overloaded(self, departure: Departure, retry_after_s: float | None, now_s: float) -> None:
+        """The server itself is too busy (`slow_down`, 503): a pause, then fewer at once."""
+        self._returned(departure)
+        self._hold(retry_after_s if retry_after_s is not None else OVERLOAD_HOLD_S, now_s)
+        self._shrink(departure, 0.5)
+
+    def _returned(self, departure: Departure) -> None:
+        self.in_flight -= 1
+        self.requests.book += 1.0
+        self.tokens.book += departure.tokens
+
+    def _hold(self, hold_s: float, now_s: float) -> None:
+        hold_s = min(hold_s, MAX_HOLD_S)
+        if hold_s > self._hold_left_s(now_s):
+            self.hold_since_s, self.hold_for_s = now_s, hold_s
+
+    def lost(self) -> None:
+        """A request ended without an answer: its connection broke, it timed out or was cancelled."""
+        self.in_flight -= 1
+
+    def timed_out(self) -> None:
+        """A request was given up. Its latency is unknown; the answers of its next, more patient attempts teach it."""
+        self.lost()
+        self.timed_out_share += LATENCY_WEIGHT * (1 - self.timed_out_share)
+
+    def account_fault(self) -> None:
+        """The account or model was refused: the next request goes ahead alone again."""
+        self.lost()
+        self.proven, self.lead_since_s = False, None
+
+    def timeout_s(self) -> float:
+        """The time-out for a first attempt, from the latencies seen; never above the setting."""
+        if self.latencies < LATENCIES_NEEDED or self.timed_out_share > TIMED_OUT_AT_MOST:
+            return self.request_timeout_s
+        deviation = math.sqrt(self.log_latency_variance)
+        seen_s = math.exp(self.log_latency_mean + TIMEOUT_DEVIATIONS * deviation)
+        return min(self.request_timeout_s, max(TIMEOUT_LEAST_S, seen_s))
+
+    def _learn_limits(self, departure: Departure, limits: Limits, now_s: float) -> None:
+        if limits.requests:
+            self.requests.heard(limits.requests, departure.requests_book, now_s)
+        if limits.tokens:
+            self.tokens.heard(limits.tokens, departure.tokens_book, now_s)
+
+    def _shrink(self, departure: Departure, factor: float) -> None:
+        # A burst of complaints about one width is one complaint: only requests that left at the present width count.
+        if departure.width_epoch == self.width_epoch:
+            self.width = max(1.0, min(self.width, self.in_flight + 1) * factor)
+            self.width_epoch += 1
+
+    @staticmethod
+    def _states_plenty(limits: Limits, tokens: float) -> bool:
+        enough_requests = limits.requests is None or limits.requests.remaining > PLENTY
+        return enough_requests and (limits.tokens is None or limits.tokens.remaining > PLENTY * tokens)
+
+    def _learn_latency(self, latency_s: float) -> None:
+        value = math.log(max(latency_s, 1e-3))
+        self.latencies += 1
+        weight = max(LATENCY_WEIGHT, 1 / self.latencies)
+        difference = value - self.log_latency_mean
+        self.log_latency_mean += weight * difference
+        self.log_latency_variance = (1 - weight) * (self.log_latency_variance + weight * difference * difference)
+        if self.latencies >= LATENCIES_NEEDED:
+            drifted = self.least_log_latency + LEAST_DRIFT * max(0.0, self.log_latency_mean - self.least_log_latency)
+            self.least_log_latency = min(drifted, self.log_latency_mean)
+
+    def _latency_is_rising(self) -> bool:
+        return self.log_latency_mean - self.least_log_latency > math.log(RISING_LATENCY)
+
+
+def _left_s(since_s: float, for_s: float, now_s: float) -> float:
+    """Seconds left of a period; a clock that went back ends it, since nobody can say how long it has lasted."""
+    return 0.0 if now_s < since_s else max(0.0, since_s + for_s - now_s)
+
+
+class Slot:
+    """The right to one request. Exactly one of its verdicts is given; `release` gives "lost" where none was."""
+
+    def __init__(self, limiter: Limiter, lane: Lane, departure: Departure) -> None:
+        self._limiter = limiter
+        self._lane = lane
+        self._departure: Departure | None = departure
+        self.departed_s = departure.at_s
+        self.tokens = departure.tokens
+
+    def answered(self, headers: Mapping[str, str]) -> None:
+        """The model answered."""
+        limits = self._limiter.read_limits(headers)
+        self._settle(lambda pace, departure, now_s: pace.answered(departure, limits, now_s))
+
+    def refused(self, headers: Mapping[str, str], retry_after_s: float | None) -> None:
+        """The rate limit refused the request."""
+        limits = self._limiter.read_limits(headers)
+        self._settle(lambda pace, departure, now_s: pace.refused(departure, limits, retry_after_s, now_s))
+
+    def overloaded(self, retry_after_s: float | None) -> None:
+        """The server was too busy."""
+        self._settle(lambda pace, departure, now_s: pace.overloaded(departure, retry_after_s, now_s))
+
+    def timed_out(self) -> None:
+        """No answer came in time."""
+        self._settle(lambda pace, *_: pace.timed_out())
+
+    def account_fault(self, fault: Exception) -> None:
+        """The account or the model was refused: who waits in the same lane is sent away before anyone else may go."""
+        self._limiter.stop(self._lane, fault)
+        self._settle(lambda pace, *_: pace.account_fault())
+
+    def release(self) -> None:
+        """Give the place back; it does nothing after a verdict."""
+        self._settle(lambda pace, *_: pace.lost())
+
+    def _settle(self, verdict: Callable[[Pace, Departure, float], None]) -> None:
+        if self._departure is not None:
+            departure, self._departure = self._departure, None
+            self._limiter.settle(self._lane, verdict, departure)
+
+
+@dataclass(slots=True, eq=False)
+class Lane:
+    """One job's queue at the gate, with a limit of its own on requests in flight."""
+
+    max_in_flight: int
+    in_flight: int = 0
+    waiting: deque[tuple[float, asyncio.Future[Slot]]] = field(default_factory=deque)
+    queued: bool = False
+    fault: Exception | None = None
+
+
+class Limiter:
+    """Lets requests through one gate at the pace that `Pace` decides. Belongs to one event loop."""
+
+    def __init__(self, max_width: int, request_timeout_s: float, now_s: Callable[[], float] = time.monotonic) -> None:
+        self.pace = Pace(max_width, request_timeout_s)
+        self._now_s = now_s
+        self._lanes: deque[Lane] = deque()
+        self._wake_up: asyncio.TimerHandle | None = None
+        self._watched: dict[Slot, tuple[float, anyio.CancelScope]] = {}
+        self._watch: asyncio.TimerHandle | None = None
+        self._headers_named: set[str] = set()
+
+    def lane(self, max_in_flight: int) -> Lane:
+        """A queue for one job. The widest job decides how many requests are in flight in all."""
+        self.pace.widen(max_in_flight)
+        return Lane(max_in_flight)
+
+    async def admit(self, lane: Lane, tokens: float) -> Slot:
+        """Wait until a request of so many tokens may leave. Raises the lane's fault where it has one."""
+        if lane.fault is not None:
+            raise lane.fault
+        place: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
+        lane.waiting.append((tokens, place))
+        if not lane.queued:
+            lane.queued = True
+            self._lanes.append(lane)
+        self._open()
+        try:
+            return await place
+        except asyncio.CancelledError:
+            if place.done() and not place.cancelled() and place.exception() is None:
+                place.result().release()
+            raise
+
+    def stop(self, lane: Lane, fault: Exception) -> None:
+        """Send away all who wait in a lane, now and later, with this exception."""
+        lane.fault = fault
+        while lane.waiting:
+            _, place = lane.waiting.popleft()
+            if not place.done():
+                place.set_exception(fault)
+
+    @contextlib.contextmanager
+    def patience(self, slot: Slot, factor: float) -> Iterator[anyio.CancelScope]:
+        """Cancel what is inside when it takes longer than `factor` times the time-out, as that stands at the time."""
+        with anyio.CancelScope() as scope:
+            self._watched[slot] = (factor, scope)
+            if self._watch is None:
+                self._watch = asyncio.get_running_loop().call_later(WATCH_INTERVAL_S, self._look_at_watches)
+            try:
+                yield scope
+            finally:
+                self._watched.pop(slot, None)
+
+    def _look_at_watches(self) -> None:
+        now_s, timeout_s, limit_s = self._now_s(), self.pace.timeout_s(), self.pace.request_timeout_s
+        for slot, (factor, scope) in self._watched.items():
+            if now_s - slot.departed_s > min(limit_s, timeout_s * factor):
+                scope.cancel()
+        interval_s = min(WATCH_INTERVAL_S, limit_s / 4)
+        self._watch = (
+            asyncio.get_running_loop().call_later(interval_s, self._look_at_watches) if self._watched else None
+        )
+
+    def settle(self, lane: Lane, verdict: Callable[[Pace, Departure, float], None], departure: Departure) -> None:
+        """Take a slot's verdict and let others through."""
+        lane.in_flight -= 1
+        verdict(self.pace, departure, self._now_s())
+        self._open()
+
+    def read_limits(self, headers: Mapping[str, str]) -> Limits:
+        """The limits in a reply's headers; a header that makes no sense is ignored and named in the log once."""
+        limits, senseless = parse_limits(headers)
+        for name in senseless:
+            if name not in self._headers_named:
+                self._headers_named.add(name)
+                log.warning("the server's header %s makes no sense and is ignored", name)
+        return limits
+
+    def _open(self) -> None:
+        """Let through who may go, and set the one timer for who may go next."""
+        if self._wake_up is not None:
+            self._wake_up.cancel()
+            self._wake_up = None
+        while lane := self._next_lane():
+            tokens, place = lane.waiting[0]
+            now_s = self._now_s()
+            wait_s = self.pace.wait_s(tokens, now_s)
+            if wait_s is None:
+                return
+            if wait_s > 0:
+                self._wake_up = asyncio.get_running_loop().call_later(wait_s, self._open)
+                return
+            lane.waiting.popleft()
+            if not place.done():
+                lane.in_flight += 1
+                place.set_result(Slot(self, lane, self.pace.depart(tokens, now_s)))
+            self._lanes.rotate(-1)
+
+    def _next_lane(self) -> Lane | None:
+        """The first lane in turn whose first waiter may go by its own limit; lanes without waiters leave the round."""
+        for _ in range(len(self._lanes)):
+            lane = self._lanes[0]
+            while lane.waiting and lane.waiting[0][1].done():
+                lane.waiting.popleft()
+            if not lane.waiting:
+                self._lanes.popleft().queued = False
+            elif lane.in_flight < lane.max_in_flight:
+                return lane
+            else:
+                self._lanes.rotate(-1)
+        return None

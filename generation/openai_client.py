@@ -1,0 +1,414 @@
+"""One request to the model becomes a summary and its usage. The only importer of `openai`.
+
+Adds to the SDK: one client and one limiter a process for each account and model; a strict JSON schema with one
+validation; one retry layer (tenacity) in which "slow down" spends no attempt; and usage that counts failed attempts.
+Leaves out: pace, which is the limiter's, and the text of prompts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import re
+import weakref
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import openai
+from pydantic import BaseModel, ConfigDict, ValidationError
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
+
+from generation.errors import (
+    AccountError,
+    ContextTooLong,
+    CutOff,
+    DoctownError,
+    Refusal,
+    Rejected,
+    RequestError,
+    SlowDown,
+    Transient,
+    meaning_of,
+)
+from generation.limiter import Lane, Limiter, Slot
+from generation.models import shutdown_advice
+from generation.outcomes import Documented, Failed, Outcome, Symbol
+from generation.prompt_builder import LEAST_BUDGET_TOKENS, RULES, Prompt, build_prompt
+from generation.token_counter import NO_USAGE, TokenCounter, Usage
+
+if TYPE_CHECKING:
+    from generation.config import Settings
+
+log = logging.getLogger(__name__)
+
+CONNECT_TIMEOUT_S = 5.0
+MAX_BACKOFF_S = 20.0
+SHORTENED_TO = 0.75
+
+# OpenAI admits a request by the larger of its completion cap and its characters / 4: up to that the cap is free, and
+# a summary with little reasoning needs less than this.
+COUNTED_CHARS_PER_TOKEN = 4
+LEAST_COMPLETION_TOKENS = 256
+LITTLE_REASONING = frozenset({"none", "minimal"})
+
+RESPONSE_FORMAT: dict[str, Any] = {
+    "type": "json_schema",
+    "json_schema": {
+        "name": "symbol_summary",
+        "strict": True,
+        "schema": {
+            "type": "object",
+            "properties": {"summary": {"type": "string"}},
+            "required": ["summary"],
+            "additionalProperties": False,
+        },
+    },
+}
+
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+
+
+class Summary(BaseModel):
+    """The model's answer, in the form of RESPONSE_FORMAT."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+
+    summary: str
+
+
+class _PromptDetails(BaseModel):
+    cached_tokens: int | None = None
+
+
+class _CompletionDetails(BaseModel):
+    reasoning_tokens: int | None = None
+
+
+class _Usage(BaseModel):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    prompt_tokens_details: _PromptDetails | None = None
+    completion_tokens_details: _CompletionDetails | None = None
+
+
+class _Message(BaseModel):
+    content: str | None = None
+    refusal: str | None = None
+
+
+class _Choice(BaseModel):
+    message: _Message
+    finish_reason: Literal["stop", "length", "content_filter"] | str | None = None  # noqa: PYI051 - the three that matter
+
+
+class _Completion(BaseModel):
+    """As much of a chat completion as is read here: the SDK's own parsing of the rest costs more than all else."""
+
+    choices: list[_Choice]
+    usage: _Usage | None = None
+
+
+@dataclass(slots=True)
+class _Account:
+    client: openai.AsyncOpenAI
+    limiters: dict[str, Limiter]
+
+
+_accounts: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str | None, str], _Account]]
+_accounts = weakref.WeakKeyDictionary()
+
+
+def shared_client_and_limiter(settings: Settings) -> tuple[openai.AsyncOpenAI, Limiter]:
+    """The running loop's one client for this server and key, and its one limiter for this model.
+
+    Clients belong to the loop they were made in, and the RunPod SDK runs two in a row. A task that lives as long as the
+    loop closes the client when `asyncio.run` cancels what is left.
+    """
+    accounts = _accounts.setdefault(asyncio.get_running_loop(), {})
+    key = (settings.openai_base_url, settings.openai_api_key.get_secret_value() if settings.openai_api_key else "")
+    if key not in accounts:
+        client = openai.AsyncOpenAI(
+            api_key=key[1],
+            base_url=key[0],
+            max_retries=0,
+            timeout=openai.Timeout(settings.request_timeout_s, connect=CONNECT_TIMEOUT_S),
+            http_client=openai.DefaultAioHttpClient(),
+        )
+        accounts[key] = _Account(client, {})
+        keeper = asyncio.create_task(_close_with_the_loop(client), name="keeper of the OpenAI client")
+        _keepers.add(keeper)
+        keeper.add_done_callback(_keepers.discard)
+    account = accounts[key]
+    if settings.model_name not in account.limiters:
+        account.limiters[settings.model_name] = Limiter(settings.max_concurrent_requests, settings.request_timeout_s)
+    return account.client, account.limiters[settings.model_name]
+
+
+# The loop holds its tasks weakly.
+_keepers: set[asyncio.Task[None]] = set()
+
+
+async def _close_with_the_loop(client: openai.AsyncOpenAI) -> None:
+    try:
+        await asyncio.get_running_loop().create_future()
+    finally:
+        await client.close()
+
+
+@dataclass(slots=True)
+class _Spent:
+    """What one symbol has cost so far."""
+
+    usage: Usage = NO_USAGE
+    requests: int = 0
+    failed_attempts: int = 0
+
+    def total(self) -> Usage:
+        return self.usage + Usage(requests=self.requests, retries=max(0, self.requests - 1))
+
+
+class OpenAIDocumenter:
+    """Documents symbols, one request each, in one job."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        counter: TokenCounter,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._settings = settings
+        self._counter = counter
+        self._sleep = sleep
+        self._client, self._limiter = shared_client_and_limiter(settings)
+        self._lane: Lane = self._limiter.lane(settings.max_concurrent_requests)
+        self._parameters = request_parameters(settings)
+
+    async def __call__(self, symbol: Symbol) -> Outcome:
+        """Document a symbol. Raises AccountError where no symbol could be documented."""
+        spent = _Spent()
+        try:
+            prompt, summary = await self._summarize(symbol, spent)
+        except RequestError as error:
+            return Failed(
+                symbol.position, symbol.symbol_id, symbol.context.file_path, error.failure, str(error), spent.total()
+            )
+        return Documented(symbol.position, symbol.symbol_id, summary, spent.total(), prompt.truncated)
+
+    async def _summarize(self, symbol: Symbol, spent: _Spent) -> tuple[Prompt, str]:
+        prompt = build_prompt(symbol.context, self._counter, self._settings.max_prompt_tokens)
+        cap = first_completion_cap(prompt, self._settings)
+        remedies = {ContextTooLong, CutOff}
+        while True:
+            try:
+                return prompt, await self._ask(prompt, cap, spent)
+            except (ContextTooLong, CutOff) as error:
+                if type(error) not in remedies:
+                    raise
+                remedies.remove(type(error))
+                if isinstance(error, CutOff):
+                    cap = self._larger_cap(cap)
+                else:
+                    budget = max(LEAST_BUDGET_TOKENS, int(prompt.tokens * SHORTENED_TO))
+                    prompt = build_prompt(symbol.context, self._counter, budget)
+
+    def _larger_cap(self, cap: int) -> int:
+        return min(max(2 * cap, self._settings.max_completion_tokens), self._settings.model.max_output_tokens)
+
+    async def _ask(self, prompt: Prompt, cap: int, spent: _Spent) -> str:
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type((SlowDown, Transient)),
+            stop=lambda _: spent.failed_attempts > self._settings.max_retries,
+            wait=_backoff,
+            sleep=self._sleep,
+            reraise=True,
+        )
+        answer: str = await retrying(self._attempt, prompt, cap, spent)
+        return answer
+
+    async def _attempt(self, prompt: Prompt, cap: int, spent: _Spent) -> str:
+        slot = await self._limiter.admit(self._lane, counted_tokens(prompt, cap))
+        spent.requests += 1
+        try:
+            body = await self._send(slot, prompt, cap, 2.0**spent.failed_attempts)
+            summary, usage = read_answer(body)
+            spent.usage += usage
+        except RequestError as error:
+            spent.usage += error.usage
+            spent.failed_attempts += isinstance(error, Transient)
+            raise
+        finally:
+            slot.release()
+        return summary
+
+    async def _send(self, slot: Slot, prompt: Prompt, cap: int, patience: float) -> bytes:
+        """Send one request; the limiter hears how it went. Raises the translation of whatever goes wrong."""
+        try:
+            with self._limiter.patience(slot, patience) as scope:
+                reply = await self._client.chat.completions.with_raw_response.create(
+                    messages=cast(Any, prompt.messages), max_completion_tokens=cap, **self._parameters
+                )
+            if scope.cancelled_caught:
+                slot.timed_out()
+                raise Transient("no answer came in time", failure="timeout")
+        except openai.OpenAIError as error:
+            translated = translate(error, self._settings)
+            _tell(slot, translated, error)
+            raise self._final_where_waiting_is_vain(translated, slot) from None
+        slot.answered(reply.headers)
+        body: bytes = reply.content
+        return body
+
+    def _final_where_waiting_is_vain(self, error: DoctownError, slot: Slot) -> DoctownError:
+        limit = self._limiter.pace.tokens.limit
+        if isinstance(error, SlowDown) and limit is not None and slot.tokens > limit:
+            return Rejected(
+                f"the request counts as {slot.tokens:.0f} tokens and the account's limit is {limit:.0f} a minute: "
+                "lower MAX_PROMPT_TOKENS",
+                failure="request_too_large",
+            )
+        return error
+
+
+def _tell(slot: Slot, error: DoctownError, cause: openai.OpenAIError) -> None:
+    headers: Mapping[str, str] = cause.response.headers if isinstance(cause, openai.APIStatusError) else {}
+    if isinstance(error, SlowDown):
+        if error.overloaded:
+            slot.overloaded(error.retry_after_s)
+        else:
+            slot.refused(headers, error.retry_after_s)
+    elif isinstance(error, AccountError):
+        slot.account_fault(error)
+    elif isinstance(cause, openai.APITimeoutError):
+        slot.timed_out()
+
+
+def _backoff(state: RetryCallState) -> float:
+    """Seconds before the next attempt: none after "slow down", which is waited out at the gate, else exponential."""
+    error = state.outcome.exception() if state.outcome else None
+    if isinstance(error, SlowDown):
+        return 0.0
+    stated_s = error.retry_after_s if isinstance(error, Transient) else None
+    return min(MAX_BACKOFF_S, stated_s) if stated_s else _exponential(state)
+
+
+_exponential = wait_random_exponential(multiplier=0.5, max=MAX_BACKOFF_S)
+
+
+def request_parameters(settings: Settings) -> dict[str, Any]:
+    """What every request of a job carries besides its messages: only what the model is known to take."""
+    model = settings.model
+    parameters: dict[str, Any] = {"model": settings.model_name, "response_format": RESPONSE_FORMAT}
+    if effort := settings.reasoning_effort or model.least_effort:
+        parameters["reasoning_effort"] = effort
+    if model.takes_temperature:
+        parameters["temperature"] = 0
+    if model.listed:
+        parameters["prompt_cache_key"] = PROMPT_CACHE_KEY
+    return parameters
+
+
+PROMPT_CACHE_KEY = f"doctown-{hashlib.sha256(RULES.encode()).hexdigest()[:16]}"
+
+
+def first_completion_cap(prompt: Prompt, settings: Settings) -> int:
+    """The completion cap of a first attempt, in tokens: no larger than what the server counts for the prompt anyway.
+
+    With reasoning the setting itself, since reasoning tokens count as completion.
+    """
+    effort = settings.reasoning_effort or settings.model.least_effort
+    if not settings.model.listed or (effort is not None and effort not in LITTLE_REASONING):
+        return settings.max_completion_tokens
+    return min(settings.max_completion_tokens, max(LEAST_COMPLETION_TOKENS, _counted_chars(prompt)))
+
+
+def counted_tokens(prompt: Prompt, cap: int) -> int:
+    """What the server will count a request as: the larger of its cap and its characters / 4."""
+    return max(cap, _counted_chars(prompt))
+
+
+def _counted_chars(prompt: Prompt) -> int:
+    return -(-sum(len(message["content"]) for message in prompt.messages) // COUNTED_CHARS_PER_TOKEN)
+
+
+def read_answer(body: bytes) -> tuple[str, Usage]:
+    """The summary in a completion's body, and its usage.
+
+    Raises CutOff, Rejected or Transient, each with the usage that was billed all the same.
+    """
+    try:
+        completion = _Completion.model_validate_json(body)
+        choice = completion.choices[0]
+    except (ValidationError, IndexError):
+        raise Transient("the server's reply is not a completion", failure="bad_answer") from None
+    usage = _usage(completion.usage)
+    if choice.message.refusal:
+        raise Rejected("the model refused to answer", failure="refused", usage=usage)
+    if choice.finish_reason == "content_filter":
+        raise Rejected("the content filter stopped the answer", failure="content_filter", usage=usage)
+    if choice.finish_reason == "length":
+        raise CutOff("the answer was cut off by the token limit: raise MAX_COMPLETION_TOKENS", usage=usage)
+    try:
+        text = _one_line(Summary.model_validate_json(choice.message.content or "").summary)
+    except ValidationError:
+        raise Transient("the answer is not in the form that was asked for", failure="bad_answer", usage=usage) from None
+    if not text:
+        raise Transient("the answer is empty", failure="bad_answer", usage=usage)
+    return text, usage
+
+
+def _one_line(text: str) -> str:
+    return " ".join(_UNPRINTABLE.sub(" ", text).split())
+
+
+def _usage(reported: _Usage | None) -> Usage:
+    if reported is None:
+        return NO_USAGE
+    prompt, completion = reported.prompt_tokens_details, reported.completion_tokens_details
+    return Usage(
+        input_tokens=reported.prompt_tokens,
+        cached_input_tokens=(prompt.cached_tokens or 0) if prompt else 0,
+        output_tokens=reported.completion_tokens,
+        reasoning_tokens=(completion.reasoning_tokens or 0) if completion else 0,
+    )
+
+
+def _refusal(error: openai.APIStatusError, settings: Settings) -> Refusal:
+    return Refusal(
+        error.status_code,
+        error.code,
+        error.message if isinstance(error.message, str) else "",
+        error.param,
+        _retry_after_s(error.response.headers),
+        settings.model_name,
+        shutdown_advice(settings.model),
+    )
+
+
+def translate(error: openai.OpenAIError, settings: Settings) -> DoctownError:  # noqa: PLR0911 - one line a class
+    """What an exception of the SDK means here; its own text is left behind."""
+    if isinstance(error, openai.LengthFinishReasonError):
+        return CutOff("the answer was cut off by the token limit: raise MAX_COMPLETION_TOKENS")
+    if isinstance(error, openai.ContentFilterFinishReasonError):
+        return Rejected("the content filter stopped the answer", failure="content_filter")
+    if isinstance(error, openai.APITimeoutError):
+        return Transient("no answer came in time", failure="timeout")
+    if isinstance(error, openai.APIStatusError):
+        return meaning_of(_refusal(error, settings))
+    if isinstance(error, openai.APIConnectionError):
+        return Transient("the connection to the server failed", failure="connection")
+    if isinstance(error, openai.APIError):
+        return Transient("the server's reply is not a completion", failure="bad_answer")
+    return AccountError(f"the OpenAI client cannot be used ({type(error).__name__}): check OPENAI_API_KEY")
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Seconds of `retry-after-ms` or `retry-after`; None where they are absent or make no sense."""
+    for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        with contextlib.suppress(KeyError, ValueError):
+            seconds = float(headers[name]) * unit_s
+            if 0 <= seconds < float("inf"):
+                return seconds
+    return None
