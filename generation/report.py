@@ -1,0 +1,158 @@
+"""Outcomes become totals while a job runs, and the results document at its end.
+
+The document lists every symbol of the input in its order. Pure but for the clock it is given; leaves out where the
+document goes (`storage`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from generation.outcomes import Documented, Failed, Outcome
+from generation.token_counter import NO_USAGE, cost_usd
+
+if TYPE_CHECKING:
+    from generation.models import Pricing
+
+Status = Literal["success", "partial", "failed"]
+SYMBOL_LISTS = ("documented_symbols", "failed_symbols")
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Where a job stands: cumulative, so that the newest one tells all."""
+
+    completed: int
+    failed: int
+    total: int
+    total_tokens: int
+    total_cost: float
+    elapsed_ms: int
+
+
+class Report:
+    """Folds a job's outcomes; one for each job."""
+
+    def __init__(self, job_id: str, pricing: Pricing, total: int, now_s: Callable[[], float] = time.monotonic) -> None:
+        self.job_id = job_id
+        self.outcomes: list[Outcome] = []
+        self.usage = NO_USAGE
+        self._pricing = pricing
+        self._total = total
+        self._documented = 0
+        self._now_s = now_s
+        self._started_s = now_s()
+
+    def add(self, outcome: Outcome) -> None:
+        """Take an outcome in."""
+        self.outcomes.append(outcome)
+        self.usage += outcome.usage
+        self._documented += isinstance(outcome, Documented)
+
+    @property
+    def documented(self) -> int:
+        """How many symbols have a summary."""
+        return self._documented
+
+    @property
+    def totals(self) -> Totals:
+        """Where the job stands now."""
+        return Totals(
+            completed=self._documented,
+            failed=len(self.outcomes) - self._documented,
+            total=self._total,
+            total_tokens=self.usage.total_tokens,
+            total_cost=cost_usd(self.usage, self._pricing),
+            elapsed_ms=round((self._now_s() - self._started_s) * 1000),
+        )
+
+    @property
+    def status(self) -> Status:
+        """Whether all, some or none of the symbols have a summary."""
+        if self._documented == len(self.outcomes):
+            return "success"
+        return "partial" if self._documented else "failed"
+
+    def document(self, model: str, warnings: Sequence[str]) -> dict[str, Any]:
+        """The results document, with every symbol in the order of the input."""
+        ordered = sorted(self.outcomes, key=lambda outcome: outcome.position)
+        totals = self.totals
+        return {
+            "job_id": self.job_id,
+            "status": self.status,
+            "model": model,
+            "documented_symbols": [documented_record(one) for one in ordered if isinstance(one, Documented)],
+            "failed_symbols": [failed_record(one) for one in ordered if isinstance(one, Failed)],
+            "documented_count": totals.completed,
+            "failed_count": totals.failed,
+            "total_tokens": totals.total_tokens,
+            "total_cost": totals.total_cost,
+            "usage": asdict(self.usage),
+            "pricing": asdict(self._pricing),
+            "duration_ms": totals.elapsed_ms,
+            "warnings": list(warnings),
+            "results": None,
+        }
+
+
+def documented_record(outcome: Documented) -> dict[str, Any]:
+    """A documented symbol as outputs list it."""
+    return {
+        "symbol_id": outcome.symbol_id,
+        "summary": outcome.summary,
+        "tokens_used": outcome.usage.total_tokens,
+    }
+
+
+def failed_record(outcome: Failed) -> dict[str, Any]:
+    """A failed symbol as outputs list it."""
+    return {
+        "symbol_id": outcome.symbol_id,
+        "file_path": outcome.file_path,
+        "failure": outcome.failure,
+        "message": outcome.message,
+    }
+
+
+def as_json(document: object) -> bytes:
+    """Strict JSON in UTF-8: what every receiver can read. Raises ValueError for what is neither."""
+    return json.dumps(document, ensure_ascii=False, allow_nan=False).encode("utf-8")
+
+
+def pointer(bucket: str | None, key: str, url: str | None, body: bytes) -> dict[str, Any]:
+    """Where a results document is, and how to know it."""
+    digest = hashlib.sha256(body).hexdigest()
+    return {"bucket": bucket, "key": key, "url": url, "bytes": len(body), "sha256": digest}
+
+
+def fitted(output: dict[str, Any], max_bytes: int) -> dict[str, Any]:
+    """The output itself, or without its symbols and with a warning where it is larger than `max_bytes`."""
+    if len(as_json(output)) <= max_bytes:
+        return output
+    reason = (
+        f"the symbols are left out of this output, which would exceed {max_bytes} bytes: read them from results.key"
+    )
+    bare = {key: value for key, value in output.items() if key not in SYMBOL_LISTS}
+    return bare | {"warnings": [*output["warnings"], reason]}
+
+
+def as_many_as_fit(output: dict[str, Any], max_bytes: int) -> dict[str, Any]:
+    """The output with as many of its symbols as fit, documented ones first, and a warning that counts the rest."""
+    if len(as_json(output)) <= max_bytes:
+        return output
+    kept = output | {key: [] for key in SYMBOL_LISTS}
+    room = max_bytes - len(as_json(kept)) - 200
+    left_out = 0
+    for key in SYMBOL_LISTS:
+        for record in output[key]:
+            room -= len(as_json(record)) + 2
+            if room >= 0:
+                kept[key].append(record)
+            else:
+                left_out += 1
+    return kept | {"warnings": [*output["warnings"], f"{left_out} symbols did not fit into this output and are lost"]}
