@@ -1,0 +1,99 @@
+"""RunPod's door: a job in, progress out, the output back. The only importer of `runpod`.
+
+It translates and decides nothing: `generation.job.run_job` is the job. Run it beside `test_input.json` and it documents
+that, once; on RunPod it takes jobs until it is told to stop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from generation.config import Settings, set_process_defaults
+from generation.errors import ConfigError, JobError
+from generation.job import run_job
+from generation.progress import ProgressPump
+
+log = logging.getLogger("handler")
+
+Job = dict[str, Any]
+
+# Of every library's chatter, what is worth a line in a log that is paid by the line.
+QUIET_LOGGERS = ("httpx", "httpx2", "openai", "botocore", "urllib3", "asyncio")
+
+# An update that takes longer than this is not waited for: the result matters more.
+PROGRESS_TIMEOUT_S = 30.0
+
+
+def make_handler(
+    settings: Settings, send_progress: Callable[[Job, dict[str, Any]], Awaitable[None]]
+) -> Callable[[Job], Awaitable[Job]]:
+    """The handler for RunPod's loop: it returns the output or `{"error": one sentence}`, and raises only to cancel."""
+
+    async def handle(job: Job) -> Job:
+        pump = ProgressPump(functools.partial(send_progress, job))
+        try:
+            output = await run_job(job.get("input"), settings, default_job_id=str(job["id"]), watch=pump.observe)
+            await pump.close()
+        except JobError as error:
+            output = {"error": str(error), "failure": error.failure}
+        except Exception as error:  # noqa: BLE001 - the SDK would send the traceback to the caller
+            # Without the exception's own text, which may repeat what it stumbled over: source code, or a secret.
+            where = "".join(traceback.format_tb(error.__traceback__))
+            log.error("a fault of this worker: %s\n%s", type(error).__name__, where)  # noqa: TRY400
+            output = {"error": f"the worker itself failed ({type(error).__name__}): see its log", "failure": "internal"}
+        finally:
+            await pump.abandon()
+        return output
+
+    return handle
+
+
+async def send_to_runpod(job: Job, snapshot: dict[str, Any]) -> None:
+    """Send one update and return when it has arrived or failed.
+
+    The SDK hands each update to a thread of its own and says nothing of its end: the thread is found by its name.
+    """
+    import runpod
+
+    before = set(threading.enumerate())
+    runpod.serverless.progress_update(job, snapshot)
+    for thread in set(threading.enumerate()) - before:
+        if thread.name.endswith("(_thread_target)"):
+            await asyncio.to_thread(thread.join, PROGRESS_TIMEOUT_S)
+
+
+async def send_nowhere(_job: Job, _snapshot: dict[str, Any]) -> None:
+    """Run locally: there is nobody to send to, and the SDK would log an error for each update."""
+
+
+def set_up_logging(level: str) -> None:
+    """Log to standard error; the SDK has set the root logger up by now, for standard output of its own."""
+    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr, force=True)
+    for name in QUIET_LOGGERS:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def main() -> None:
+    """Check the settings and hand the process to RunPod's loop."""
+    set_process_defaults(os.environ)
+    try:
+        settings = Settings.from_env(os.environ)
+    except ConfigError as error:
+        sys.exit(f"handler.py: {error}")
+    import runpod
+
+    set_up_logging(settings.log_level)
+    send_progress = send_to_runpod if os.environ.get("RUNPOD_WEBHOOK_POST_OUTPUT") else send_nowhere
+    runpod.serverless.start({"handler": make_handler(settings, send_progress)})
+
+
+if __name__ == "__main__":
+    main()
