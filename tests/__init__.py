@@ -1,0 +1,1 @@
+"""The tests, and the loopback servers that they talk to; `make test` runs them."""
