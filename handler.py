@@ -7,6 +7,7 @@ that, once; on RunPod it takes jobs until it is told to stop.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import logging
 import os
@@ -18,8 +19,10 @@ from typing import Any
 
 from generation.config import Settings, set_process_defaults
 from generation.errors import ConfigError, JobError
-from generation.job import run_job
+from generation.job import run_job, warm_up
+from generation.models import OFFLINE
 from generation.progress import ProgressPump
+from generation.token_counter import VocabularyMissing
 
 log = logging.getLogger("handler")
 
@@ -27,6 +30,9 @@ Job = dict[str, Any]
 
 # Of every library's chatter, what is worth a line in a log that is paid by the line.
 QUIET_LOGGERS = ("httpx", "httpx2", "openai", "botocore", "urllib3", "asyncio")
+
+# The first request for a job goes out before imports compete with it for the interpreter.
+WARM_UP_AFTER_S = 0.2
 
 # An update that takes longer than this is not waited for: the result matters more.
 PROGRESS_TIMEOUT_S = 30.0
@@ -74,6 +80,29 @@ async def send_nowhere(_job: Job, _snapshot: dict[str, Any]) -> None:
     """Run locally: there is nobody to send to, and the SDK would log an error for each update."""
 
 
+def concurrency_modifier(settings: Settings) -> Callable[[int], int]:
+    """The SDK's question how many jobs to take, asked in its every turn: a constant, since a change stops the intake.
+
+    The first question means that the worker begins to wait for jobs: what the first one will need is loaded meanwhile.
+    """
+    first_time = threading.Event()
+
+    def jobs_at_once(_now: int) -> int:
+        if not first_time.is_set():
+            first_time.set()
+            threading.Timer(WARM_UP_AFTER_S, warm_up_quietly, [settings]).start()
+        return settings.jobs_per_worker
+
+    return jobs_at_once
+
+
+def warm_up_quietly(settings: Settings) -> None:
+    """Load what jobs will need; whatever is wrong with it is the first job's to say."""
+    if settings.model_name != OFFLINE:
+        with contextlib.suppress(VocabularyMissing):
+            warm_up(settings)
+
+
 def set_up_logging(level: str) -> None:
     """Log to standard error; the SDK has set the root logger up by now, for standard output of its own."""
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr, force=True)
@@ -92,7 +121,9 @@ def main() -> None:
 
     set_up_logging(settings.log_level)
     send_progress = send_to_runpod if os.environ.get("RUNPOD_WEBHOOK_POST_OUTPUT") else send_nowhere
-    runpod.serverless.start({"handler": make_handler(settings, send_progress)})
+    runpod.serverless.start(
+        {"handler": make_handler(settings, send_progress), "concurrency_modifier": concurrency_modifier(settings)}
+    )
 
 
 if __name__ == "__main__":

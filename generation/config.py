@@ -50,6 +50,7 @@ class Settings(BaseModel):
     openai_base_url: str | None = Field(None, description="Another server with OpenAI's API, such as vLLM or Ollama")
     model_name: ModelName = Field("gpt-5-nano", description="The model, or `offline` for summaries without one")
     max_concurrent_requests: ConcurrentRequests = Field(10, description="Requests in flight at once, at most")
+    jobs_per_worker: int = Field(4, ge=1, le=64, description="Jobs that one worker runs at once, sharing its pace")
     max_retries: int = Field(
         3, ge=0, le=20, description="Retries after a time-out, a broken connection, a 5xx or an unusable answer"
     )

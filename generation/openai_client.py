@@ -15,8 +15,9 @@ import re
 import weakref
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
+import httpx2
 import openai
 from pydantic import BaseModel, ConfigDict, ValidationError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
@@ -244,11 +245,17 @@ class OpenAIDocumenter:
         return summary
 
     async def _send(self, slot: Slot, prompt: Prompt, cap: int, patience: float) -> bytes:
-        """Send one request; the limiter hears how it went. Raises the translation of whatever goes wrong."""
+        """Send one request; the limiter hears how it went. Raises the translation of whatever goes wrong.
+
+        The SDK's `post` is what its `create` ends in. `create` first walks the whole body for names to translate, none
+        of which chat completions have, and then builds the answer as objects: 0.6 of 1.5 ms a symbol (`make bench`).
+        """
         try:
             with self._limiter.patience(slot, patience) as scope:
-                reply = await self._client.chat.completions.with_raw_response.create(
-                    messages=cast(Any, prompt.messages), max_completion_tokens=cap, **self._parameters
+                reply = await self._client.post(
+                    "/chat/completions",
+                    cast_to=httpx2.Response,
+                    body={"messages": prompt.messages, "max_completion_tokens": cap, **self._parameters},
                 )
             if scope.cancelled_caught:
                 slot.timed_out()
@@ -258,8 +265,7 @@ class OpenAIDocumenter:
             _tell(slot, translated, error)
             raise self._final_where_waiting_is_vain(translated, slot) from None
         slot.answered(reply.headers)
-        body: bytes = reply.content
-        return body
+        return reply.content
 
     def _final_where_waiting_is_vain(self, error: DoctownError, slot: Slot) -> DoctownError:
         limit = self._limiter.pace.tokens.limit
