@@ -1,0 +1,105 @@
+# Everything a newcomer, a developer and the CI run. Each target does all of its own set-up, and does it once: stamp
+# files tell what is already there, and a changed lock installs anew. The steps of the set-up itself are the scripts in
+# builder/, which the image build runs too.
+#
+# PYTHON chooses the Python of a new virtual environment, VENV its folder:
+# `make test PYTHON=python3.13 VENV=.venv-3.13`.
+
+PYTHON ?= python3
+VENV ?= .venv
+
+UV := uv==0.13.8
+# What `make bench` compares with. Not in a lock: their own pins of the OpenAI client contradict the worker's, so they
+# get an environment of their own, and these are the newest versions that live in it together.
+PEERS := litellm==1.82.2 langchain-openai==1.7.3 instructor==1.17.0 pydantic-ai-slim[openai]==2.38.0 \
+	bespokelabs-curator==0.1.28
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run test lint bench bench-peers setup vocabulary lock clean
+
+VOCABULARY := vocabulary/fb374d419588a4632f3f557e76b4b70aebbca790
+MADE := $(VENV)/.made
+INSTALLED := $(VENV)/.installed
+INSTALLED_DEV := $(VENV)/.installed-dev
+INSTALLED_BENCH := $(VENV)/.installed-bench
+IN_VENV := $(VENV)/bin/python
+
+# The caller's own variables that would change what the tests see: the worker's settings, named in .runpod/hub.json
+# (which a test holds to the code), and what its libraries and pytest read.
+SETTINGS := $(shell sed -n 's/^ *"key": "\([A-Z0-9_]*\)".*/\1/p' .runpod/hub.json)
+FOREIGN := $(filter $(SETTINGS) OPENAI_% AWS_% R2_% RUNPOD_% TIKTOKEN_% PYTEST_% PYTHONPATH PYTHONWARNINGS, \
+	$(.VARIABLES))
+WITHOUT_FOREIGN := env $(addprefix -u ,$(FOREIGN))
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+run: $(INSTALLED) $(VOCABULARY) ## document the symbols of test_input.json (without a key: offline)
+	@if [ -z "$${OPENAI_API_KEY:-}" ] && [ -z "$${MODEL_NAME:-}" ]; then \
+		echo "OPENAI_API_KEY is not set, so the summaries are written offline, without a model (MODEL_NAME=offline)." >&2; \
+		export MODEL_NAME=offline; \
+	fi; \
+	exec $(IN_VENV) -u handler.py
+
+test: $(INSTALLED_DEV) $(VOCABULARY) ## run the tests
+	$(WITHOUT_FOREIGN) $(IN_VENV) -m pytest
+
+lint: $(INSTALLED_DEV) ## check style (ruff) and types (mypy)
+	$(IN_VENV) -m ruff check .
+	$(IN_VENV) -m ruff format --check .
+	$(IN_VENV) -m mypy
+
+bench: $(INSTALLED_BENCH) $(VOCABULARY) ## measure the worker, beside its peers where `make bench-peers` has been run
+	$(WITHOUT_FOREIGN) $(IN_VENV) -m benchmarks
+
+bench-peers: $(VENV)-peers/.installed ## install what `make bench` can compare the worker with
+
+setup: $(INSTALLED_DEV) $(VOCABULARY) ## set up everything that run, test and lint need
+
+vocabulary: $(VOCABULARY) ## fetch the tokenizer's vocabulary, checked by its SHA-256
+
+# One version of each package for all Pythons: what is tested on one is what runs on the others. Extras are kept, as pip
+# before 23.3 does not find a pin that is written without the extra that a package asks for.
+LOCK := $(IN_VENV) -m uv pip compile --quiet --universal --python-version 3.10 --fork-strategy fewest \
+	--generate-hashes --no-strip-extras --annotation-style line --no-emit-index-url --custom-compile-command 'make lock'
+lock: $(MADE) ## lock the dependencies anew, each at its newest version that requirements*.txt allow
+	$(IN_VENV) -m pip install --quiet --disable-pip-version-check '$(UV)'
+	$(LOCK) --upgrade requirements.txt --output-file requirements.lock
+	$(LOCK) --upgrade --constraints requirements.lock requirements-dev.txt --output-file requirements-dev.lock
+
+clean: ## remove what the other targets made, except results
+	rm -rf .venv .venv-* vocabulary .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamp, not the folder, says that an environment is whole: a broken `python -m venv` leaves a folder behind.
+$(MADE) $(VENV)-peers/.made:
+	@command -v $(PYTHON) >/dev/null || { \
+		echo "$(PYTHON) is not there: install Python 3.10 or newer, or name one: make PYTHON=/path/to/python3" >&2; \
+		exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+		echo "$(PYTHON) is `$(PYTHON) -V 2>&1`; the worker needs 3.10 or newer: make PYTHON=/path/to/python3" >&2; \
+		exit 1; }
+	$(PYTHON) -m venv --clear $(@D)
+	@touch $@
+
+$(INSTALLED): requirements.lock $(MADE)
+	@echo "Installing the dependencies (half a minute the first time)."
+	builder/install_dependencies.sh $(IN_VENV) requirements.lock
+	@touch $@
+
+$(INSTALLED_DEV): requirements-dev.lock $(MADE)
+	@echo "Installing the dependencies for development (a minute the first time)."
+	builder/install_dependencies.sh $(IN_VENV) requirements-dev.lock
+	@touch $@ $(INSTALLED)
+
+$(INSTALLED_BENCH): requirements-bench.txt $(INSTALLED_DEV)
+	$(IN_VENV) -m pip install --quiet --disable-pip-version-check --only-binary :all: -r requirements-bench.txt
+	@touch $@
+
+$(VENV)-peers/.installed: Makefile $(VENV)-peers/.made
+	$(VENV)-peers/bin/python -m pip install --quiet --disable-pip-version-check $(PEERS)
+	@touch $@
+
+$(VOCABULARY): | $(MADE)
+	$(IN_VENV) builder/fetch_vocabulary.py $(@D)

@@ -1,0 +1,295 @@
+"""The image, the Hub's files and the locks say the same as the code and the Makefile.
+
+There is no container engine at hand when these run, so they hold the Dockerfile to what can be held without one: the
+files and the scripts it names. The scripts themselves are run, by `make` (which set up the environment of these tests
+with them) and here. Left out: that the base image and the packages of its distribution can be had.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import os
+import re
+import runpy
+import shlex
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiktoken_ext.openai_public
+from pydantic import SecretStr
+
+from generation.config import Settings
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+FETCH = REPOSITORY / "builder" / "fetch_vocabulary.py"
+FETCH_CONSTANTS = runpy.run_path(str(FETCH))
+FILE_NAME = FETCH_CONSTANTS["FILE_NAME"]
+VOCABULARY = REPOSITORY / "vocabulary" / FILE_NAME
+HUB = json.loads((REPOSITORY / ".runpod" / "hub.json").read_text())
+HUB_TESTS = json.loads((REPOSITORY / ".runpod" / "tests.json").read_text())
+HUB_INPUTS = {entry["key"]: entry["input"] for entry in HUB["config"]["env"] if "input" in entry}
+HUB_VALUES = {entry["key"]: entry["value"] for entry in HUB["config"]["env"] if "value" in entry}
+BARE_ENVIRONMENT = {"PATH": os.environ["PATH"]}
+
+
+# --- The Dockerfile
+
+
+def dockerfile(*names: str) -> list[str]:
+    """The arguments of these instructions of the Dockerfile, in order, each on one line."""
+    text = re.sub(r"^#.*\n", "", (REPOSITORY / "Dockerfile").read_text(), flags=re.MULTILINE)
+    lines = [line.split(maxsplit=1) for line in text.replace("\\\n", " ").splitlines() if line.strip()]
+    return [" ".join(arguments.split()) for name, arguments in lines if name in names]
+
+
+def copied() -> list[str]:
+    return [source.rstrip("/") for line in dockerfile("COPY") for source in line.split()[:-1]]
+
+
+def builder_steps(commands: str) -> set[tuple[str, str]]:
+    """The builder's scripts in these commands, each with its last argument: the lock, or the vocabulary's folder."""
+    steps = re.findall(r"builder/(\S+) (.+)$", commands, re.MULTILINE)
+    return {(script, arguments.split()[-1]) for script, arguments in steps}
+
+
+@cache
+def dry_run(target: str, **environment: str) -> str:
+    """What `make` would run for the target on a fresh machine."""
+    command = ["make", "--dry-run", "--always-make", "--no-print-directory", target]
+    environment = {**BARE_ENVIRONMENT, **environment}
+    return subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=True).stdout
+
+
+def test_every_file_that_is_copied_exists_and_may_reach_the_build() -> None:
+    let_in = {line[1:] for line in (REPOSITORY / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+
+    assert copied()
+    assert [source for source in copied() if not (REPOSITORY / source).exists()] == []
+    assert {source.split("/")[0] for source in copied()} == let_in
+
+
+def test_the_worker_and_all_its_code_are_copied() -> None:
+    assert {"handler.py", "generation", "test_input.json"} <= set(copied())
+
+
+def test_every_step_of_the_build_is_a_copied_script_that_make_runs_with_the_same_argument() -> None:
+    in_image = builder_steps("\n".join(dockerfile("RUN")))
+
+    assert in_image == {("install_dependencies.sh", "requirements.lock"), ("fetch_vocabulary.py", "vocabulary")}
+    assert {f"builder/{script}" for script, _ in in_image} <= set(copied())
+    assert "requirements.lock" in copied()
+    assert in_image == builder_steps(dry_run("run"))
+
+
+def test_the_container_starts_python_itself_on_the_handler() -> None:
+    (command,) = dockerfile("CMD")
+
+    assert json.loads(command) == ["python", "-u", "handler.py"]
+    assert dockerfile("ENTRYPOINT", "SHELL") == []
+
+
+def test_the_image_is_for_runpods_machines_from_a_pinned_python_without_root() -> None:
+    (base,) = dockerfile("FROM")
+
+    assert re.fullmatch(r"--platform=linux/amd64 python:3\.12\.\d+-slim-[a-z]+", base)
+    assert dockerfile("USER")[-1] not in {"root", "0"}
+    assert "ca-certificates" in " ".join(dockerfile("RUN"))
+
+
+def test_the_image_looks_for_the_vocabulary_where_the_build_puts_it() -> None:
+    variables = dict(assignment.split("=", 1) for line in dockerfile("ENV") for assignment in shlex.split(line))
+    (working_dir,) = dockerfile("WORKDIR")
+
+    assert variables["TIKTOKEN_CACHE_DIR"] == HUB_VALUES["TIKTOKEN_CACHE_DIR"] == f"{working_dir}/vocabulary"
+    assert variables["PYTHONUNBUFFERED"] == "1"
+    assert variables["RUNPOD_LOG_LEVEL"] == "INFO"
+
+
+def test_results_can_be_written_by_the_user_of_the_image() -> None:
+    user = dockerfile("USER")[-1]
+    results_dir = Settings.model_fields["results_dir"].default
+
+    assert f"install --directory --owner {user} --group {user} {results_dir}" in " ".join(dockerfile("RUN"))
+
+
+# --- The vocabulary
+
+
+def fetch(folder: Path, source: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(FETCH), "--from", str(source), str(folder)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_the_vocabulary_is_the_one_that_tiktoken_asks_for() -> None:
+    asked = inspect.getsource(tiktoken_ext.openai_public.o200k_base)
+
+    assert f'"{FETCH_CONSTANTS["URL"]}"' in asked
+    assert f'"{FETCH_CONSTANTS["SHA256"]}"' in asked
+    assert hashlib.sha1(FETCH_CONSTANTS["URL"].encode(), usedforsecurity=False).hexdigest() == FILE_NAME
+    assert f"vocabulary/{FILE_NAME}\n" in (REPOSITORY / "Makefile").read_text()
+
+
+def test_a_right_vocabulary_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).hardlink_to(VOCABULARY)
+
+    ended = fetch(tmp_path, source=tmp_path / "nothing")
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+    assert (tmp_path / FILE_NAME).samefile(VOCABULARY)
+
+
+def test_a_wrong_vocabulary_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).write_bytes(VOCABULARY.read_bytes()[:-1])
+
+    ended = fetch(tmp_path, source=VOCABULARY)
+
+    assert ended.returncode == 0, ended.stderr
+    assert (tmp_path / FILE_NAME).read_bytes() == VOCABULARY.read_bytes()
+
+
+@pytest.mark.parametrize("wrong", [b"", VOCABULARY.name.encode(), None], ids=["empty", "other bytes", "no file"])
+def test_a_source_with_other_bytes_is_refused_in_a_line_and_nothing_is_left(
+    tmp_path: Path, wrong: bytes | None
+) -> None:
+    source, folder = tmp_path / "source", tmp_path / "vocabulary"
+    if wrong is not None:
+        source.write_bytes(wrong)
+
+    ended = fetch(folder, source)
+
+    assert ended.returncode == 1
+    of_the_source, of_all = ended.stderr.splitlines()
+    assert of_the_source.startswith(f"vocabulary: not from {source}: ")
+    assert of_all.startswith("vocabulary: none of its sources had it. ")
+    assert not folder.exists()
+
+
+# --- The Hub's files
+
+
+def test_the_hub_listing_has_what_the_hub_requires() -> None:
+    assert {"title", "description", "type", "category", "config"} <= HUB.keys()
+    assert (HUB["type"], HUB["category"]) == ("serverless", "language")
+    assert HUB["config"]["runsOn"] == "CPU"
+    assert re.fullmatch(r"cpu\d[cg]-\d+-\d+", HUB["config"]["cpuFlavor"])
+    assert isinstance(HUB["config"]["containerDiskInGb"], int)
+    assert all({"name", "type", "description"} <= given.keys() for given in HUB_INPUTS.values())
+    assert {given["type"] for given in HUB_INPUTS.values()} <= {"string", "number", "boolean", "huggingface"}
+
+
+def test_the_hub_offers_every_setting_and_no_other() -> None:
+    keys = [entry["key"] for entry in HUB["config"]["env"]]
+
+    assert sorted(keys) == sorted(name.upper() for name in Settings.model_fields)
+    assert keys == [*HUB_INPUTS, *HUB_VALUES], "each is either asked for or given"
+
+
+@pytest.mark.parametrize("key", HUB_INPUTS)
+def test_a_setting_has_the_same_default_and_description_on_the_hub(key: str) -> None:
+    field, given = Settings.model_fields[key.lower()], HUB_INPUTS[key]
+    default = "" if field.default is None else field.default
+
+    assert given["default"] == (str(default) if isinstance(default, Path) else default)
+    assert given["type"] == ("number" if isinstance(default, (int, float)) else "string")
+    assert given["description"] == field.description
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [(key, option["value"]) for key, given in HUB_INPUTS.items() for option in given.get("options", [])],
+)
+def test_every_option_that_the_hub_offers_is_taken(key: str, value: str) -> None:
+    settings = Settings.from_env({"OPENAI_API_KEY": "sk-test", "MODEL_NAME": "a-model-of-ones-own", key: value})
+
+    assert str(getattr(settings, key.lower()) or "") == value
+
+
+def test_only_the_openai_key_is_required_and_no_secret_has_a_value() -> None:
+    secrets = {name.upper() for name, field in Settings.model_fields.items() if field.annotation == SecretStr | None}
+
+    assert [key for key, given in HUB_INPUTS.items() if given.get("required")] == ["OPENAI_API_KEY"]
+    assert "OPENAI_API_KEY" in secrets
+    assert {HUB_INPUTS[key]["default"] for key in secrets} == {""}
+
+
+def test_the_hub_tests_run_on_the_listed_machine_with_known_settings() -> None:
+    assert HUB_TESTS["config"]["cpuFlavor"] == HUB["config"]["cpuFlavor"]
+    assert {entry["key"] for entry in HUB_TESTS["config"]["env"]} <= {name.upper() for name in Settings.model_fields}
+    assert all({"name", "input"} <= case.keys() and isinstance(case["timeout"], int) for case in HUB_TESTS["tests"])
+
+
+@pytest.mark.parametrize("case", HUB_TESTS["tests"], ids=lambda case: case["name"])
+def test_the_hub_tests_pass(case: dict[str, Any], tmp_path: Path) -> None:
+    settings = {entry["key"]: entry["value"] for entry in HUB_TESTS["config"]["env"]}
+    command = [sys.executable, "handler.py", "--test_input", json.dumps({"input": case["input"]})]
+
+    ended = subprocess.run(
+        command,
+        cwd=REPOSITORY,
+        env={**BARE_ENVIRONMENT, **settings, "RESULTS_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ended.returncode == 0, ended.stderr
+    (document,) = tmp_path.rglob("*.json")
+    results = json.loads(document.read_text())
+    assert results["status"] == "success"
+    assert [done["symbol_id"] for done in results["documented_symbols"]] == [
+        symbol["symbol_id"] for symbol in case["input"]["symbols"]
+    ]
+
+
+# --- The locks and the Makefile
+
+
+def pins(file_name: str) -> dict[str, str]:
+    """Package to version, of a requirements file or a lock."""
+    text = (REPOSITORY / file_name).read_text()
+    return dict(re.findall(r"^([a-z0-9-]+)(?:\[[a-z0-9,-]+\])?==([^\s;]+)", text, re.MULTILINE))
+
+
+@pytest.mark.parametrize("name", ["requirements", "requirements-dev"])
+def test_the_lock_holds_the_pinned_versions(name: str) -> None:
+    required, locked = pins(f"{name}.txt"), pins(f"{name}.lock")
+    named = re.findall(r"^[a-z][^\s=]*", (REPOSITORY / f"{name}.txt").read_text(), re.MULTILINE)
+
+    assert len(required) == len(named) > 0, "each direct dependency is pinned"
+    assert {package: locked.get(package) for package in required} == required
+
+
+def test_development_is_on_the_versions_that_ship() -> None:
+    shipped, developed = pins("requirements.lock"), pins("requirements-dev.lock")
+
+    assert {package: developed.get(package) for package in shipped} == shipped
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
+def test_a_lock_has_one_version_and_the_hashes_of_each_package_and_names_no_host(lock: str) -> None:
+    text = (REPOSITORY / lock).read_text()
+    entries = re.findall(r"^(\S+?)(?:\[\S+\])?==.*((?:\n    --hash=sha256:[0-9a-f]{64}(?: \\)?)*)", text, re.MULTILINE)
+
+    assert len(entries) == len(pins(lock))
+    assert [package for package, hashes in entries if not hashes] == []
+    assert "://" not in text
+    assert "index" not in text
+
+
+def test_the_tests_do_not_see_the_callers_settings() -> None:
+    callers = {
+        "OPENAI_API_KEY": "sk-of-the-caller",
+        "MODEL_NAME": "m",
+        "LOG_LEVEL": "DEBUG",
+        "AWS_CA_BUNDLE": "/ca.pem",
+    }
+
+    (command,) = [line for line in dry_run("test", **callers).splitlines() if line.endswith("-m pytest")]
+
+    assert {f"-u {name}" for name in callers} <= set(re.findall(r"-u \S+", command))
