@@ -187,5 +187,6 @@ def set_process_defaults(environ: MutableMapping[str, str]) -> None:
 
     tiktoken finds its vocabulary through TIKTOKEN_CACHE_DIR; the RunPod SDK logs whole outputs below its level INFO.
     """
-    environ.setdefault("TIKTOKEN_CACHE_DIR", str(VOCABULARY_DIR))
-    environ.setdefault("RUNPOD_LOG_LEVEL", "INFO")
+    for name, value in (("TIKTOKEN_CACHE_DIR", str(VOCABULARY_DIR)), ("RUNPOD_LOG_LEVEL", "INFO")):
+        # An empty folder name would turn tiktoken's cache off and have it download.
+        environ[name] = environ.get(name) or value
