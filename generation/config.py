@@ -103,7 +103,7 @@ class Settings(BaseModel):
     @field_validator("openai_base_url", "r2_endpoint_url", "r2_public_base_url")
     @classmethod
     def _is_web_address(cls, url: str | None) -> str | None:
-        if url is not None and (urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname):
+        if url is not None and not _names_a_host(url):
             raise ValueError("must be an address such as https://host/path")
         return url.rstrip("/") if url else url
 
@@ -175,6 +175,14 @@ class Settings(BaseModel):
         except ValueError as error:
             raise ConfigError(str(error)) from None
         return changed
+
+
+def _names_a_host(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # its message repeats the address, which may hold a password
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname)
 
 
 def _setting_fault(fault: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails, a TypedDict of its own package

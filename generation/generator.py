@@ -31,7 +31,8 @@ async def generate(symbols: Sequence[Symbol], document: Documenter, workers: int
                 if faults:
                     break
                 outcomes.put_nowait(await document(symbol))
-        except Exception as error:  # noqa: BLE001 - raised again below, after the others' outcomes
+        except BaseException as error:  # noqa: BLE001 - raised again below, after the others' outcomes
+            # A tokenizer's panic is no Exception, and a cancellation may come from within: neither may pass in silence.
             faults.append(error)
         finally:
             outcomes.put_nowait(None)

@@ -158,7 +158,7 @@ async def _generate(
                 done.add(outcome.position)
                 fold(outcome)
     except JobError as error:
-        if not report.documented:
+        if not report.usage.requests:
             raise
         for symbol in plan.symbols:
             if symbol.position not in done:

@@ -66,6 +66,8 @@ _CATALOGUE = {
               shutdown_date=date(2027, 1, 14), replacement="gpt-6-luna"),
         Model("gpt-4o-mini", 128_000, 16_384, Pricing(0.15, 0.075, 0.60), takes_temperature=True,
               shutdown_date=date(2027, 1, 14), replacement="gpt-6-luna"),
+        Model("gpt-4o-2024-05-13", 128_000, 4_096, Pricing(5.00, 5.00, 15.0), takes_temperature=True,
+              shutdown_date=date(2026, 10, 23), replacement="gpt-6-luna"),
         Model(OFFLINE, 0, 0, FREE),
     )
 }  # fmt: skip

@@ -11,16 +11,18 @@ import asyncio
 import contextlib
 import hashlib
 import logging
+import random
 import re
 import weakref
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+import aiohttp
 import httpx2
 import openai
 from pydantic import BaseModel, ConfigDict, ValidationError
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
 from generation.errors import (
     AccountError,
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 5.0
+FIRST_BACKOFF_S = 0.5
 MAX_BACKOFF_S = 20.0
 SHORTENED_TO = 0.75
 
@@ -213,16 +216,19 @@ class OpenAIDocumenter:
                     cap = self._larger_cap(cap)
                 else:
                     budget = max(LEAST_BUDGET_TOKENS, int(prompt.tokens * SHORTENED_TO))
+                    if budget >= prompt.tokens:
+                        raise
                     prompt = build_prompt(symbol.context, self._counter, budget)
 
     def _larger_cap(self, cap: int) -> int:
-        return min(max(2 * cap, self._settings.max_completion_tokens), self._settings.model.max_output_tokens)
+        larger = max(2 * cap, self._settings.max_completion_tokens)
+        return min(larger, self._settings.model.max_output_tokens) if self._settings.model.listed else larger
 
     async def _ask(self, prompt: Prompt, cap: int, spent: _Spent) -> str:
         retrying = AsyncRetrying(
             retry=retry_if_exception_type((SlowDown, Transient)),
             stop=lambda _: spent.failed_attempts > self._settings.max_retries,
-            wait=_backoff,
+            wait=lambda state: _backoff_s(state, spent.failed_attempts),
             sleep=self._sleep,
             reraise=True,
         )
@@ -291,16 +297,18 @@ def _tell(slot: Slot, error: DoctownError, cause: openai.OpenAIError) -> None:
         slot.timed_out()
 
 
-def _backoff(state: RetryCallState) -> float:
-    """Seconds before the next attempt: none after "slow down", which is waited out at the gate, else exponential."""
+def _backoff_s(state: RetryCallState, failed_attempts: int) -> float:
+    """Seconds before the next attempt: none after "slow down", which is waited out at the gate.
+
+    Else the server's own word, or exponential back-off with full jitter
+    (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
+    """
     error = state.outcome.exception() if state.outcome else None
     if isinstance(error, SlowDown):
         return 0.0
-    stated_s = error.retry_after_s if isinstance(error, Transient) else None
-    return min(MAX_BACKOFF_S, stated_s) if stated_s else _exponential(state)
-
-
-_exponential = wait_random_exponential(multiplier=0.5, max=MAX_BACKOFF_S)
+    if isinstance(error, Transient) and error.retry_after_s:
+        return min(MAX_BACKOFF_S, error.retry_after_s)
+    return random.uniform(0, min(MAX_BACKOFF_S, FIRST_BACKOFF_S * 2 ** (failed_attempts - 1)))  # noqa: S311 - no secret
 
 
 def request_parameters(settings: Settings) -> dict[str, Any]:
@@ -381,11 +389,20 @@ def _usage(reported: _Usage | None) -> Usage:
     )
 
 
+def _connection_broke(error: BaseException) -> bool:
+    """Whether a time-out is none: the SDK's aiohttp transport calls every broken connection a time-out to connect."""
+    cause = error.__cause__ or error.__context__
+    if isinstance(cause, aiohttp.ClientConnectionError):
+        return not isinstance(cause, asyncio.TimeoutError)
+    return cause is not None and _connection_broke(cause)
+
+
 def _refusal(error: openai.APIStatusError, settings: Settings) -> Refusal:
+    said = error.body.get("message") if isinstance(error.body, dict) else None
     return Refusal(
         error.status_code,
         error.code,
-        error.message if isinstance(error.message, str) else "",
+        said if isinstance(said, str) else "",
         error.param,
         _retry_after_s(error.response.headers),
         settings.model_name,
@@ -399,7 +416,7 @@ def translate(error: openai.OpenAIError, settings: Settings) -> DoctownError:  #
         return CutOff("the answer was cut off by the token limit: raise MAX_COMPLETION_TOKENS")
     if isinstance(error, openai.ContentFilterFinishReasonError):
         return Rejected("the content filter stopped the answer", failure="content_filter")
-    if isinstance(error, openai.APITimeoutError):
+    if isinstance(error, openai.APITimeoutError) and not _connection_broke(error):
         return Transient("no answer came in time", failure="timeout")
     if isinstance(error, openai.APIStatusError):
         return meaning_of(_refusal(error, settings))

@@ -150,8 +150,9 @@ def as_many_as_fit(output: dict[str, Any], max_bytes: int) -> dict[str, Any]:
     left_out = 0
     for key in SYMBOL_LISTS:
         for record in output[key]:
-            room -= len(as_json(record)) + 2
-            if room >= 0:
+            size = len(as_json(record)) + 2
+            if size <= room:
+                room -= size
                 kept[key].append(record)
             else:
                 left_out += 1

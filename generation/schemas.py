@@ -32,23 +32,23 @@ MAX_JOB_SYMBOLS = 50_000
 MAX_SOURCE_CHARS = 1_000_000
 
 JOB_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_FORBIDDEN_IN_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_FORBIDDEN_IN_TEXT = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f]")
+# Control characters, and lone surrogates, which no UTF-8 can carry.
+_FORBIDDEN_IN_LINE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_FORBIDDEN_IN_TEXT = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def _line(text: str) -> str:
-    if found := _FORBIDDEN_IN_LINE.search(text):
-        raise ValueError(
-            f"has a control character (U+{ord(found[0]):04X}) at {found.start()}; one line of plain text is expected"
-        )
-    return text
+    return _plain(text, _FORBIDDEN_IN_LINE, "one line of plain text is expected")
 
 
 def _text(text: str) -> str:
-    if found := _FORBIDDEN_IN_TEXT.search(text):
-        raise ValueError(
-            f"has a control character (U+{ord(found[0]):04X}) at {found.start()}; only white space is allowed"
-        )
+    return _plain(text, _FORBIDDEN_IN_TEXT, "of these only white space is allowed")
+
+
+def _plain(text: str, forbidden: re.Pattern[str], rule: str) -> str:
+    if found := forbidden.search(text):
+        kind = "a lone surrogate" if found[0] >= "\ud800" else "a control character"
+        raise ValueError(f"has {kind} (U+{ord(found[0]):04X}) at {found.start()}; {rule}")
     return text
 
 
@@ -57,8 +57,11 @@ def _or_empty(value: object) -> object:
 
 
 Line = Annotated[str, Field(min_length=1, max_length=1_024), AfterValidator(_line)]
-Text = Annotated[str, AfterValidator(_text)]
-Names = Annotated[list[Annotated[Text, Field(max_length=10_000)]], Field(max_length=10_000), BeforeValidator(_or_empty)]
+Label = Annotated[str, Field(max_length=1_024), AfterValidator(_text)]
+Name = Annotated[str, Field(max_length=10_000), AfterValidator(_text)]
+Signature = Annotated[str, Field(max_length=100_000), AfterValidator(_text)]
+Source = Annotated[str, Field(max_length=MAX_SOURCE_CHARS), AfterValidator(_text)]
+Names = Annotated[list[Name], Field(max_length=10_000), BeforeValidator(_or_empty)]
 
 
 @pydantic_dataclass(frozen=True, slots=True, config=ConfigDict(extra="ignore"))
@@ -70,15 +73,15 @@ class SymbolContext:
     kind: Line
     language: Line
     file_path: Line
-    signature: Annotated[Text, Field(max_length=100_000)] | None = None
+    signature: Signature | None = None
     calls: Names = Field(default_factory=list)
     called_by: Names = Field(default_factory=list)
     imports: Names = Field(default_factory=list)
     related_symbols: Names = Field(default_factory=list)
-    cluster_label: Annotated[Text, Field(max_length=1_024)] | None = None
+    cluster_label: Label | None = None
     centrality: Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)] | None = None
-    docstring: Annotated[Text, Field(max_length=MAX_SOURCE_CHARS)] | None = None
-    source_code: Annotated[Text, Field(max_length=MAX_SOURCE_CHARS)] | None = None
+    docstring: Source | None = None
+    source_code: Source | None = None
 
 
 CONTEXT_FIELDS = frozenset(SymbolContext.__dataclass_fields__)
@@ -120,8 +123,9 @@ def parse_job(payload: object, default_job_id: str) -> JobInput:
     """Read a job's input; its `job_id` is set afterwards. Raises InputError with a sentence that names the place."""
     if not isinstance(payload, dict):
         raise InputError("input must be an object with symbols or symbols_key")
+    given = {key: value for key, value in payload.items() if value is not None}
     try:
-        job = JobInput.model_validate({"job_id": None, **payload} | {"options": payload.get("options") or {}})
+        job = JobInput.model_validate(given)
     except ValidationError as error:
         raise InputError("; ".join(describe_fault("input", fault) for fault in error.errors()[:3])) from None
     job_id = default_job_id if job.job_id is None else job.job_id
@@ -173,7 +177,7 @@ def _parse_symbol(position: int, item: object, ignored_fields: set[str]) -> Symb
         return _invalid(position, item, "; ".join(describe_fault(f"{place}.context", fault) for fault in faults[:3]))
     if context.symbol_id != item["symbol_id"]:
         return _invalid(position, item, f"{place}.context.symbol_id must be the same as {place}.symbol_id")
-    ignored_fields.update(raw.keys() - CONTEXT_FIELDS)
+    ignored_fields.update(printable(str(field), 80) for field in raw.keys() - CONTEXT_FIELDS)
     return Symbol(position, context)
 
 

@@ -73,7 +73,10 @@ class FolderStorage:
         return path.as_uri()
 
     def _path(self, key: str) -> Path:
-        path = (self._folder / key.removeprefix("results/")).resolve()
+        try:
+            path = (self._folder / key.removeprefix("results/")).resolve()
+        except (OSError, RuntimeError, ValueError):  # a link to itself, a name that no file can have
+            raise StorageError("the key names no file that RESULTS_DIR can have") from None
         if not path.is_relative_to(self._folder):
             raise StorageError("the key leads out of RESULTS_DIR: it must name a file inside")
         return path
@@ -153,7 +156,7 @@ def _shared_client(endpoint_url: str, access_key_id: str, secret_access_key: str
             # R2 refuses the trailing checksums that are boto3's default over https.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
-            retries={"mode": "standard", "max_attempts": UPLOAD_ATTEMPTS},
+            retries={"mode": "standard", "total_max_attempts": UPLOAD_ATTEMPTS},
             connect_timeout=CONNECT_TIMEOUT_S,
             read_timeout=READ_TIMEOUT_S,
         ),
