@@ -1,0 +1,106 @@
+"""What every test starts from: the process's environment, one seed for all chance, and time that costs none.
+
+`run_on_invented_time` runs a coroutine on a loop whose clock stands still while something happens and jumps to the next
+timer when nothing does: hours pass in milliseconds, and the same way each time.
+"""
+
+from __future__ import annotations
+
+import os
+
+from generation.config import set_process_defaults
+
+set_process_defaults(os.environ)  # before a library is imported that reads it
+
+import asyncio  # noqa: E402
+import selectors  # noqa: E402
+from collections.abc import Callable, Coroutine  # noqa: E402
+from pathlib import Path  # noqa: E402
+from typing import Any, TypeVar  # noqa: E402
+
+import hypothesis  # noqa: E402
+import pytest  # noqa: E402
+
+from generation.token_counter import TokenCounter, load_counter  # noqa: E402
+from tests.contexts import SEED  # noqa: E402
+
+hypothesis.settings.register_profile("repository", derandomize=True, deadline=None, max_examples=60, database=None)
+hypothesis.settings.load_profile("repository")
+
+Result = TypeVar("Result")
+
+# What a turn of a real loop takes at least; without it, a wait that is lost in rounding would be waited for without end.
+TURN_S = 1e-6
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    # Written here since `-q` leaves out what pytest_report_header returns.
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None:
+        reporter.write_line(f"random seed: {SEED}; hypothesis: derandomized")
+
+
+@pytest.fixture(scope="session")
+def counter() -> TokenCounter:
+    return load_counter("o200k_base", Path(os.environ["TIKTOKEN_CACHE_DIR"]))
+
+
+class InventedTimeLoop(asyncio.SelectorEventLoop):
+    """An event loop that never waits: where it would, its clock jumps."""
+
+    def __init__(self) -> None:
+        self.now_s = 10_000.0
+        self.timers: list[asyncio.TimerHandle] = []
+        self.turns = 0
+        super().__init__(_JumpingSelector(self))
+
+    def time(self) -> float:
+        return self.now_s
+
+    def call_at(  # type: ignore[override] - typeshed's has a type variable for args
+        self, when: float, callback: Callable[..., Any], *args: Any, context: Any = None
+    ) -> asyncio.TimerHandle:
+        handle = super().call_at(when, callback, *args, context=context)
+        self.timers.append(handle)
+        return handle
+
+    def live_timers(self) -> int:
+        """How many timers are set, of those that have neither rung nor been cancelled."""
+        return sum(not timer.cancelled() and timer.when() > self.now_s for timer in self.timers)
+
+
+class _JumpingSelector(selectors.DefaultSelector):
+    def __init__(self, loop: InventedTimeLoop) -> None:
+        super().__init__()
+        self._loop = loop
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None:
+            raise RuntimeError("nothing is due and no timer is set: the loop would wait for ever")
+        self._loop.turns += 1
+        self._loop.now_s += max(timeout, TURN_S)
+        return super().select(0)
+
+
+def run_on_invented_time(main: Coroutine[Any, Any, Result]) -> Result:
+    """As asyncio.run, on an InventedTimeLoop."""
+    loop = InventedTimeLoop()
+    try:
+        return loop.run_until_complete(main)
+    finally:
+        loop.run_until_complete(_end(asyncio.all_tasks(loop)))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+
+
+async def _end(tasks: set[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def invented_time_loop() -> InventedTimeLoop:
+    """The running loop, for tests that look at its clock and its timers."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, InventedTimeLoop)
+    return loop
