@@ -58,6 +58,9 @@ RISING_LATENCY = 2.5
 LEAST_DRIFT = 0.01
 NEARLY_USED = 0.8
 
+# What is missing by less than this is there: a full bucket may be so by all but the last bit of a float.
+ROUNDING_S = 1e-6
+
 # How often requests in flight are compared with the time-out.
 WATCH_INTERVAL_S = 0.25
 
@@ -129,7 +132,7 @@ def _parse_limit(headers: Mapping[str, str], kind: str, senseless: list[str]) ->
             values[part] = read(text.strip())
         except ValueError:
             senseless.append(name)
-    if not values.get("limit") or "remaining" not in values or values["remaining"] > values["limit"]:
+    if values.get("limit", 0.0) < 1 or "remaining" not in values or values["remaining"] > values["limit"]:
         return None
     return RateLimit(values["limit"], values["remaining"], values.get("reset", 0.0))
 
@@ -164,7 +167,8 @@ class Bucket:
         """Seconds until so much may be taken; more than the whole limit may be taken from a full bucket."""
         if self.limit is None:
             return 0.0
-        return max(0.0, min(amount, self.limit) - self.balance(now_s)) * 60 / self.limit
+        wait_s = (min(amount, self.limit) - self.balance(now_s)) * 60 / self.limit
+        return wait_s if wait_s > ROUNDING_S else 0.0
 
     def take(self, amount: float, now_s: float) -> float:
         """Take an amount; the result is the book as it then stands, which `heard` compares with the server's word."""
@@ -277,7 +281,7 @@ class Pace:
         self._learn_latency(max(0.0, now_s - departure.at_s))
         self.timed_out_share *= 1 - LATENCY_WEIGHT
         self.spacing_s *= SPACING_DECAY
-        nearly_used = self.in_flight + 1 >= NEARLY_USED * self.width
+        nearly_used = self.in_flight + 1 >= NEARLY_USED * int(self.width)
         if self._latency_is_rising():
             self._shrink(departure, 0.9)
         elif nearly_used:
@@ -459,6 +463,8 @@ class Limiter:
         except asyncio.CancelledError:
             if place.done() and not place.cancelled() and place.exception() is None:
                 place.result().release()
+            # Who stood behind a large request need not wait for its turn any more.
+            self._open()
             raise
 
     def stop(self, lane: Lane, fault: Exception) -> None:
