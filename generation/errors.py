@@ -21,9 +21,12 @@ that `meaning_of` takes.
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from generation.token_counter import NO_USAGE, Usage
+
+if TYPE_CHECKING:
+    from generation.outcomes import Failed
 
 
 class DoctownError(Exception):
@@ -53,9 +56,13 @@ class InputError(JobError):
 
 
 class AccountError(JobError):
-    """Key, quota, permission or model: every further request would be refused for the same reason."""
+    """Key, quota, permission or model: every further request would be refused for the same reason.
+
+    `struck` are the failed symbols of the request that met it, where they had cost something before.
+    """
 
     failure = "account"
+    struck: tuple[Failed, ...] = ()
 
 
 class StorageError(JobError):

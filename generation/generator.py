@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
-from generation.errors import JobError
+from generation.errors import AccountError, JobError
 from generation.outcomes import Outcome, Symbol
 
 Documenter = Callable[[Symbol], Awaitable[Outcome]]
@@ -34,6 +34,9 @@ async def generate(symbols: Sequence[Symbol], document: Documenter, workers: int
         except BaseException as error:  # noqa: BLE001 - raised again below, after the others' outcomes
             # A tokenizer's panic is no Exception, and a cancellation may come from within: neither may pass in silence.
             faults.append(error)
+            if isinstance(error, AccountError):
+                for outcome in error.struck:
+                    outcomes.put_nowait(outcome)
         finally:
             outcomes.put_nowait(None)
 

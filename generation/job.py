@@ -71,7 +71,11 @@ async def run_job(
     for outcome in (*failed, *plan.left_out):
         fold(outcome)
     if document is not None:
-        warnings += await _generate(plan, document, settings, report, fold)
+        try:
+            warnings += await _generate(plan, document, settings, report, fold)
+        except JobError as error:
+            emit(events.completed(job_id, "failed", report.totals, [str(error)]))
+            raise
     output = await _store(report, settings.model_name, warnings, storage, settings)
     emit(events.completed(job_id, report.status, report.totals, output["warnings"]))
     return output

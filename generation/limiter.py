@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 # and then has cost one request, while a good answer takes longer than this and is not waited for.
 HEAD_START_S = 0.5
 
+# An account that has answered within this time is taken to answer now: a job that follows another loses no time.
+PROOF_LASTS_S = 30.0
+
 # Weight of a reply in the moving average of the offset.
 OFFSET_WEIGHT = 0.15
 
@@ -152,6 +155,7 @@ class Bucket:
     book: float = 0.0
     offset: float = 0.0
     at_s: float = 0.0
+    refused_at_s: float = -math.inf
 
     def balance(self, now_s: float) -> float:
         """Units believed to be left; without a known limit there is always enough."""
@@ -176,17 +180,21 @@ class Bucket:
         self.book -= amount
         return self.book
 
-    def heard(self, stated: RateLimit, book_at_departure: float, now_s: float) -> None:
-        """Learn from a reply."""
+    def heard(self, stated: RateLimit, book_at_departure: float, departed_s: float, now_s: float) -> None:
+        """Learn from a reply. One that left before the last refusal is older news than that, and its book held
+        reservations of requests that were refused and have been given back.
+        """
         if self.limit is None:
             self.at_s = now_s
             self.offset = stated.remaining - book_at_departure
         self.limit = stated.limit
-        self.offset += OFFSET_WEIGHT * (stated.remaining - book_at_departure - self.offset)
+        if departed_s > self.refused_at_s:
+            self.offset += OFFSET_WEIGHT * (stated.remaining - book_at_departure - self.offset)
 
     def refused(self, stated: RateLimit, now_s: float) -> None:
         """Learn from a refusal, whose figures are those of this moment."""
         self.limit = stated.limit
+        self.refused_at_s = now_s
         balance = self.balance(now_s)
         if stated.remaining < balance:
             self.offset += stated.remaining - balance
@@ -215,7 +223,7 @@ class Pace:
     width: float = 0.0
     in_flight: int = 0
     width_epoch: int = 0
-    proven: bool = False
+    proven_s: float = -math.inf
     lead_since_s: float | None = None
     hold_since_s: float = 0.0
     hold_for_s: float = 0.0
@@ -247,9 +255,12 @@ class Pace:
             self.tokens.wait_s(tokens, now_s),
             self._spacing_left_s(tokens, now_s),
         ]
-        if not self.proven and self.lead_since_s is not None and self.in_flight:
+        if self.in_flight and self.lead_since_s is not None and not self._is_proven(now_s):
             waits.append(_left_s(self.lead_since_s, HEAD_START_S, now_s))
         return max(waits)
+
+    def _is_proven(self, now_s: float) -> bool:
+        return abs(now_s - self.proven_s) < PROOF_LASTS_S
 
     def _hold_left_s(self, now_s: float) -> float:
         return _left_s(self.hold_since_s, self.hold_for_s, now_s)
@@ -267,7 +278,7 @@ class Pace:
         plenty = self.tokens.balance(now_s) > PLENTY * tokens and self.requests.balance(now_s) > PLENTY
         self.in_flight += 1
         self.last_admission_s = now_s
-        if not self.proven and self.lead_since_s is None:
+        if not self._is_proven(now_s) and self.in_flight == 1:
             self.lead_since_s = now_s
         return Departure(
             now_s, self.requests.take(1.0, now_s), self.tokens.take(tokens, now_s), tokens, self.width_epoch, plenty
@@ -276,7 +287,7 @@ class Pace:
     def answered(self, departure: Departure, limits: Limits, now_s: float) -> None:
         """A request came back with an answer of the model."""
         self.in_flight -= 1
-        self.proven = True
+        self.proven_s = now_s
         self._learn_limits(departure, limits, now_s)
         self._learn_latency(max(0.0, now_s - departure.at_s))
         self.timed_out_share *= 1 - LATENCY_WEIGHT
@@ -330,7 +341,7 @@ class Pace:
     def account_fault(self) -> None:
         """The account or model was refused: the next request goes ahead alone again."""
         self.lost()
-        self.proven, self.lead_since_s = False, None
+        self.proven_s = -math.inf
 
     def timeout_s(self) -> float:
         """The time-out for a first attempt, from the latencies seen; never above the setting."""
@@ -342,9 +353,9 @@ class Pace:
 
     def _learn_limits(self, departure: Departure, limits: Limits, now_s: float) -> None:
         if limits.requests:
-            self.requests.heard(limits.requests, departure.requests_book, now_s)
+            self.requests.heard(limits.requests, departure.requests_book, departure.at_s, now_s)
         if limits.tokens:
-            self.tokens.heard(limits.tokens, departure.tokens_book, now_s)
+            self.tokens.heard(limits.tokens, departure.tokens_book, departure.at_s, now_s)
 
     def _shrink(self, departure: Departure, factor: float) -> None:
         # A burst of complaints about one width is one complaint: only requests that left at the present width count.

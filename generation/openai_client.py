@@ -196,9 +196,13 @@ class OpenAIDocumenter:
         try:
             prompt, summary = await self._summarize(symbol, spent)
         except RequestError as error:
-            return Failed(
-                symbol.position, symbol.symbol_id, symbol.context.file_path, error.failure, str(error), spent.total()
-            )
+            return _failed(symbol, error.failure, str(error), spent)
+        except AccountError as error:
+            if spent.usage == NO_USAGE:
+                raise
+            fault = AccountError(str(error), error.failure)
+            fault.struck = (_failed(symbol, error.failure, str(error), spent),)
+            raise fault from None
         return Documented(symbol.position, symbol.symbol_id, summary, spent.total(), prompt.truncated)
 
     async def _summarize(self, symbol: Symbol, spent: _Spent) -> tuple[Prompt, str]:
@@ -282,6 +286,10 @@ class OpenAIDocumenter:
                 failure="request_too_large",
             )
         return error
+
+
+def _failed(symbol: Symbol, failure: str, message: str, spent: _Spent) -> Failed:
+    return Failed(symbol.position, symbol.symbol_id, symbol.context.file_path, failure, message, spent.total())
 
 
 def _tell(slot: Slot, error: DoctownError, cause: openai.OpenAIError) -> None:

@@ -59,7 +59,8 @@ class ProgressPump:
     async def close(self) -> None:
         """Send what is newest, once more, and return when nothing is under way any more."""
         if self._pump is not None:
-            await self._pump
+            # A cancellation while this waits must not hurry an update that is under way past the job's end.
+            await asyncio.shield(self._pump)
 
     async def abandon(self) -> None:
         """Return when nothing is under way, without sending what is left."""

@@ -6,30 +6,29 @@ timer when nothing does: hours pass in milliseconds, and the same way each time.
 
 from __future__ import annotations
 
+import asyncio
 import os
+import selectors
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+import hypothesis
+import pytest
 
 from generation.config import set_process_defaults
+from generation.token_counter import TokenCounter, load_counter
+from tests.contexts import SEED
 
-set_process_defaults(os.environ)  # before a library is imported that reads it
-
-import asyncio  # noqa: E402
-import selectors  # noqa: E402
-from collections.abc import Callable, Coroutine  # noqa: E402
-from pathlib import Path  # noqa: E402
-from typing import Any, TypeVar  # noqa: E402
-
-import hypothesis  # noqa: E402
-import pytest  # noqa: E402
-
-from generation.token_counter import TokenCounter, load_counter  # noqa: E402
-from tests.contexts import SEED  # noqa: E402
+# Before any module of tests is imported, and with it the libraries that read the environment when they are.
+set_process_defaults(os.environ)
 
 hypothesis.settings.register_profile("repository", derandomize=True, deadline=None, max_examples=60, database=None)
 hypothesis.settings.load_profile("repository")
 
 Result = TypeVar("Result")
 
-# What a turn of a real loop takes at least; without it, a wait that is lost in rounding would be waited for without end.
+# What a turn of a real loop takes at least; without it, a wait that is lost in rounding would never end.
 TURN_S = 1e-6
 
 
@@ -57,7 +56,8 @@ class InventedTimeLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self.now_s
 
-    def call_at(  # type: ignore[override] - typeshed's has a type variable for args
+    # typeshed ties `args` to `callback` by a type variable that Python 3.10 does not have.
+    def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., Any], *args: Any, context: Any = None
     ) -> asyncio.TimerHandle:
         handle = super().call_at(when, callback, *args, context=context)

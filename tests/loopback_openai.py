@@ -490,7 +490,8 @@ class Loopback:
         # Nothing waits between here and the sending: who leaves now has bought the answer.
         answer = self._sell(ask, draw.fault, usage)
         headers = at_admission if self.behaviour.limit_headers_at == "admission" else self._headers()
-        return await self._send(request, ask, answer, usage, draw.fault, headers)
+        completion = completion_object(ask.model, answer, usage)
+        return await self._send(request, ask, completion, draw.fault, headers)
 
     def _admit(self, ask: Ask) -> Draw:
         """Past the refusals and the limits, or an ApiError. Only what goes past them, or is refused by a fault, is an
@@ -590,15 +591,8 @@ class Loopback:
         return answer
 
     async def _send(
-        self,
-        request: web.BaseRequest,
-        ask: Ask,
-        answer: Answer,
-        usage: Usage,
-        fault: str | None,
-        headers: dict[str, str],
+        self, request: web.BaseRequest, ask: Ask, completion: Json, fault: str | None, headers: dict[str, str]
     ) -> web.StreamResponse:
-        completion = completion_object(ask.model, answer, usage)
         if fault == "no_usage":
             del completion["usage"]
         body = NO_JSON if fault == "not_json_body" else json.dumps(completion).encode()

@@ -174,7 +174,7 @@ BAD_VALUES = [
 
 @pytest.mark.parametrize(("name", "value"), BAD_VALUES)
 def test_a_bad_value_is_refused_by_its_name_and_not_shown(name: str, value: str) -> None:
-    """A value that cannot be used is refused in words that begin with the name of the setting and leave out the value."""
+    """A value that cannot be used is refused in words that begin with the setting's name and leave out the value."""
     said = refusal({**KEY, name: value})
 
     assert said.startswith(f"{name}: ")
@@ -291,7 +291,7 @@ def test_whatever_the_environment_holds_the_answer_is_settings_or_a_sentence(env
 
 def test_what_libraries_read_themselves_is_set_only_where_it_is_not() -> None:
     """tiktoken's folder and the SDK's log level get the worker's defaults, and the user's own values stay."""
-    empty: dict[str, str] = {}
+    empty = {"TIKTOKEN_CACHE_DIR": ""}
     set_process_defaults(empty)
     own: dict[str, Any] = {"TIKTOKEN_CACHE_DIR": "/srv/v", "RUNPOD_LOG_LEVEL": "ERROR"}
     set_process_defaults(own)

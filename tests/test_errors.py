@@ -6,6 +6,7 @@ import inspect
 import pkgutil
 import re
 from importlib import import_module
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -67,16 +68,8 @@ def test_each_error_of_the_tree_has_a_code_of_its_own() -> None:
     assert all(re.fullmatch(r"[a-z_]+", code) for code in codes)
 
 
-def refusal(
-    status: int,
-    code: str | None = None,
-    message: str = "planted 7731",
-    *,
-    param: str | None = None,
-    retry_after_s: float | None = None,
-    advice: str | None = None,
-) -> Refusal:
-    return Refusal(status, code, message, param, retry_after_s, "gpt-5-nano", advice)
+def refusal(status: int, code: str | None = None, message: str = "planted 7731", **facts: Any) -> Refusal:
+    return Refusal(status, code, message, model="gpt-5-nano", **{"param": None, "retry_after_s": None, **facts})
 
 
 MEANINGS = [
@@ -173,9 +166,7 @@ def test_a_fault_that_a_setting_can_end_names_the_setting(status: int, code: str
 
 
 @pytest.mark.parametrize(("status", "code", "kind", "failure"), MEANINGS)
-def test_no_text_of_the_api_is_repeated(
-    status: int, code: str | None, kind: type[DoctownError], failure: str
-) -> None:
+def test_no_text_of_the_api_is_repeated(status: int, code: str | None, kind: type[DoctownError], failure: str) -> None:
     """The API's message, which may quote a key or source code, is in no error; nor is a parameter that is no name."""
     error = meaning_of(refusal(status, code, param="planted 7731"))
 

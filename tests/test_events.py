@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import FrozenInstanceError
 from datetime import datetime, timedelta, timezone
 
@@ -73,10 +74,14 @@ def test_what_json_does_not_have_is_not_written() -> None:
         Event("t", "j", {"total_cost": float("nan")}).as_json()
 
 
-def test_a_timestamp_is_the_time_in_utc() -> None:
-    """An event made now says now, in UTC, to the millisecond, as RFC 3339 writes it."""
-    before = datetime.now(timezone.utc) - timedelta(milliseconds=1)
-    text = events.started("j", 1, 1).timestamp
+def test_a_timestamp_is_the_time_in_utc(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """An event made now says now, in UTC, to the millisecond, as RFC 3339 writes it, wherever the worker runs."""
+    request.addfinalizer(time.tzset)
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "JST-9")
+        time.tzset()
+        before = datetime.now(timezone.utc) - timedelta(milliseconds=1)
+        text = events.started("j", 1, 1).timestamp
 
     said = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
     assert before <= said <= datetime.now(timezone.utc)

@@ -123,19 +123,22 @@ def check_bill(output: Json, bill: Json) -> None:
 
 
 def check_progress(house: House, job_id: str, total: int) -> None:
-    """Snapshots are cumulative and in order, the newest is complete, and the result is the last that was posted."""
+    """Snapshots are cumulative, in order and list a symbol once, the newest is complete, and the result comes last."""
     snapshots = house.queue.progress(job_id)
     assert snapshots
-    counts = []
+    counts, listed = [], []
     for snapshot in snapshots:
         assert (snapshot["type"], snapshot["job_id"]) == ("generation.progress.v1", job_id)
         point = snapshot["payload"]
         assert point["total"] == total
         assert len(point["symbols"]) <= 50
+        listed += [one["symbol_id"] for one in point["symbols"]]
         counts.append((point["completed"], point["failed"], point["total_tokens"], point["elapsed_ms"]))
     for earlier, later in itertools.pairwise(counts):
         assert all(before <= after for before, after in zip(earlier, later, strict=True))
     assert counts[-1][0] + counts[-1][1] == total
+    assert listed
+    assert len(set(listed)) == len(listed)
     assert [post.final for post in house.queue.posts(job_id)] == [False] * len(snapshots) + [True]
 
 
@@ -167,6 +170,13 @@ def test_320_symbols_survive_a_bad_day_of_the_server(house: House) -> None:
     assert output["usage"]["retries"] == sum(bill["faults"].values())
     check_progress(house, job_id, 320)
     assert house.stored(job_id) == {**output, "results": None}
+
+
+def test_progress_of_a_quick_job_is_complete(house: House) -> None:
+    """A job that is over before a second update is due has one all the same, and it tells all that was done."""
+    job_id, result = house.run(payload(12))
+    check_all_documented(result["output"], payload(12))
+    check_progress(house, job_id, 12)
 
 
 def test_bad_input_is_one_sentence_and_the_worker_lives_on(house: House) -> None:
@@ -273,12 +283,14 @@ def test_symbols_of_the_bucket_are_documented(house: House) -> None:
 
 
 def test_a_fault_of_the_account_is_one_sentence_with_advice(house: House) -> None:
-    """Where the account has no quota the job ends after one request with advice, and the next one is done."""
-    house.behave({"fault": "quota", "times": 1})
-    _, result = house.run(payload(30))
+    """Where the account has no quota the job ends at once with advice, and once it has some the next one is done."""
+    house.behave({"fault": "quota"})
+    _, result = house.run(payload(60))
     assert "add credit" in result["error"]
     assert result["output"] == {"failure": "no_quota"}
-    assert len(house.openai.bill()["arrived_at_s"]) == 1
+    # Those that were in flight at once, at most.
+    assert len(house.openai.bill()["arrived_at_s"]) <= 10
+    house.behave()
     _, result = house.run(payload(3))
     check_all_documented(result["output"], payload(3))
 

@@ -145,6 +145,12 @@ def openai_server() -> Iterator[RunningServer]:
 
 
 @pytest.fixture
+def _unhurried_lead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine however busy, who waits for the first answer waits until it is there."""
+    monkeypatch.setattr("generation.limiter.HEAD_START_S", LIMIT_S)
+
+
+@pytest.fixture
 def server(openai_server: RunningServer) -> RunningServer:
     """The loopback OpenAI server as new; it is shared, and each test sets what it is like."""
     behave(openai_server)
@@ -671,6 +677,7 @@ def test_one_failure_touches_no_other_symbol(server: RunningServer, tmp_path: Pa
     assert output["total_tokens"] == server.bill()["input_tokens"] + server.bill()["output_tokens"]
 
 
+@pytest.mark.usefixtures("_unhurried_lead")
 @pytest.mark.parametrize(
     ("fault", "failure"),
     [("quota", "no_quota"), ("bad_key", "key_refused"), ("forbidden", "not_permitted")],
@@ -688,6 +695,7 @@ def test_an_account_fault_at_the_start_ends_the_job_after_one_request(
     assert server.bill()["output_tokens"] == 0
 
 
+@pytest.mark.usefixtures("_unhurried_lead")
 def test_a_retired_model_ends_the_job_after_one_request(server: RunningServer, tmp_path: Path) -> None:
     """A model that is gone is asked once, and the job's error names its replacement."""
     behave(server, retired_models=["gpt-5-nano"])
@@ -728,6 +736,21 @@ def test_what_was_billed_before_an_account_fault_is_not_forgotten(server: Runnin
     assert output["total_tokens"] == server.bill()["input_tokens"] + server.bill()["output_tokens"]
     codes = [one["failure"] for one in output["failed_symbols"]]
     assert sorted(codes) == ["no_quota"] * 7 + ["refused"] * 3
+
+
+@pytest.mark.parametrize("at_once", [1, 6])
+def test_what_a_symbol_cost_before_it_met_an_account_fault_is_counted(
+    server: RunningServer, tmp_path: Path, at_once: int
+) -> None:
+    """Where a symbol's first answer was useless and its second request met an empty account, the first is counted."""
+    job_input = {"symbols": [item("release", centrality=1.0), *(item(f"late_{number}") for number in range(5))]}
+    useless = {"fault": "truncated_json", "contains": "Name: late_", "times": at_once}
+    behave(server, useless, {"fault": "quota", "contains": "late_"}, latency_mean_s=0.05)
+    output = online(server, tmp_path, max_concurrent_requests=at_once).run(job_input)
+    bill = server.bill()
+    assert bill["faults"]["truncated_json"] >= 1
+    assert output["documented_count"] == 1
+    assert output["total_tokens"] == bill["input_tokens"] + bill["output_tokens"]
 
 
 def test_a_cancelled_job_stops_its_calls(server: RunningServer, tmp_path: Path) -> None:

@@ -113,6 +113,7 @@ def test_a_snapshot_is_its_model(name: str) -> None:
     [
         "gpt-5-nano-2025-13-07",
         "gpt-5-nano2025-08-07",
+        "gpt-5-nano_2025-08-07",
         "gpt-5-nano-latest",
         "GPT-5-nano",
         "gpt-5",

@@ -65,7 +65,7 @@ def test_real_functions_get_one_or_two_sentences(name: str) -> None:
 
 @pytest.mark.parametrize("field", ["source_code", "signature", "imports", "related_symbols", "cluster_label"])
 def test_what_is_no_fact_of_the_symbol_is_not_repeated(field: str) -> None:
-    """No summary holds a part of the source, or of what else is in the context but its name, place, use and docstring."""
+    """No summary holds any of the source, or of other fields than name, kind, place, docstring, calls and callers."""
     planted: Any = ["planted"] if field in {"imports", "related_symbols"} else "planted"
 
     assert "planted" not in summary("f", **{field: planted})

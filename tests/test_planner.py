@@ -57,7 +57,7 @@ def test_a_limit_that_is_not_reached_leaves_nobody_out(limit: int) -> None:
 
 
 def test_sizes_at_their_boundaries() -> None:
-    """Large is over 4,000 characters of source, medium 1,200 to 4,000, small what is left, no source at all included."""
+    """Large is over 4,000 characters of source, medium 1,200 to 4,000, small the rest, no source at all included."""
     sizes = [0, 1_199, 1_200, 4_000, 4_001, 900_000]
     symbols = [symbol(place, source_code="x" * size) for place, size in enumerate(sizes)]
 
@@ -77,7 +77,7 @@ def test_only_what_is_asked_for_is_counted() -> None:
 
 
 def test_an_estimate_worked_by_hand() -> None:
-    """Two symbols at a full budget of 2,000 tokens and 80 tokens of answer each: 4,160 tokens, $0.000696 at 0.15/0.60."""
+    """Two symbols at a full budget of 2,000 tokens with answers of 80: 4,160 tokens, $0.000696 at 0.15 and 0.60."""
     symbols = [symbol(place, source_code="x" * 100_000) for place in range(2)]
 
     plan = make_plan(symbols, NANO)

@@ -27,7 +27,21 @@ from tests.contexts import FUNCTIONS, context
 FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
 PIECES = st.one_of(
     st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12),
-    st.sampled_from(["    x = 1\n", "```\n", "~~~\n", "`", "````` ", FAMILY, "e\u0301", "\u4e16\u754c", "\r\n", "Source:\n"]),
+    st.sampled_from(
+        [
+            "    x = 1\n",
+            "```\n",
+            "~~~\n",
+            "`",
+            "````` ",
+            FAMILY,
+            "e\u0301",
+            "\u4e16\u754c",
+            "\r\n",
+            "Source:\n",
+            " " * 90,
+        ]
+    ),
 )
 
 
@@ -144,7 +158,9 @@ def test_facts_that_are_not_known_are_left_out(counter: TokenCounter) -> None:
 
 @settings(max_examples=150)
 @given(one=CONTEXTS, budget=BUDGETS)
-def test_a_prompt_fits_its_budget_and_its_count_is_exact(counter: TokenCounter, one: SymbolContext, budget: int) -> None:
+def test_a_prompt_fits_its_budget_and_its_count_is_exact(
+    counter: TokenCounter, one: SymbolContext, budget: int
+) -> None:
     """Whatever the context holds, the prompt is within the budget, by tiktoken's own count of its messages."""
     prompt = build_prompt(one, counter, budget)
     oracle = tiktoken.get_encoding("o200k_base")
@@ -310,6 +326,15 @@ def test_the_least_budget_is_enough_for_every_symbol(counter: TokenCounter, line
     assert prompt.tokens <= LEAST_BUDGET_TOKENS
     assert prompt.truncated
     assert len(fenced_blocks(text_of(prompt))) == 2
+
+
+@pytest.mark.parametrize("budget", [1_000, 2_000, 6_000])
+def test_a_fence_that_grows_with_what_it_quotes_is_counted(counter: TokenCounter, budget: int) -> None:
+    """A source that is one row of backticks needs fences as long as itself, and the prompt fits with them."""
+    prompt = build_prompt(facts("f", source_code="`" * 100_000), counter, budget)
+
+    assert prompt.tokens <= budget
+    assert len(fenced_blocks(text_of(prompt))) == 1
 
 
 def test_a_budget_below_the_rules_is_refused(counter: TokenCounter) -> None:

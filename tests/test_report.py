@@ -44,12 +44,10 @@ def report(*outcomes: Outcome, now_s: Callable[[], float] | None = None, total: 
 
 
 def test_totals_worked_by_hand() -> None:
-    """Two documented, two failed, 1,647 tokens of which 400 cached: 1187x0.15 + 400x0.015 + 60x0.60 = 220.05 millionths."""
+    """1,587 tokens in, 400 of them cached, and 60 out: 1187 x 0.15 + 400 x 0.015 + 60 x 0.60 = 220.05 millionths."""
     totals = report(*OUTCOMES, now_s=ticking(100.0, 101.2345)).totals
 
-    assert totals == Totals(
-        completed=2, failed=2, total=4, total_tokens=1_647, total_cost=0.00022, elapsed_ms=1_234
-    )  # fmt: skip
+    assert totals == Totals(completed=2, failed=2, total=4, total_tokens=1_647, total_cost=0.00022, elapsed_ms=1_234)
 
 
 def test_totals_grow_with_each_outcome() -> None:
@@ -145,7 +143,7 @@ def test_the_document_has_none_of_the_sdks_own_words(word: str) -> None:
 
 
 def test_what_cannot_be_sent_is_not_made() -> None:
-    """Strict JSON in strict UTF-8: what is neither is an error here, where it can be seen, and not with the receiver."""
+    """Strict JSON in strict UTF-8: what is neither is an error here, where it is seen, and not with the receiver."""
     assert as_json({"a": "\u00e9", "b": [1.5, None]}) == '{"a": "é", "b": [1.5, null]}'.encode()
     with pytest.raises(ValueError, match="JSON compliant"):
         as_json({"total_cost": float("inf")})
@@ -165,7 +163,7 @@ def test_a_pointer_says_where_the_results_are_and_how_to_know_them() -> None:
 
 
 def big_output(documented: list[str], failed: list[str]) -> dict[str, Any]:
-    outcomes = [
+    outcomes: list[Outcome] = [
         *(Documented(place, f"d{place}", text) for place, text in enumerate(documented)),
         *(Failed(len(documented) + place, f"f{place}", None, "x", text) for place, text in enumerate(failed)),
     ]

@@ -63,7 +63,7 @@ def test_options_that_are_not_given_are_not_set(options: object) -> None:
     assert parse_job({"symbols_key": "results/in.json"}, "j").options.as_settings() == {}
 
 
-BAD_JOBS = [
+BAD_JOBS: list[tuple[Any, str]] = [
     (None, "input must be an object"),
     ([], "input must be an object"),
     ("planted", "input must be an object"),
@@ -237,9 +237,15 @@ def test_a_lone_surrogate_fails_its_symbol_wherever_it_stands(name: str) -> None
 
 @pytest.mark.parametrize(
     ("name", "value", "most"),
-    [("signature", "x" * 100_001, 100_000), ("docstring", "x" * 1_000_001, 1_000_000), ("source_code", "x" * 5_000_000, 1_000_000), ("cluster_label", "x" * 1_025, 1_024), ("calls", ["x" * 10_001], 10_000)],
+    [
+        ("signature", "x" * 100_001, 100_000),
+        ("docstring", "x" * 1_000_001, 1_000_000),
+        ("source_code", "x" * 5_000_000, 1_000_000),
+        ("cluster_label", "x" * 1_025, 1_024),
+        ("calls", ["x" * 10_001], 10_000),
+    ],
     ids=["signature", "docstring", "source_code", "cluster_label", "calls"],
-)  # fmt: skip
+)
 def test_a_text_that_is_too_long_is_refused_in_characters(name: str, value: object, most: int) -> None:
     """A source body of 5 MB, and every other text above its limit, is refused with the limit, in characters."""
     bad = verdict(item("f", **{name: value}))
@@ -300,6 +306,15 @@ def test_an_item_of_another_form_fails_by_its_place(bad: object, symbol_id: str,
     assert not any(part in message for part in ("planted", "7731"))
 
 
+def test_an_id_that_cannot_be_sent_is_shown_by_its_numbers() -> None:
+    """A symbol whose id or path cannot be sent fails under a form of them that can."""
+    symbol_id, file_path, message = facts_of(verdict(item("f", symbol_id="a\ud800", file_path="b\x00")))
+
+    assert (symbol_id, file_path) == ("a\\ud800", "b\\x00")
+    assert message.startswith("symbols[0].context.symbol_id")
+    assert "symbols[0].context.file_path" in message
+
+
 def test_ids_differ_and_the_first_of_two_stays() -> None:
     """Of symbols with one id the first is documented; each other fails by both places, and nothing else is lost."""
     first, second, third, other = verdicts(item("f"), item("f", name="g"), item("f"), item("h"))
@@ -333,6 +348,14 @@ def test_fields_that_are_not_known_are_ignored_and_named_once() -> None:
     assert one == verdict(item("f"))
 
 
+def test_the_names_of_unknown_fields_are_short_and_can_be_sent() -> None:
+    """A field's name that is no name is shown in part and by its numbers, since it stands in a warning."""
+    ignored: set[str] = set()
+    list(parse_symbols([item("f", **{"x" * 5_000: 1, "a\x1b": 2})], ignored))
+
+    assert ignored == {"x" * 80, "a\\x1b"}
+
+
 def test_a_bad_symbol_may_have_unknown_fields_too() -> None:
     """The names of unknown fields are those of symbols that are documented."""
     ignored: set[str] = set()
@@ -360,7 +383,7 @@ def nearly_items(draw: st.DrawFn) -> dict[str, Any]:
     changed = draw(st.dictionaries(st.sampled_from([*sorted(CONTEXT_FIELDS), "other"]), values, max_size=2))
     one = item("f", **changed)
     if draw(st.booleans()):
-        one["symbol_id"] = draw(JSON)
+        one["symbol_id"] = draw(JSON | ODD_TEXT)
     if draw(st.booleans()):
         one.pop(draw(st.sampled_from(["symbol_id", "context"])))
     return one

@@ -27,7 +27,9 @@ NANO = Pricing(0.15, 0.015, 0.60)
 FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
 PIECES = st.one_of(
     st.text(max_size=30),
-    st.sampled_from(["def f(x):\n    return x\n", FAMILY, "e\u0301", "\u4e16\u754c", "<|endoftext|>", "`" * 40, "\t\t\n"]),
+    st.sampled_from(
+        ["def f(x):\n    return x\n", FAMILY, "e\u0301", "\u4e16\u754c", "<|endoftext|>", "`" * 40, "\t\t\n"]
+    ),
 )
 TEXTS = st.lists(PIECES, max_size=40).map("".join)
 
@@ -152,6 +154,14 @@ def test_costs_worked_by_hand(usage: Usage, pricing: Pricing, cost: float) -> No
     assert cost_usd(usage, pricing) == cost
 
 
+def test_no_token_has_more_characters_than_are_allowed_for(oracle: tiktoken.Encoding) -> None:
+    """A text that is cut by its characters before it is counted loses nothing: the longest token is 128 blanks."""
+    longest = max(oracle.token_byte_values(), key=lambda token: len(token.decode("utf-8", "replace")))
+
+    assert longest == b" " * 128
+    assert len(longest) <= CHARS_PER_TOKEN_AT_MOST
+
+
 def test_usages_add_up_field_by_field() -> None:
     """The sum of two usages has the sum of each of their figures; input and output together are the total."""
     one = Usage(1, 2, 3, 4, 5, 6)
@@ -163,7 +173,7 @@ def test_usages_add_up_field_by_field() -> None:
 
 
 def test_a_missing_vocabulary_is_named_and_never_downloaded(tmp_path: Path) -> None:
-    """Without the file there is a sentence that says where it should be and how to get it, and no wait for a network."""
+    """Without the file there is a sentence that says where it belongs and how to get it, and no wait for a network."""
     with pytest.raises(VocabularyMissing) as caught:
         load_counter("o200k_base", tmp_path)
 
