@@ -13,6 +13,7 @@ from generation.errors import AccountError, JobError
 from generation.generator import generate, raise_first
 from generation.outcomes import Documented, Failed, Outcome, Symbol
 from generation.schemas import SymbolContext
+from generation.token_counter import Usage
 from tests.conftest import run_on_invented_time
 from tests.contexts import context
 
@@ -120,6 +121,23 @@ def test_a_job_error_begins_no_more_and_lets_those_in_flight_end() -> None:
     assert model.cancelled == []
 
 
+def test_what_a_symbol_had_cost_before_the_fault_comes_out() -> None:
+    """A symbol that was paid for and then met the fault is an outcome too, so that what it cost is counted."""
+    fault = AccountError("no quota", "no_quota")
+    fault.struck = (Failed(1, "shop/orders.py:f1", None, "no_quota", "no quota", Usage(input_tokens=87)),)
+    model = Model(takes_s=lambda place: 1.0 + place, fault=lambda place: fault if place == 1 else None)
+    seen: list[Outcome] = []
+
+    async def main() -> None:
+        async for outcome in generate(symbols(2), model, 2):
+            seen.append(outcome)  # noqa: PERF401 - as above
+
+    with pytest.raises(AccountError):
+        run(main())
+
+    assert seen == [documented(symbols(1)[0]), *fault.struck]
+
+
 def test_a_fault_of_the_worker_itself_stops_the_run_too() -> None:
     """Another exception than a JobError ends the run as a JobError does, and is raised as it is."""
     model = Model(fault=lambda place: KeyError(place) if place == 2 else None)
@@ -150,7 +168,7 @@ def test_a_fault_that_is_no_exception_loses_no_symbol_in_silence(fault: BaseExce
     with pytest.raises(type(fault)) as caught:
         run(collect(6, model, 2))
 
-    assert caught.value is fault
+    assert caught.value.args == fault.args
 
 
 def test_closing_cancels_what_is_in_flight_and_waits_for_it() -> None:

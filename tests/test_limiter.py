@@ -247,6 +247,17 @@ def test_a_refusal_is_believed_at_once() -> None:
     assert bucket.balance(START_S) == pytest.approx(3)
 
 
+def test_a_reply_to_what_left_before_a_refusal_is_older_news() -> None:
+    """After a refusal with 3 left, a reply of 500 to an earlier request changes nothing; to a later one it does."""
+    bucket = full()
+    bucket.refused(RateLimit(600, 3, 0.0), START_S + 1)
+
+    bucket.heard(RateLimit(600, 500, 0.0), 600, START_S, START_S + 1)
+    assert bucket.balance(START_S + 1) == pytest.approx(3)
+    bucket.heard(RateLimit(600, 500, 0.0), 600, START_S + 2, START_S + 1)
+    assert bucket.balance(START_S + 1) == pytest.approx(3 + 0.15 * (500 - 3))
+
+
 def test_a_refusal_before_any_reply_tells_the_limit() -> None:
     """Where the first thing heard is a refusal, limit and balance are those that it states."""
     bucket = Bucket()
@@ -289,6 +300,16 @@ def test_an_answer_lets_the_others_through_at_once() -> None:
     pace.depart(1, START_S + 0.1)
 
     assert pace.wait_s(1, START_S + 0.1) == 0.0
+
+
+@pytest.mark.parametrize(("later_s", "wait_s"), [(29.0, 0.0), (31.0, 0.5)])
+def test_an_account_that_has_been_silent_is_asked_by_one_again(later_s: float, wait_s: float) -> None:
+    """An answer vouches for the account for half a minute; after that the first request goes ahead alone once more."""
+    pace = Pace(10, 60.0)
+    pace.answered(pace.depart(1, START_S - 1), NO_LIMITS, START_S)
+    pace.depart(1, START_S + later_s)
+
+    assert pace.wait_s(1, START_S + later_s) == pytest.approx(wait_s)
 
 
 def test_after_a_fault_of_the_account_one_goes_ahead_again() -> None:

@@ -228,6 +228,26 @@ def test_an_abandoned_pump_waits_for_what_is_under_way_and_sends_no_more() -> No
     assert receiver.completed() == [1]
 
 
+def test_a_job_that_is_cancelled_while_it_closes_lets_the_update_under_way_arrive() -> None:
+    """A cancellation that comes while close waits ends the waiting and not the update, which abandon then waits for."""
+    receiver = Receiver(takes_s=5.0)
+
+    async def main() -> None:
+        pump = ProgressPump(receiver.send)
+        Job(pump, total=2).complete()
+        closing = asyncio.create_task(pump.close())
+        await asyncio.sleep(1.0)
+        closing.cancel()
+        await asyncio.gather(closing, return_exceptions=True)
+        assert closing.cancelled()
+        await pump.abandon()
+        assert len(receiver.ended_s) == len(receiver.began_s) == 1
+
+    run(main)
+
+    assert receiver.completed() == [1]
+
+
 def test_a_lost_update_costs_neither_the_job_nor_the_next_update(caplog: pytest.LogCaptureFixture) -> None:
     """Where sending fails the pump goes on, the next update's totals tell all, and the log has no more than a type."""
     receiver = Receiver(fails=lambda place: place in {0, 2})
