@@ -34,6 +34,7 @@ ConcurrentRequests = Annotated[int, Field(ge=1, le=1_000)]
 MaxSymbols = Annotated[int, Field(ge=1)]
 ModelName = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[!-~]+$")]
 
+AccountId = Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+$")]
 Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Effort = Literal["none", "minimal", "low", "medium", "high"]
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(lambda value: str(value).upper())]
@@ -73,7 +74,7 @@ class Settings(BaseModel):
     max_symbols: MaxSymbols | None = Field(
         None, description="Document at most so many symbols of a job, the most central first"
     )
-    r2_account_id: str | None = Field(None, description="Cloudflare account; gives the address of its R2")
+    r2_account_id: AccountId | None = Field(None, description="Cloudflare account; gives the address of its R2")
     r2_access_key_id: SecretStr | None = Field(None, description="R2 access key")
     r2_secret_access_key: SecretStr | None = Field(None, description="R2 secret key")
     r2_bucket: str | None = Field(None, description="Bucket of the results; without it they go to RESULTS_DIR")
@@ -104,7 +105,7 @@ class Settings(BaseModel):
     @classmethod
     def _is_web_address(cls, url: str | None) -> str | None:
         if url is not None and not _names_a_host(url):
-            raise ValueError("must be an address such as https://host/path")
+            raise ValueError("must be an address such as https://host/path, without a user or a password")
         return url.rstrip("/") if url else url
 
     @field_validator("openai_api_key", "r2_access_key_id", "r2_secret_access_key")
@@ -182,7 +183,7 @@ def _names_a_host(url: str) -> bool:
         parts = urlsplit(url)
     except ValueError:  # its message repeats the address, which may hold a password
         return False
-    return parts.scheme in {"http", "https"} and bool(parts.hostname)
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and "@" not in parts.netloc
 
 
 def _setting_fault(fault: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails, a TypedDict of its own package

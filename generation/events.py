@@ -38,9 +38,9 @@ class Event:
     timestamp: str = field(default_factory=_now)
 
     def as_json(self) -> str:
-        """The event as one line of strict JSON."""
+        """The event as one line of strict JSON, in ASCII: no encoding of standard output and no reader splits it."""
         record = {"type": self.type, "job_id": self.job_id, "timestamp": self.timestamp, "payload": self.payload}
-        return json.dumps(record, ensure_ascii=False, allow_nan=False)
+        return json.dumps(record, allow_nan=False)
 
 
 Sink = Callable[[Event], None]

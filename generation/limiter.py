@@ -162,6 +162,7 @@ class Bucket:
         if self.limit is None:
             return math.inf
         # A clock that went back refills nothing and starts anew from where it stands.
+        self.refused_at_s = min(self.refused_at_s, now_s)
         self.book += max(0.0, now_s - self.at_s) * self.limit / 60
         self.at_s = now_s
         self.book = min(self.book, self.limit - self.offset)
@@ -172,7 +173,8 @@ class Bucket:
         if self.limit is None:
             return 0.0
         wait_s = (min(amount, self.limit) - self.balance(now_s)) * 60 / self.limit
-        return wait_s if wait_s > ROUNDING_S else 0.0
+        # Whatever was believed, a minute's bucket is full after a minute of quiet.
+        return min(wait_s, 60.0) if wait_s > ROUNDING_S else 0.0
 
     def take(self, amount: float, now_s: float) -> float:
         """Take an amount; the result is the book as it then stands, which `heard` compares with the server's word."""
@@ -278,7 +280,7 @@ class Pace:
         plenty = self.tokens.balance(now_s) > PLENTY * tokens and self.requests.balance(now_s) > PLENTY
         self.in_flight += 1
         self.last_admission_s = now_s
-        if not self._is_proven(now_s) and self.in_flight == 1:
+        if not self._is_proven(now_s) and (self.in_flight == 1 or self.lead_since_s is None):
             self.lead_since_s = now_s
         return Departure(
             now_s, self.requests.take(1.0, now_s), self.tokens.take(tokens, now_s), tokens, self.width_epoch, plenty
@@ -341,7 +343,7 @@ class Pace:
     def account_fault(self) -> None:
         """The account or model was refused: the next request goes ahead alone again."""
         self.lost()
-        self.proven_s = -math.inf
+        self.proven_s, self.lead_since_s = -math.inf, None
 
     def timeout_s(self) -> float:
         """The time-out for a first attempt, from the latencies seen; never above the setting."""

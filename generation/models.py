@@ -85,7 +85,9 @@ def find_model(name: str) -> Model:
     False
     """
     listed = _CATALOGUE.get(name) or _CATALOGUE.get(_without_date(name))
-    return listed or Model(name, UNLISTED_CONTEXT_TOKENS, UNLISTED_OUTPUT_TOKENS, FREE, listed=False)
+    if listed and (listed.name != OFFLINE or name == OFFLINE):
+        return listed
+    return Model(name, UNLISTED_CONTEXT_TOKENS, UNLISTED_OUTPUT_TOKENS, FREE, listed=False)
 
 
 def _without_date(name: str) -> str:

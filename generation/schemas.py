@@ -56,12 +56,16 @@ def _or_empty(value: object) -> object:
     return [] if value is None else value
 
 
+def _without_blanks(names: list[str]) -> list[str]:
+    return [name for name in names if name.strip()]
+
+
 Line = Annotated[str, Field(min_length=1, max_length=1_024), AfterValidator(_line)]
 Label = Annotated[str, Field(max_length=1_024), AfterValidator(_text)]
 Name = Annotated[str, Field(max_length=10_000), AfterValidator(_text)]
 Signature = Annotated[str, Field(max_length=100_000), AfterValidator(_text)]
 Source = Annotated[str, Field(max_length=MAX_SOURCE_CHARS), AfterValidator(_text)]
-Names = Annotated[list[Name], Field(max_length=10_000), BeforeValidator(_or_empty)]
+Names = Annotated[list[Name], Field(max_length=10_000), BeforeValidator(_or_empty), AfterValidator(_without_blanks)]
 
 
 @pydantic_dataclass(frozen=True, slots=True, config=ConfigDict(extra="ignore"))
