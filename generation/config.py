@@ -32,6 +32,11 @@ VOCABULARY_DIR = REPOSITORY / "vocabulary"
 
 ConcurrentRequests = Annotated[int, Field(ge=1, le=1_000)]
 MaxSymbols = Annotated[int, Field(ge=1)]
+BatchSize = Annotated[int, Field(ge=1, le=50)]
+BatchTokens = Annotated[int, Field(ge=2_000, le=500_000)]
+Centrality = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+CostUsd = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Language = Annotated[str, Field(min_length=2, max_length=40, pattern=r"^[^\W\d_]+([ -][^\W\d_]+)*$")]
 ModelName = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[!-~]+$")]
 
 AccountId = Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+$")]
@@ -74,6 +79,21 @@ class Settings(BaseModel):
     max_symbols: MaxSymbols | None = Field(
         None, description="Document at most so many symbols of a job, the most central first"
     )
+    batch_mode: bool = Field(default=False, description="Ask for several symbols in one request")
+    batch_size: BatchSize = Field(10, description="Symbols in one request of batch mode, at most")
+    max_batch_tokens: BatchTokens = Field(30_000, description="Input tokens of one request of batch mode, at most")
+    include_semantic_context: bool = Field(
+        default=False, description="Put nearest neighbours, symbols of the same file and imports into prompts"
+    )
+    callees_first: bool = Field(
+        default=True,
+        description="Document callees before their callers and put their summaries into the callers' prompts",
+    )
+    output_language: Language = Field("English", description="Language of the summaries, by its English name")
+    min_centrality: Centrality = Field(
+        0.0, description="Below this centrality a summary is written offline, at no cost"
+    )
+    max_cost_usd: CostUsd | None = Field(None, description="Refuse a job whose estimated cost is above this, in USD")
     r2_account_id: AccountId | None = Field(None, description="Cloudflare account; gives the address of its R2")
     r2_access_key_id: SecretStr | None = Field(None, description="R2 access key")
     r2_secret_access_key: SecretStr | None = Field(None, description="R2 secret key")

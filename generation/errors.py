@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from generation.token_counter import NO_USAGE, Usage
 
 if TYPE_CHECKING:
-    from generation.outcomes import Failed
+    from generation.outcomes import Outcome
 
 
 class DoctownError(Exception):
@@ -58,11 +58,11 @@ class InputError(JobError):
 class AccountError(JobError):
     """Key, quota, permission or model: every further request would be refused for the same reason.
 
-    `struck` are the failed symbols of the request that met it, where they had cost something before.
+    `struck` is what becomes of the symbols of the request that met it, where they had cost something before.
     """
 
     failure = "account"
-    struck: tuple[Failed, ...] = ()
+    struck: tuple[Outcome, ...] = ()
 
 
 class StorageError(JobError):
@@ -106,12 +106,7 @@ class Transient(RequestError):
     failure = "server_error"
 
     def __init__(
-        self,
-        message: str,
-        *,
-        failure: str | None = None,
-        usage: Usage = NO_USAGE,
-        retry_after_s: float | None = None,
+        self, message: str, *, failure: str | None = None, usage: Usage = NO_USAGE, retry_after_s: float | None = None
     ) -> None:
         super().__init__(message, failure=failure, usage=usage)
         self.retry_after_s = retry_after_s
@@ -169,7 +164,7 @@ def meaning_of(refusal: Refusal) -> DoctownError:
 
 
 def _account_fault(refusal: Refusal) -> AccountError | None:
-    status, code, model, label = refusal.status, refusal.code, refusal.model, refusal.label
+    status, code, model, label = (refusal.status, refusal.code, refusal.model, refusal.label)
     if status == 401:
         return AccountError(f"OPENAI_API_KEY was refused ({label}): set a valid key", "key_refused")
     if code in {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"}:

@@ -63,9 +63,7 @@ def of_outcome(job_id: str, outcome: Outcome) -> Event:
         payload = {"symbol_id": outcome.symbol_id, "token_count": outcome.usage.total_tokens}
         return Event(SYMBOL_DOCUMENTED, job_id, payload)
     return Event(
-        SYMBOL_FAILED,
-        job_id,
-        {"symbol_id": outcome.symbol_id, "failure": outcome.failure, "message": outcome.message},
+        SYMBOL_FAILED, job_id, {"symbol_id": outcome.symbol_id, "failure": outcome.failure, "message": outcome.message}
     )
 
 

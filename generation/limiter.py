@@ -39,21 +39,22 @@ OFFSET_WEIGHT = 0.15
 
 # Share of the limit that is aimed at where it is enforced second by second, and the quotient of the balance and a
 # request above which a refusal shows such enforcement.
-EVEN_SHARE = 0.97
+EVEN_SHARE = 0.985
 PLENTY = 3.0
 
 # Where no limit is known, refusals alone show the spacing: it follows their retry-after, and shrinks with each success.
 MAX_LEARNED_SPACING_S = 0.25
 SPACING_DECAY = 0.998
 
-# The time-out is this many standard deviations of the latency's logarithm above its mean: 1 in 4,300 for a lognormal.
-TIMEOUT_DEVIATIONS = 3.5
+# The time-out is this many standard deviations of the latency's logarithm above its mean: 1 in 1,450 for a lognormal.
+TIMEOUT_DEVIATIONS = 3.2
 TIMEOUT_LEAST_S = 2.0
 LATENCIES_NEEDED = 20
-LATENCY_WEIGHT = 0.05
+LATENCY_WEIGHT = 0.03
 
 # Above this share of requests given up, the time-out itself is at fault and the setting holds again.
 TIMED_OUT_AT_MOST = 0.2
+TIMED_OUT_WEIGHT = 0.05
 
 # Latency counts as rising when its recent mean is so many times the least mean seen; the width then shrinks a little.
 # The least mean drifts to the recent one, so that a model that has become slow is not taken for an overload for ever.
@@ -65,7 +66,7 @@ NEARLY_USED = 0.8
 ROUNDING_S = 1e-6
 
 # How often requests in flight are compared with the time-out.
-WATCH_INTERVAL_S = 0.25
+WATCH_INTERVAL_S = 0.1
 
 # How long everyone waits after a refusal that does not say how long, and the most that one may ask for.
 REFUSAL_HOLD_S = 1.0
@@ -292,7 +293,7 @@ class Pace:
         self.proven_s = now_s
         self._learn_limits(departure, limits, now_s)
         self._learn_latency(max(0.0, now_s - departure.at_s))
-        self.timed_out_share *= 1 - LATENCY_WEIGHT
+        self.timed_out_share *= 1 - TIMED_OUT_WEIGHT
         self.spacing_s *= SPACING_DECAY
         nearly_used = self.in_flight + 1 >= NEARLY_USED * int(self.width)
         if self._latency_is_rising():
@@ -338,7 +339,7 @@ class Pace:
     def timed_out(self) -> None:
         """A request was given up. Its latency is unknown; the answers of its next, more patient attempts teach it."""
         self.lost()
-        self.timed_out_share += LATENCY_WEIGHT * (1 - self.timed_out_share)
+        self.timed_out_share += TIMED_OUT_WEIGHT * (1 - self.timed_out_share)
 
     def account_fault(self) -> None:
         """The account or model was refused: the next request goes ahead alone again."""
@@ -501,7 +502,7 @@ class Limiter:
                 self._watched.pop(slot, None)
 
     def _look_at_watches(self) -> None:
-        now_s, timeout_s, limit_s = self._now_s(), self.pace.timeout_s(), self.pace.request_timeout_s
+        now_s, timeout_s, limit_s = (self._now_s(), self.pace.timeout_s(), self.pace.request_timeout_s)
         for slot, (factor, scope) in self._watched.items():
             if now_s - slot.departed_s > min(limit_s, timeout_s * factor):
                 scope.cancel()

@@ -1,8 +1,8 @@
 """A summary without a model, from the facts of the context alone: no key, no network, no cost.
 
-For places where no model may be called, and for a first run. What it writes is labelled by the output's `model`,
-`offline`. It reads the docstring's first sentence where there is one and otherwise says what is known of the symbol; it
-understands nothing.
+For places where no model may be called, for symbols that are not worth one, and for a first run. What it writes is
+labelled `offline` by the symbol's `source`. It reads the docstring's first sentence where there is one and otherwise
+says what is known of the symbol; it understands nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from generation.outcomes import Documented, Symbol
+from generation.outcomes import Documented, Outcome, Request, Symbol
 
 if TYPE_CHECKING:
     from generation.schemas import SymbolContext
@@ -22,9 +22,14 @@ _WORDS_IN_NAME = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
 
 
-async def document_offline(symbol: Symbol) -> Documented:
+def document_offline(symbol: Symbol) -> Documented:
     """Document one symbol from its facts."""
-    return Documented(symbol.position, symbol.symbol_id, summarize_facts(symbol.context))
+    return Documented(symbol.position, symbol.symbol_id, summarize_facts(symbol.context), source="offline")
+
+
+async def document_request_offline(request: Request) -> list[Outcome | Request]:
+    """Document the symbols of a request, in the form in which the generator asks for it."""
+    return [document_offline(symbol) for symbol in request.symbols]
 
 
 def summarize_facts(context: SymbolContext) -> str:

@@ -1,4 +1,4 @@
-"""One request to the model becomes a summary and its usage. The only importer of `openai`.
+"""One request to the model becomes summaries and their usage. The only importer of `openai`.
 
 Adds to the SDK: one client and one limiter a process for each account and model; a strict JSON schema with one
 validation; one retry layer (tenacity) in which "slow down" spends no attempt; and usage that counts failed attempts.
@@ -14,9 +14,9 @@ import logging
 import random
 import re
 import weakref
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import aiohttp
 import httpx2
@@ -24,6 +24,7 @@ import openai
 from pydantic import BaseModel, ConfigDict, ValidationError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
+from generation.checks import Findings, find_misplaced, fingerprint
 from generation.errors import (
     AccountError,
     ContextTooLong,
@@ -38,9 +39,10 @@ from generation.errors import (
 )
 from generation.limiter import Lane, Limiter, Slot
 from generation.models import shutdown_advice
-from generation.outcomes import Documented, Failed, Outcome, Symbol
-from generation.prompt_builder import LEAST_BUDGET_TOKENS, RULES, Prompt, build_prompt
-from generation.token_counter import NO_USAGE, TokenCounter, Usage
+from generation.outcomes import Documented, Outcome, Request, Symbol, given_up
+from generation.planner import OUTPUT_TOKENS_AT_MOST
+from generation.prompt_builder import LEAST_BUDGET_TOKENS, Notes, Prompt, PromptBuilder, rules
+from generation.token_counter import NO_USAGE, TokenCounter, Usage, shared_out
 
 if TYPE_CHECKING:
     from generation.config import Settings
@@ -58,29 +60,48 @@ COUNTED_CHARS_PER_TOKEN = 4
 LEAST_COMPLETION_TOKENS = 256
 LITTLE_REASONING = frozenset({"none", "minimal"})
 
-RESPONSE_FORMAT: dict[str, Any] = {
-    "type": "json_schema",
-    "json_schema": {
-        "name": "symbol_summary",
-        "strict": True,
-        "schema": {
-            "type": "object",
-            "properties": {"summary": {"type": "string"}},
-            "required": ["summary"],
-            "additionalProperties": False,
-        },
-    },
-}
+
+def _strict_format(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "json_schema", "json_schema": {"name": name, "strict": True, "schema": schema}}
+
+
+def _strict_object(**properties: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON Schema
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+
+
+_TEXT = {"type": "string"}
+ONE_SUMMARY = _strict_format("symbol_summary", _strict_object(summary=_TEXT))
+SEVERAL_SUMMARIES = _strict_format(
+    "symbol_summaries", _strict_object(summaries={"type": "array", "items": _strict_object(key=_TEXT, summary=_TEXT)})
+)
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
-class Summary(BaseModel):
-    """The model's answer, in the form of RESPONSE_FORMAT."""
-
+class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
 
+
+class Summary(_Strict):
+    """The model's answer for one symbol, in the form of ONE_SUMMARY."""
+
     summary: str
+
+
+class KeyedSummary(_Strict):
+    """One of the model's answers for several symbols."""
+
+    key: str
+    summary: str
+
+
+class Summaries(_Strict):
+    """The model's answer for several symbols, in the form of SEVERAL_SUMMARIES."""
+
+    summaries: list[KeyedSummary]
+
+
+Answer = TypeVar("Answer", Summary, Summaries)
 
 
 class _PromptDetails(BaseModel):
@@ -164,54 +185,79 @@ async def _close_with_the_loop(client: openai.AsyncOpenAI) -> None:
 
 @dataclass(slots=True)
 class _Spent:
-    """What one symbol has cost so far."""
+    """What one asking has cost so far; `again` where its symbols were asked for before."""
 
+    again: bool
     usage: Usage = NO_USAGE
     requests: int = 0
     failed_attempts: int = 0
 
     def total(self) -> Usage:
-        return self.usage + Usage(requests=self.requests, retries=max(0, self.requests - 1))
+        retries = self.requests if self.again else max(0, self.requests - 1)
+        return self.usage + Usage(requests=self.requests, retries=retries)
+
+
+Check = Callable[[str, Symbol, bool | None], Findings]
 
 
 class OpenAIDocumenter:
-    """Documents symbols, one request each, in one job."""
+    """Documents the requests of one job.
+
+    `notes` says what is known of a symbol beyond its context; `check` what is wrong with a summary, given whether it
+    seems to belong to another symbol of its request.
+    """
 
     def __init__(
         self,
         settings: Settings,
         counter: TokenCounter,
+        notes: Callable[[Symbol], Notes],
+        check: Check,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._settings = settings
-        self._counter = counter
+        self._prompts = PromptBuilder(counter, settings.max_prompt_tokens, settings.output_language)
+        self._notes = notes
+        self._check = check
         self._sleep = sleep
         self._client, self._limiter = shared_client_and_limiter(settings)
         self._lane: Lane = self._limiter.lane(settings.max_concurrent_requests)
         self._parameters = request_parameters(settings)
 
-    async def __call__(self, symbol: Symbol) -> Outcome:
-        """Document a symbol. Raises AccountError where no symbol could be documented."""
-        spent = _Spent()
-        try:
-            prompt, summary = await self._summarize(symbol, spent)
-        except RequestError as error:
-            return _failed(symbol, error.failure, str(error), spent)
-        except AccountError as error:
-            if spent.usage == NO_USAGE:
-                raise
-            fault = AccountError(str(error), error.failure)
-            fault.struck = (_failed(symbol, error.failure, str(error), spent),)
-            raise fault from None
-        return Documented(symbol.position, symbol.symbol_id, summary, spent.total(), prompt.truncated)
+    async def __call__(self, request: Request) -> list[Outcome | Request]:
+        """Document a request's symbols, or say which must be asked for again.
 
-    async def _summarize(self, symbol: Symbol, spent: _Spent) -> tuple[Prompt, str]:
-        prompt = build_prompt(symbol.context, self._counter, self._settings.max_prompt_tokens)
-        cap = first_completion_cap(prompt, self._settings)
+        Raises AccountError where no symbol could be documented.
+        """
+        if len(request.symbols) == 1:
+            return [await self._document_one(request, request.symbols[0])]
+        return await self._document_several(request)
+
+    async def _document_one(self, request: Request, symbol: Symbol) -> Outcome | Request:
+        before = request.spent.get(symbol.position)
+        spent = _Spent(again=before is not None)
+        fallback = request.fallback.get(symbol.position)
+        try:
+            summary = await self._summarize(symbol, request.reasons.get(symbol.position, ""), spent)
+        except RequestError as error:
+            [outcome] = given_up(_with_spent(request, [spent.total()]), error.failure, str(error))
+            return outcome
+        except AccountError as error:
+            raise _with_struck(error, _with_spent(request, [spent.total()])) from None
+        documented = self._documented(symbol, summary, (before or NO_USAGE) + spent.total(), None)
+        if fallback is not None:
+            return _better(documented, fallback)
+        return (None if symbol.position in request.reasons else _again(documented, symbol)) or documented
+
+    async def _summarize(self, symbol: Symbol, reason: str, spent: _Spent) -> str:
+        share, cap = 1.0, 0
         remedies = {ContextTooLong, CutOff}
         while True:
+            part = self._prompts.part(symbol.context, self._notes(symbol), share)
+            prompt = self._prompts.single(part, reason)
+            cap = cap or first_completion_cap(prompt, 1, self._settings)
             try:
-                return prompt, await self._ask(prompt, cap, spent)
+                return (await self._ask(prompt, cap, ONE_SUMMARY, Summary, spent)).summary
             except (ContextTooLong, CutOff) as error:
                 if type(error) not in remedies:
                     raise
@@ -219,16 +265,48 @@ class OpenAIDocumenter:
                 if isinstance(error, CutOff):
                     cap = self._larger_cap(cap)
                 else:
-                    budget = max(LEAST_BUDGET_TOKENS, int(prompt.tokens * SHORTENED_TO))
-                    if budget >= prompt.tokens:
+                    share = SHORTENED_TO * min(1.0, prompt.tokens / self._settings.max_prompt_tokens)
+                    if int(share * self._settings.max_prompt_tokens) < LEAST_BUDGET_TOKENS:
                         raise
-                    prompt = build_prompt(symbol.context, self._counter, budget)
 
     def _larger_cap(self, cap: int) -> int:
         larger = max(2 * cap, self._settings.max_completion_tokens)
         return min(larger, self._settings.model.max_output_tokens) if self._settings.model.listed else larger
 
-    async def _ask(self, prompt: Prompt, cap: int, spent: _Spent) -> str:
+    async def _document_several(self, request: Request) -> list[Outcome | Request]:
+        keyed = {f"s{number}": symbol for number, symbol in enumerate(request.symbols, start=1)}
+        parts = {key: self._prompts.part(one.context, self._notes(one)) for key, one in keyed.items()}
+        weights = [part.tokens for part in parts.values()]
+        prompt = self._prompts.several(parts)
+        if prompt.tokens > self._settings.max_batch_tokens:
+            return list(_halves(request))
+        spent = _Spent(again=bool(request.spent))
+        cap = first_completion_cap(prompt, len(keyed), self._settings)
+        try:
+            answer = await self._ask(prompt, cap, SEVERAL_SUMMARIES, Summaries, spent)
+        except RequestError:
+            return list(_halves(_with_spent(request, shared_out(spent.total(), weights))))
+        except AccountError as error:
+            raise _with_struck(error, _with_spent(request, shared_out(spent.total(), weights))) from None
+        charged = _with_spent(request, shared_out(spent.total(), weights))
+        answered = {key: texts[0] for key in keyed if len(texts := summaries_of(answer, key)) == 1}
+        misplaced = find_misplaced([(fingerprint(keyed[key].context), text) for key, text in answered.items()])
+        results: list[Outcome | Request] = [
+            charged.part((symbol,)) for key, symbol in keyed.items() if key not in answered
+        ]
+        for (key, text), is_misplaced in zip(answered.items(), misplaced, strict=True):
+            symbol = keyed[key]
+            documented = self._documented(symbol, text, charged.spent[symbol.position], is_misplaced)
+            results.append(_again(documented, symbol) or documented)
+        return results
+
+    def _documented(self, symbol: Symbol, summary: str, usage: Usage, is_misplaced: bool | None) -> Documented:  # noqa: FBT001
+        findings = self._check(summary, symbol, is_misplaced)
+        return Documented(symbol.position, symbol.symbol_id, summary, usage, checks=findings)
+
+    async def _ask(
+        self, prompt: Prompt, cap: int, form: dict[str, Any], answer_type: type[Answer], spent: _Spent
+    ) -> Answer:
         retrying = AsyncRetrying(
             retry=retry_if_exception_type((SlowDown, Transient)),
             stop=lambda _: spent.failed_attempts > self._settings.max_retries,
@@ -236,15 +314,16 @@ class OpenAIDocumenter:
             sleep=self._sleep,
             reraise=True,
         )
-        answer: str = await retrying(self._attempt, prompt, cap, spent)
+        body = {"messages": prompt.messages, "max_completion_tokens": cap, "response_format": form, **self._parameters}
+        answer: Answer = await retrying(self._attempt, body, answer_type, counted_tokens(prompt, cap), spent)
         return answer
 
-    async def _attempt(self, prompt: Prompt, cap: int, spent: _Spent) -> str:
-        slot = await self._limiter.admit(self._lane, counted_tokens(prompt, cap))
+    async def _attempt(self, body: dict[str, Any], answer_type: type[Answer], tokens: int, spent: _Spent) -> Answer:
+        slot = await self._limiter.admit(self._lane, tokens)
         spent.requests += 1
         try:
-            body = await self._send(slot, prompt, cap, 2.0**spent.failed_attempts)
-            summary, usage = read_answer(body)
+            reply = await self._send(slot, body, 2.0**spent.failed_attempts)
+            answer, usage = read_answer(reply, answer_type)
             spent.usage += usage
         except RequestError as error:
             spent.usage += error.usage
@@ -252,9 +331,9 @@ class OpenAIDocumenter:
             raise
         finally:
             slot.release()
-        return summary
+        return answer
 
-    async def _send(self, slot: Slot, prompt: Prompt, cap: int, patience: float) -> bytes:
+    async def _send(self, slot: Slot, body: dict[str, Any], patience: float) -> bytes:
         """Send one request; the limiter hears how it went. Raises the translation of whatever goes wrong.
 
         The SDK's `post` is what its `create` ends in. `create` first walks the whole body for names to translate, none
@@ -262,11 +341,7 @@ class OpenAIDocumenter:
         """
         try:
             with self._limiter.patience(slot, patience) as scope:
-                reply = await self._client.post(
-                    "/chat/completions",
-                    cast_to=httpx2.Response,
-                    body={"messages": prompt.messages, "max_completion_tokens": cap, **self._parameters},
-                )
+                reply = await self._client.post("/chat/completions", cast_to=httpx2.Response, body=body)
             if scope.cancelled_caught:
                 slot.timed_out()
                 raise Transient("no answer came in time", failure="timeout")
@@ -288,8 +363,56 @@ class OpenAIDocumenter:
         return error
 
 
-def _failed(symbol: Symbol, failure: str, message: str, spent: _Spent) -> Failed:
-    return Failed(symbol.position, symbol.symbol_id, symbol.context.file_path, failure, message, spent.total())
+def _again(documented: Documented, symbol: Symbol) -> Request | None:
+    """A question for the same symbol alone, where its summary must not stay as it is."""
+    checks = documented.checks
+    if checks is None or not checks.hard:
+        return None
+    position = symbol.position
+    # A summary of another symbol is no fallback: better none than a wrong one.
+    is_own = all(finding.check != "own_symbol" for finding in checks.hard)
+    return Request(
+        (symbol,),
+        reasons={position: " ".join(finding.reason for finding in checks.hard)} if is_own else {},
+        spent={position: documented.usage},
+        fallback={position: documented} if is_own else {},
+    )
+
+
+def _better(second: Documented, first: Documented) -> Documented:
+    """The summary with fewer hard findings, the second where they are even; the usage of both is in the second."""
+
+    def hard(one: Documented) -> int:
+        return len(one.checks.hard) if one.checks else 0
+
+    return second if hard(second) <= hard(first) else replace(first, usage=second.usage)
+
+
+def _with_struck(fault: AccountError, request: Request) -> AccountError:
+    """A fault of the account with what becomes of the request's symbols, where any was billed."""
+    own = AccountError(str(fault), fault.failure)
+    if any(usage.total_tokens for usage in request.spent.values()):
+        own.struck = tuple(given_up(request, fault.failure, str(fault)))
+    return own
+
+
+def _halves(request: Request) -> tuple[Request, Request]:
+    middle = len(request.symbols) // 2
+    return request.part(request.symbols[:middle]), request.part(request.symbols[middle:])
+
+
+def _with_spent(request: Request, usages: Sequence[Usage]) -> Request:
+    """The request with what each of its symbols has now cost."""
+    spent = {
+        symbol.position: request.spent.get(symbol.position, NO_USAGE) + usage
+        for symbol, usage in zip(request.symbols, usages, strict=True)
+    }
+    return replace(request, spent=spent)
+
+
+def summaries_of(answer: Summaries, key: str) -> list[str]:
+    """The summaries under a key; a good answer has exactly one that is not empty."""
+    return [text for one in answer.summaries if one.key == key and (text := _one_line(one.summary))]
 
 
 def _tell(slot: Slot, error: DoctownError, cause: openai.OpenAIError) -> None:
@@ -306,13 +429,13 @@ def _tell(slot: Slot, error: DoctownError, cause: openai.OpenAIError) -> None:
 
 
 def _backoff_s(state: RetryCallState, failed_attempts: int) -> float:
-    """Seconds before the next attempt: none after "slow down", which is waited out at the gate.
+    """Seconds before the next attempt: none after "slow down", which is waited out at the gate, nor after a time-out.
 
     Else the server's own word, or exponential back-off with full jitter
     (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
     """
     error = state.outcome.exception() if state.outcome else None
-    if isinstance(error, SlowDown):
+    if isinstance(error, SlowDown) or (isinstance(error, Transient) and error.failure == "timeout"):
         return 0.0
     if isinstance(error, Transient) and error.retry_after_s:
         return min(MAX_BACKOFF_S, error.retry_after_s)
@@ -322,20 +445,18 @@ def _backoff_s(state: RetryCallState, failed_attempts: int) -> float:
 def request_parameters(settings: Settings) -> dict[str, Any]:
     """What every request of a job carries besides its messages: only what the model is known to take."""
     model = settings.model
-    parameters: dict[str, Any] = {"model": settings.model_name, "response_format": RESPONSE_FORMAT}
+    parameters: dict[str, Any] = {"model": settings.model_name}
     if effort := settings.reasoning_effort or model.least_effort:
         parameters["reasoning_effort"] = effort
     if model.takes_temperature:
         parameters["temperature"] = 0
     if model.listed:
-        parameters["prompt_cache_key"] = PROMPT_CACHE_KEY
+        prefix = rules(settings.output_language, several=settings.batch_mode)
+        parameters["prompt_cache_key"] = f"doctown-{hashlib.sha256(prefix.encode()).hexdigest()[:16]}"
     return parameters
 
 
-PROMPT_CACHE_KEY = f"doctown-{hashlib.sha256(RULES.encode()).hexdigest()[:16]}"
-
-
-def first_completion_cap(prompt: Prompt, settings: Settings) -> int:
+def first_completion_cap(prompt: Prompt, symbols: int, settings: Settings) -> int:
     """The completion cap of a first attempt, in tokens: no larger than what the server counts for the prompt anyway.
 
     With reasoning the setting itself, since reasoning tokens count as completion.
@@ -343,7 +464,8 @@ def first_completion_cap(prompt: Prompt, settings: Settings) -> int:
     effort = settings.reasoning_effort or settings.model.least_effort
     if not settings.model.listed or (effort is not None and effort not in LITTLE_REASONING):
         return settings.max_completion_tokens
-    return min(settings.max_completion_tokens, max(LEAST_COMPLETION_TOKENS, _counted_chars(prompt)))
+    wanted = max(LEAST_COMPLETION_TOKENS, OUTPUT_TOKENS_AT_MOST * symbols, _counted_chars(prompt))
+    return min(settings.max_completion_tokens, wanted)
 
 
 def counted_tokens(prompt: Prompt, cap: int) -> int:
@@ -355,8 +477,8 @@ def _counted_chars(prompt: Prompt) -> int:
     return -(-sum(len(message["content"]) for message in prompt.messages) // COUNTED_CHARS_PER_TOKEN)
 
 
-def read_answer(body: bytes) -> tuple[str, Usage]:
-    """The summary in a completion's body, and its usage.
+def read_answer(body: bytes, answer_type: type[Answer]) -> tuple[Answer, Usage]:
+    """The answer in a completion's body, and its usage.
 
     Raises CutOff, Rejected or Transient, each with the usage that was billed all the same.
     """
@@ -373,12 +495,14 @@ def read_answer(body: bytes) -> tuple[str, Usage]:
     if choice.finish_reason == "length":
         raise CutOff("the answer was cut off by the token limit: raise MAX_COMPLETION_TOKENS", usage=usage)
     try:
-        text = _one_line(Summary.model_validate_json(choice.message.content or "").summary)
+        answer = answer_type.model_validate_json(choice.message.content or "")
     except ValidationError:
         raise Transient("the answer is not in the form that was asked for", failure="bad_answer", usage=usage) from None
-    if not text:
-        raise Transient("the answer is empty", failure="bad_answer", usage=usage)
-    return text, usage
+    if isinstance(answer, Summary):
+        answer.summary = _one_line(answer.summary)
+        if not answer.summary:
+            raise Transient("the answer is empty", failure="bad_answer", usage=usage)
+    return answer, usage
 
 
 def _one_line(text: str) -> str:
@@ -388,7 +512,7 @@ def _one_line(text: str) -> str:
 def _usage(reported: _Usage | None) -> Usage:
     if reported is None:
         return NO_USAGE
-    prompt, completion = reported.prompt_tokens_details, reported.completion_tokens_details
+    prompt, completion = (reported.prompt_tokens_details, reported.completion_tokens_details)
     return Usage(
         input_tokens=reported.prompt_tokens,
         cached_input_tokens=(prompt.cached_tokens or 0) if prompt else 0,

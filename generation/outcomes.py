@@ -1,4 +1,4 @@
-"""What flows through the worker: a symbol on the way in, and on the way out its outcome, `Documented` or `Failed`.
+"""What flows through the worker: symbols in requests on the way in, and on the way out `Documented` or `Failed`.
 
 Everything after the generator consumes outcomes and knows nothing of OpenAI. `position` is the place in the job's
 input: results are listed in that order, and two symbols with one id are still two.
@@ -6,13 +6,18 @@ input: results are listed in that order, and two symbols with one id are still t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
 
 from generation.token_counter import NO_USAGE, Usage
 
 if TYPE_CHECKING:
+    from generation.checks import Findings
     from generation.schemas import SymbolContext
+
+Source = Literal["model", "offline"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,8 @@ class Documented:
     symbol_id: str
     summary: str
     usage: Usage = NO_USAGE
-    truncated: bool = False
+    source: Source = "model"
+    checks: Findings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +63,42 @@ class Failed:
 
 
 Outcome = Documented | Failed
+
+
+# One for all requests that were never asked before, which in a large job are tens of thousands.
+_NONE: Mapping[int, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Symbols that are asked for together.
+
+    `reasons` says, by position, why a symbol is asked for again; `spent` what it has cost before; `fallback` the
+    summary that it has if no better one comes.
+    """
+
+    symbols: tuple[Symbol, ...]
+    reasons: Mapping[int, str] = field(default_factory=lambda: _NONE)
+    spent: Mapping[int, Usage] = field(default_factory=lambda: _NONE)
+    fallback: Mapping[int, Documented] = field(default_factory=lambda: _NONE)
+
+    @property
+    def centrality(self) -> float:
+        """That of its most central symbol."""
+        return max(symbol.centrality for symbol in self.symbols)
+
+    def part(self, symbols: tuple[Symbol, ...]) -> Request:
+        """The same request for some of its symbols."""
+        return Request(symbols, self.reasons, self.spent, self.fallback)
+
+
+def given_up(request: Request, failure: str, message: str) -> list[Outcome]:
+    """What becomes of a request's symbols when they are not asked for any more: what they have cost is counted."""
+    outcomes: list[Outcome] = []
+    for symbol in request.symbols:
+        position, usage = symbol.position, request.spent.get(symbol.position, NO_USAGE)
+        if fallback := request.fallback.get(position):
+            outcomes.append(replace(fallback, usage=usage))
+        else:
+            outcomes.append(Failed(position, symbol.symbol_id, symbol.context.file_path, failure, message, usage))
+    return outcomes

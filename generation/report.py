@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,7 +18,9 @@ from generation.outcomes import Documented, Failed, Outcome
 from generation.token_counter import NO_USAGE, cost_usd
 
 if TYPE_CHECKING:
+    from generation.config import Settings
     from generation.models import Pricing
+    from generation.planner import Plan
 
 Status = Literal["success", "partial", "failed"]
 SYMBOL_LISTS = ("documented_symbols", "failed_symbols")
@@ -86,7 +89,7 @@ class Report:
             "job_id": self.job_id,
             "status": self.status,
             "model": model,
-            "documented_symbols": [documented_record(one) for one in ordered if isinstance(one, Documented)],
+            "documented_symbols": [_checked_record(one) for one in ordered if isinstance(one, Documented)],
             "failed_symbols": [failed_record(one) for one in ordered if isinstance(one, Failed)],
             "documented_count": totals.completed,
             "failed_count": totals.failed,
@@ -94,6 +97,7 @@ class Report:
             "total_cost": totals.total_cost,
             "usage": asdict(self.usage),
             "pricing": asdict(self._pricing),
+            "checks": count_checks(ordered),
             "duration_ms": totals.elapsed_ms,
             "warnings": list(warnings),
             "results": None,
@@ -101,11 +105,61 @@ class Report:
 
 
 def documented_record(outcome: Documented) -> dict[str, Any]:
-    """A documented symbol as outputs list it."""
+    """A documented symbol as outputs list it; the results document adds its `checks`."""
     return {
         "symbol_id": outcome.symbol_id,
         "summary": outcome.summary,
         "tokens_used": outcome.usage.total_tokens,
+        "source": outcome.source,
+    }
+
+
+def _checked_record(outcome: Documented) -> dict[str, Any]:
+    if outcome.checks is None:
+        return documented_record(outcome)
+    findings = [asdict(finding) for finding in outcome.checks.findings]
+    return documented_record(outcome) | {"checks": {"passed": list(outcome.checks.passed), "findings": findings}}
+
+
+def without_checks(record: dict[str, Any]) -> dict[str, Any]:
+    """A documented symbol as the job output lists it."""
+    return {key: value for key, value in record.items() if key != "checks"}
+
+
+def count_checks(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """How many summaries passed all checks, and how many each check found fault with."""
+    checked = [one.checks for one in outcomes if isinstance(one, Documented) and one.checks is not None]
+    found = Counter(finding.check for checks in checked for finding in checks.findings)
+    return {
+        "checked": len(checked),
+        "passed_all": sum(not checks.findings for checks in checked),
+        "findings": dict(sorted(found.items())),
+    }
+
+
+def planned(
+    job_id: str, plan: Plan, failed: Sequence[Failed], settings: Settings, warnings: Sequence[str]
+) -> dict[str, Any]:
+    """The output of a dry run: what would be asked, and its price."""
+    return {
+        "job_id": job_id,
+        "status": "planned",
+        "model": settings.model_name,
+        "plan": {
+            "requests": len(plan.requests),
+            "symbols": len(plan.symbols),
+            "offline_symbols": len(plan.offline),
+            "left_out_symbols": len(plan.left_out),
+            "large_symbols": plan.large,
+            "medium_symbols": plan.medium,
+            "small_symbols": plan.small,
+            "estimated_input_tokens": plan.expected.input_tokens,
+            "estimated_output_tokens": plan.expected.output_tokens,
+            "estimated_cost": plan.expected_cost_usd,
+        },
+        "failed_symbols": [failed_record(one) for one in failed],
+        "pricing": asdict(settings.pricing),
+        "warnings": list(warnings),
     }
 
 

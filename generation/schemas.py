@@ -8,7 +8,9 @@ out: where symbols come from (`sources`), and the documents that are written (`r
 from __future__ import annotations
 
 import re
+import sys
 import unicodedata
+from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any
 
@@ -17,14 +19,25 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
+    Tag,
     TypeAdapter,
     ValidationError,
     model_validator,
 )
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
-from generation.config import ConcurrentRequests, MaxSymbols, ModelName
+from generation.config import (
+    BatchSize,
+    BatchTokens,
+    Centrality,
+    ConcurrentRequests,
+    CostUsd,
+    Language,
+    MaxSymbols,
+    ModelName,
+)
 from generation.errors import InputError
 from generation.outcomes import Failed, Symbol
 
@@ -53,19 +66,50 @@ def _plain(text: str, forbidden: re.Pattern[str], rule: str) -> str:
 
 
 def _or_empty(value: object) -> object:
-    return [] if value is None else value
+    return () if value is None else value
 
 
-def _without_blanks(names: list[str]) -> list[str]:
-    return [name for name in names if name.strip()]
+def _shared(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Without blank names, and each name once in memory: those of a codebase recur thousands of times."""
+    return tuple(sys.intern(name) for name in names if name.strip())
 
 
 Line = Annotated[str, Field(min_length=1, max_length=1_024), AfterValidator(_line)]
-Label = Annotated[str, Field(max_length=1_024), AfterValidator(_text)]
+SharedLine = Annotated[Line, AfterValidator(sys.intern)]
+Label = Annotated[str, Field(max_length=1_024), AfterValidator(_text), AfterValidator(sys.intern)]
 Name = Annotated[str, Field(max_length=10_000), AfterValidator(_text)]
 Signature = Annotated[str, Field(max_length=100_000), AfterValidator(_text)]
 Source = Annotated[str, Field(max_length=MAX_SOURCE_CHARS), AfterValidator(_text)]
-Names = Annotated[list[Name], Field(max_length=10_000), BeforeValidator(_or_empty), AfterValidator(_without_blanks)]
+Names = Annotated[tuple[Name, ...], Field(max_length=10_000), BeforeValidator(_or_empty), AfterValidator(_shared)]
+
+
+@pydantic_dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid"))
+class RelatedSymbol:
+    """A related symbol of which more is known than its name; `similarity` is a cosine, -1 to 1."""
+
+    name: Line
+    similarity: Annotated[float, Field(strict=True, ge=-1, le=1, allow_inf_nan=False)] | None = None
+    note: Label | None = None
+
+
+def _embedding(values: list[float]) -> array[float]:
+    if sum(value * value for value in values) < _LEAST_SQUARED_NORM:
+        raise ValueError("must not be a zero vector")
+    # A list of a thousand floats takes eight times the memory.
+    return array("f", values)
+
+
+# Below this a vector of 32-bit numbers has no direction any more.
+_LEAST_SQUARED_NORM = 1e-12
+
+_AS_TEXT, _AS_OBJECT = "as text", "as object"
+NameOrObject = Annotated[
+    Annotated[Name, Tag(_AS_TEXT)] | Annotated[RelatedSymbol, Tag(_AS_OBJECT)],
+    Discriminator(lambda value: _AS_OBJECT if isinstance(value, dict) else _AS_TEXT),
+]
+Related = Annotated[tuple[NameOrObject, ...], Field(max_length=10_000), BeforeValidator(_or_empty)]
+Component = Annotated[float, Field(strict=True, ge=-1e6, le=1e6, allow_inf_nan=False)]
+Embedding = Annotated[list[Component], Field(min_length=1, max_length=8_192), AfterValidator(_embedding)]
 
 
 @pydantic_dataclass(frozen=True, slots=True, config=ConfigDict(extra="ignore"))
@@ -74,18 +118,19 @@ class SymbolContext:
 
     symbol_id: Line
     name: Line
-    kind: Line
-    language: Line
-    file_path: Line
+    kind: SharedLine
+    language: SharedLine
+    file_path: SharedLine
     signature: Signature | None = None
-    calls: Names = Field(default_factory=list)
-    called_by: Names = Field(default_factory=list)
-    imports: Names = Field(default_factory=list)
-    related_symbols: Names = Field(default_factory=list)
+    calls: Names = ()
+    called_by: Names = ()
+    imports: Names = ()
+    related_symbols: Related = ()
     cluster_label: Label | None = None
     centrality: Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)] | None = None
     docstring: Source | None = None
     source_code: Source | None = None
+    embedding: Embedding | None = None
 
 
 CONTEXT_FIELDS = frozenset(SymbolContext.__dataclass_fields__)
@@ -100,6 +145,15 @@ class JobOptions(BaseModel):
     model: ModelName | None = Field(default=None, serialization_alias="model_name")
     max_concurrent_requests: ConcurrentRequests | None = None
     max_symbols: MaxSymbols | None = None
+    batch_mode: bool | None = None
+    batch_size: BatchSize | None = None
+    max_batch_tokens: BatchTokens | None = None
+    include_semantic_context: bool | None = None
+    callees_first: bool | None = None
+    output_language: Language | None = None
+    min_centrality: Centrality | None = None
+    max_cost_usd: CostUsd | None = None
+    dry_run: bool = Field(default=False, exclude=True)
 
     def as_settings(self) -> dict[str, Any]:
         """The options that are given, under the names of their settings."""
@@ -154,15 +208,32 @@ def parse_symbols(items: Iterable[object], ignored_fields: set[str]) -> Iterator
 
     Names of context fields that are not part of the contract are added to `ignored_fields`.
     """
-    places: dict[str, int] = {}
+    ids: dict[str, int] = {}
+    dimensions: dict[int, int] = {}
     for position, item in enumerate(items):
         verdict = _parse_symbol(position, item, ignored_fields)
         if isinstance(verdict, Symbol):
-            first = places.setdefault(verdict.symbol_id, position)
-            if first != position:
-                message = f"symbols[{position}].symbol_id is that of symbols[{first}] too: ids must differ"
-                verdict = Failed(position, verdict.symbol_id, verdict.context.file_path, "duplicate_symbol_id", message)
-        yield verdict
+            yield _unlike_the_others(verdict, ids, dimensions) or verdict
+        else:
+            yield verdict
+
+
+def _unlike_the_others(symbol: Symbol, ids: dict[str, int], dimensions: dict[int, int]) -> Failed | None:
+    """A symbol whose id is taken, or whose embedding has another dimension than the job's first."""
+    place, context = f"symbols[{symbol.position}]", symbol.context
+    first = ids.setdefault(symbol.symbol_id, symbol.position)
+    if first != symbol.position:
+        message = f"{place}.symbol_id is that of symbols[{first}] too: ids must differ"
+        return Failed(symbol.position, symbol.symbol_id, context.file_path, "duplicate_symbol_id", message)
+    if context.embedding is None:
+        return None
+    dimension = len(context.embedding)
+    if not dimensions or dimension in dimensions:
+        dimensions.setdefault(dimension, symbol.position)
+        return None
+    [(expected, first)] = dimensions.items()
+    message = f"{place}.context.embedding has {dimension} numbers and that of symbols[{first}] has {expected}"
+    return Failed(symbol.position, symbol.symbol_id, context.file_path, "invalid_symbol", message)
 
 
 def _parse_symbol(position: int, item: object, ignored_fields: set[str]) -> Symbol | Failed:
@@ -228,6 +299,7 @@ _PLAIN_WORDS = {
     "string_unicode": "has a lone surrogate, which is no character",
     "string_too_short": "must not be empty",
     "list_type": "must be a list",
+    "tuple_type": "must be a list",
     "dict_type": "must be an object",
     "model_type": "must be an object",
     "float_type": "must be a number",
@@ -240,6 +312,8 @@ def describe_fault(place: str, fault: Mapping[str, Any]) -> str:
     """One of pydantic's findings as a sentence that names the place and leaves out the value."""
     where = place
     for part in fault["loc"]:
+        if part in {_AS_TEXT, _AS_OBJECT}:
+            continue
         where += f"[{part}]" if isinstance(part, int) else f".{printable(str(part), 80)}"
     limits = fault.get("ctx", {})
     if fault["type"] == "string_too_long":

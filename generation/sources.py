@@ -6,12 +6,13 @@ what a symbol must be (`schemas`): a line that is no JSON is passed on as such, 
 
 from __future__ import annotations
 
+import contextlib
 import gzip
-import io
 import json
+import tempfile
 import zlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from generation.errors import InputError
 from generation.schemas import UnreadableLine
@@ -19,21 +20,21 @@ from generation.schemas import UnreadableLine
 MAX_SOURCE_BYTES = 1_000_000_000
 _GZIP_MAGIC = b"\x1f\x8b"
 _NOTHING = object()
+_CHUNK_BYTES = 1 << 20
 
 
-def read_items(body: bytes, key: str) -> Iterator[Any]:
-    """The symbols in an object's bytes, one at a time, unchecked. Raises InputError where it is of no such form."""
-    if body.startswith(_GZIP_MAGIC):
-        body = _unzipped(body, key)
+def read_items(file: BinaryIO, key: str) -> Iterator[Any]:
+    """The symbols in a file, one at a time, unchecked. Raises InputError where it is of no such form."""
     # The first line tells most JSON Lines from JSON without reading on; where it is broken, any of the next ones does.
-    if _is_symbol(_parsed(next(_lines(body), (0, b""))[1])):
-        return _symbol_a_line(body)
-    document = _parsed(body)
+    if _is_symbol(_parsed(next(_lines(file), (0, b""))[1])):
+        return _symbol_a_line(file)
+    file.seek(0)
+    document = _parsed(file.read())
     symbols = document.get("symbols") if isinstance(document, dict) else document
     if isinstance(symbols, list):
         return iter(symbols)
-    if any(_is_symbol(_parsed(line)) for _, line in _lines(body)):
-        return _symbol_a_line(body)
+    if any(_is_symbol(_parsed(line)) for _, line in _lines(file)):
+        return _symbol_a_line(file)
     if document is _NOTHING:
         raise InputError(f"symbols_key: {key} is neither JSON nor JSON Lines in UTF-8")
     raise InputError(f"symbols_key: {key} must hold a list of symbols, an object with symbols, or a symbol a line")
@@ -51,22 +52,36 @@ def _is_symbol(value: object) -> bool:
     return isinstance(value, dict) and "symbols" not in value
 
 
-def _lines(body: bytes) -> Iterator[tuple[int, bytes]]:
-    return ((number, line) for number, line in enumerate(io.BytesIO(body), start=1) if line.strip())
+def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    file.seek(0)
+    return ((number, line) for number, line in enumerate(file, start=1) if line.strip())
 
 
-def _symbol_a_line(body: bytes) -> Iterator[Any]:
-    for number, line in _lines(body):
+def _symbol_a_line(file: BinaryIO) -> Iterator[Any]:
+    for number, line in _lines(file):
         value = _parsed(line)
         yield UnreadableLine(f"(line {number}) is not JSON in UTF-8") if value is _NOTHING else value
 
 
-def _unzipped(body: bytes, key: str) -> bytes:
-    try:
-        with gzip.GzipFile(fileobj=io.BytesIO(body)) as file:
-            plain = file.read(MAX_SOURCE_BYTES + 1)
-    except (OSError, EOFError, zlib.error):
-        raise InputError(f"symbols_key: {key} is not whole gzip") from None
-    if len(plain) > MAX_SOURCE_BYTES:
-        raise InputError(f"symbols_key: {key} unpacks to more than {MAX_SOURCE_BYTES} bytes")
-    return plain
+@contextlib.contextmanager
+def unpacked(file: BinaryIO, key: str) -> Iterator[BinaryIO]:
+    """The file itself, or what its gzip holds; on disk where that is large. Raises InputError where it is cut off."""
+    is_packed = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+    file.seek(0)
+    if not is_packed:
+        yield file
+        return
+    with tempfile.SpooledTemporaryFile(max_size=_CHUNK_BYTES) as plain:
+        try:
+            _unpack(file, cast(BinaryIO, plain), key)
+        except (OSError, EOFError, zlib.error):
+            raise InputError(f"symbols_key: {key} is not whole gzip") from None
+        yield cast(BinaryIO, plain)
+
+
+def _unpack(file: BinaryIO, plain: BinaryIO, key: str) -> None:
+    with gzip.GzipFile(fileobj=file) as packed:
+        while chunk := packed.read(_CHUNK_BYTES):
+            plain.write(chunk)
+            if plain.tell() > MAX_SOURCE_BYTES:
+                raise InputError(f"symbols_key: {key} unpacks to more than {MAX_SOURCE_BYTES} bytes")

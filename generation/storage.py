@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
+import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from generation.errors import StorageError
 
@@ -30,8 +31,8 @@ class Storage(Protocol):
 
     bucket: str | None
 
-    async def read(self, key: str) -> bytes:
-        """The bytes under a key. Raises StorageError where there are none, or the store cannot be reached."""
+    async def fetch(self, key: str) -> BinaryIO:
+        """An open file with the bytes under a key. Raises StorageError where there are none, or no store."""
         ...
 
     async def write(self, key: str, body: bytes) -> str | None:
@@ -55,11 +56,11 @@ class FolderStorage:
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
 
-    async def read(self, key: str) -> bytes:
+    async def fetch(self, key: str) -> BinaryIO:
         """As Storage says."""
         path = self._path(key)
         try:
-            return await asyncio.to_thread(path.read_bytes)
+            return await asyncio.to_thread(path.open, "rb")
         except OSError as error:
             raise StorageError(f"{key} cannot be read from RESULTS_DIR ({_reason(error)})") from None
 
@@ -109,7 +110,7 @@ class R2Storage:
         self._public_base_url = settings.r2_public_base_url
         self._settings = settings
 
-    async def read(self, key: str) -> bytes:
+    async def fetch(self, key: str) -> BinaryIO:
         """As Storage says."""
         try:
             return await asyncio.to_thread(self._get, key)
@@ -124,14 +125,22 @@ class R2Storage:
             raise StorageError(f"{key} cannot be written to the bucket of R2_BUCKET ({_fault(error)})") from None
         return f"{self._public_base_url}/{key}" if self._public_base_url else None
 
-    def _get(self, key: str) -> bytes:
-        return self._client().get_object(Bucket=str(self.bucket), Key=key)["Body"].read()
+    def _get(self, key: str) -> BinaryIO:
+        # To disk: contexts of a large repository would take twice their size in memory.
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+        try:
+            shutil.copyfileobj(self._client().get_object(Bucket=str(self.bucket), Key=key)["Body"], file)
+        except BaseException:
+            file.close()
+            raise
+        file.seek(0)
+        return file
 
     def _put(self, key: str, body: bytes) -> None:
         self._client().put_object(Bucket=str(self.bucket), Key=key, Body=body, ContentType="application/json")
 
     def _client(self) -> S3Client:
-        key_id, secret = self._settings.r2_access_key_id, self._settings.r2_secret_access_key
+        key_id, secret = (self._settings.r2_access_key_id, self._settings.r2_secret_access_key)
         return _shared_client(
             self._settings.r2_endpoint,
             key_id.get_secret_value() if key_id else "",

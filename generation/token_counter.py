@@ -9,8 +9,9 @@ response schema adds to a prompt, which no tokenizer shows and the API's usage d
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,6 +67,22 @@ class Usage:
 
 
 NO_USAGE = Usage()
+
+
+def shared_out(usage: Usage, weights: Sequence[int]) -> list[Usage]:
+    """A usage in whole parts, about in proportion to the weights, that add up to it exactly.
+
+    >>> [part.input_tokens for part in shared_out(Usage(input_tokens=100), [1, 1, 1])]
+    [33, 33, 34]
+    """
+    steps = list(accumulate(weights))
+    counts = astuple(usage)
+    reached = [[count * step // (steps[-1] or 1) for count in counts] for step in steps]
+    reached[-1] = list(counts)
+    return [
+        Usage(*(now - before for now, before in zip(row, previous, strict=True)))
+        for row, previous in zip(reached, [[0] * len(counts), *reached], strict=False)
+    ]
 
 
 def cost_usd(usage: Usage, pricing: Pricing) -> float:

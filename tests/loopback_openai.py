@@ -311,20 +311,31 @@ class Topic(NamedTuple):
     prompt: str
     definitions: Json
     item_key: str
-    keys: Sequence[str]
+    items: Mapping[str, str]
     item: str = ""
 
 
-def write_by_schema(body: Json, prompt: str, item_key: str = "", keys: Sequence[str] = ()) -> str:
+NO_ITEMS: Mapping[str, str] = {}
+
+
+def write_by_schema(body: Json, prompt: str, item_key: str = "", items: Mapping[str, str] = NO_ITEMS) -> str:
     """JSON that satisfies the schema of the request; without one, `{"summary": ...}`.
 
-    An array whose objects have the property `item_key` gets one object for each of `keys`, in their order: whoever asks
-    for several symbols in one request says by `Behaviour.item_marker` and `.item_key` how they are found and returned.
+    An array whose objects have the property `item_key` gets one object for each of `items` (key: its part of the
+    prompt), in their order: whoever asks for several symbols in one request says by `Behaviour.item_marker` and
+    `.item_key` how they are found and returned.
     """
     schema = ((body.get("response_format") or {}).get("json_schema") or {}).get("schema")
     if not schema:
         return json.dumps({"summary": sentence(prompt)})
-    return json.dumps(fill(schema, Topic(prompt, schema.get("$defs", {}), item_key, keys)))
+    return json.dumps(fill(schema, Topic(prompt, schema.get("$defs", {}), item_key, items)))
+
+
+def parts_of(prompt: str, marker: str) -> dict[str, str]:
+    """Each key that the marker finds, and the prompt from there to the next."""
+    found = list(re.finditer(marker, prompt))
+    ends = [*(match.start() for match in found[1:]), len(prompt)]
+    return {match[1]: prompt[match.start() : end] for match, end in zip(found, ends, strict=False)}
 
 
 def fill(schema: Json, topic: Topic, name: str = "") -> Any:
@@ -337,7 +348,11 @@ def fill(schema: Json, topic: Topic, name: str = "") -> Any:
     if kind == "array":
         return fill_array(resolve(schema["items"], topic), topic)
     if kind == "string":
-        return topic.item if topic.item and name == topic.item_key else sentence(topic.prompt, topic.item)
+        return (
+            topic.item
+            if topic.item and name == topic.item_key
+            else sentence(topic.items.get(topic.item, topic.prompt), topic.item)
+        )
     return {"integer": 1, "number": 0.5, "boolean": True}.get(str(kind))
 
 
@@ -351,7 +366,7 @@ def resolve(schema: Json, topic: Topic) -> Json:
 
 def fill_array(items: Json, topic: Topic) -> list[Any]:
     keyed = topic.item_key in items.get("properties", {})
-    return [fill(items, topic._replace(item=key)) for key in topic.keys] if keyed else [fill(items, topic)]
+    return [fill(items, topic._replace(item=key)) for key in topic.items] if keyed else [fill(items, topic)]
 
 
 WORD = re.compile(r"[A-Za-z_]\w{2,}")
@@ -575,8 +590,8 @@ class Loopback:
         if self._write_answer:
             text = self._write_answer(ask.body, ask.prompt)
         else:
-            keys = re.findall(behaviour.item_marker, ask.prompt) if behaviour.item_marker else ()
-            text = write_by_schema(ask.body, ask.prompt, behaviour.item_key, keys)
+            items = parts_of(ask.prompt, behaviour.item_marker) if behaviour.item_marker else NO_ITEMS
+            text = write_by_schema(ask.body, ask.prompt, behaviour.item_key, items)
         answer = make_answer(text, fault, ask, behaviour.count_by)
         self._cached.update(usage.marks)
         self.bill.requests["200"] += 1

@@ -145,6 +145,12 @@ def check_progress(house: House, job_id: str, total: int) -> None:
 # Through the worker loop.
 
 
+def without_checks(document: dict[str, Any]) -> dict[str, Any]:
+    """A stored document with its symbols as a job output lists them."""
+    symbols = [{key: value for key, value in one.items() if key != "checks"} for one in document["documented_symbols"]]
+    return {**document, "documented_symbols": symbols}
+
+
 def test_320_symbols_come_back_documented(house: House) -> None:
     """All 320 symbols are documented, progress comes in order and before the result, and every total is the bill."""
     job_input = payload(320)
@@ -154,7 +160,7 @@ def test_320_symbols_come_back_documented(house: House) -> None:
     check_bill(output, bill)
     assert bill["bought"] == {one["context"]["name"]: 1 for one in job_input["symbols"]}
     check_progress(house, job_id, 320)
-    assert house.stored(job_id) == {**output, "results": None}
+    assert without_checks(house.stored(job_id)) == {**output, "results": None}
     assert house.queue.status(job_id)["status"] == "COMPLETED"
 
 
@@ -169,7 +175,7 @@ def test_320_symbols_survive_a_bad_day_of_the_server(house: House) -> None:
     check_bill(output, bill)
     assert output["usage"]["retries"] == sum(bill["faults"].values())
     check_progress(house, job_id, 320)
-    assert house.stored(job_id) == {**output, "results": None}
+    assert without_checks(house.stored(job_id)) == {**output, "results": None}
 
 
 def test_progress_of_a_quick_job_is_complete(house: House) -> None:

@@ -196,7 +196,8 @@ def test_a_setting_has_the_same_default_and_description_on_the_hub(key: str) -> 
     default = "" if field.default is None else field.default
 
     assert given["default"] == (str(default) if isinstance(default, Path) else default)
-    assert given["type"] == ("number" if isinstance(default, (int, float)) else "string")
+    kind = "boolean" if isinstance(default, bool) else "number" if isinstance(default, (int, float)) else "string"
+    assert given["type"] == kind
     assert given["description"] == field.description
 
 

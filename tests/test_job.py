@@ -35,7 +35,7 @@ NAME = r"(?m)^Name: (.+)$"
 FALLBACK_ID = "job-from-runpod"
 OUTPUT_KEYS = {
     "job_id", "status", "model", "documented_symbols", "failed_symbols", "documented_count", "failed_count",
-    "total_tokens", "total_cost", "usage", "pricing", "duration_ms", "warnings", "results",
+    "total_tokens", "total_cost", "usage", "pricing", "checks", "duration_ms", "warnings", "results",
 }  # fmt: skip
 USAGE_KEYS = {"input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens", "requests", "retries"}
 EVENT_PAYLOADS = {
@@ -391,7 +391,7 @@ def test_the_output_has_the_form_of_the_contract(offline: Job) -> None:
     assert (output["job_id"], output["status"], output["model"]) == (FALLBACK_ID, "success", "offline")
     assert (output["documented_count"], output["failed_count"]) == (3, 0)
     assert (output["total_tokens"], output["total_cost"]) == (0, 0.0)
-    assert all(set(one) == {"symbol_id", "summary", "tokens_used"} for one in output["documented_symbols"])
+    assert all(set(one) == {"symbol_id", "summary", "tokens_used", "source"} for one in output["documented_symbols"])
     assert offline.document() == {**output, "results": None}
 
 
@@ -714,7 +714,7 @@ def test_an_account_fault_in_mid_run_keeps_what_was_bought(server: RunningServer
     for one in by_centrality[25:]:
         one["context"]["cluster_label"] = "late"
     behave(server, {"fault": "quota", "contains": "Cluster: late"}, latency_mean_s=0.01)
-    job = online(server, tmp_path, max_concurrent_requests=at_once)
+    job = online(server, tmp_path, max_concurrent_requests=at_once, callees_first="false")
     output = job.run(job_input)
     bill = server.bill()
     assert output["status"] == "partial"
@@ -898,4 +898,4 @@ def test_the_size_of_a_job_is_logged_before_the_first_call(
     with pytest.raises(AccountError):
         online(server, tmp_path).run({"symbols": symbols})
     assert "4 symbols (1 large over 4K characters, 2 medium, 1 small)" in caplog.text
-    assert re.search(r"about \d+ tokens and \$\d+\.\d{4} with gpt-5-nano", caplog.text)
+    assert re.search(r"4 requests of gpt-5-nano, about \d+ tokens, \$\d+\.\d{4}", caplog.text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from typing import Any
 
@@ -102,6 +101,6 @@ def test_a_symbol_goes_out_under_its_own_id_and_costs_nothing() -> None:
     """The outcome of a symbol has its place, its id and its summary, and no usage at all."""
     symbol = Symbol(7, SymbolContext(**context("release")))
 
-    assert asyncio.run(document_offline(symbol)) == Documented(
-        7, "shop/orders.py:release", summarize_facts(symbol.context), NO_USAGE
+    assert document_offline(symbol) == Documented(
+        7, "shop/orders.py:release", summarize_facts(symbol.context), NO_USAGE, source="offline"
     )

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 import httpx2
@@ -22,6 +22,7 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletion
 
+from generation.checks import Findings
 from generation.config import VOCABULARY_DIR, Settings
 from generation.errors import (
     AccountError,
@@ -34,13 +35,13 @@ from generation.errors import (
 )
 from generation.models import find_model
 from generation.openai_client import (
-    RESPONSE_FORMAT,
+    ONE_SUMMARY,
     OpenAIDocumenter,
     shared_client_and_limiter,
     translate,
 )
-from generation.outcomes import Documented, Failed, Outcome, Symbol
-from generation.prompt_builder import MARKER, RULES
+from generation.outcomes import Documented, Failed, Outcome, Request, Symbol
+from generation.prompt_builder import MARKER, NO_NOTES, rules
 from generation.schemas import SymbolContext
 from generation.token_counter import TokenCounter, Usage
 from tests.contexts import context
@@ -99,11 +100,25 @@ def symbol(name: str = "add", position: int = 0, **fields: Any) -> Symbol:
     return Symbol(position, SymbolContext(**context(name, **fields)))
 
 
+def documenter_for(
+    settings: Settings, counter: TokenCounter, **options: Any
+) -> Callable[[Symbol], Coroutine[Any, Any, Outcome]]:
+    """Asks for each symbol alone, knows nothing beyond its context, and finds every summary good."""
+    documenter = OpenAIDocumenter(settings, counter, lambda _: NO_NOTES, lambda *_: Findings((), ()), **options)
+
+    async def ask(symbol: Symbol) -> Outcome:
+        (outcome,) = await documenter(Request((symbol,)))
+        assert not isinstance(outcome, Request)
+        return outcome
+
+    return ask
+
+
 def document(settings: Settings, counter: TokenCounter, *symbols: Symbol, **options: Any) -> list[Outcome]:
     """The outcomes of the symbols, all asked for at once, in an event loop of their own."""
 
     async def ask() -> list[Outcome]:
-        documenter = OpenAIDocumenter(settings, counter, **options)
+        documenter = documenter_for(settings, counter, **options)
         return await asyncio.wait_for(asyncio.gather(*map(documenter, symbols)), LIMIT_S)
 
     return asyncio.run(ask())
@@ -145,10 +160,10 @@ def test_each_symbol_is_one_request_that_begins_with_the_rules(counter: TokenCou
     requests = server.requests
     assert server.bill()["bought"] == {"add": 1, "sub": 1, "mul": 1}
     assert [outcome.symbol_id for outcome in outcomes] == [symbol(name).symbol_id for name in ("add", "sub", "mul")]
-    assert all(request["messages"][0] == {"role": "system", "content": RULES} for request in requests)
+    assert all(request["messages"][0] == {"role": "system", "content": rules()} for request in requests)
     assert [len(request["messages"]) for request in requests] == [2, 2, 2]
-    assert all(request["response_format"] == RESPONSE_FORMAT for request in requests)
-    assert RESPONSE_FORMAT["json_schema"]["strict"] is True
+    assert all(request["response_format"] == ONE_SUMMARY for request in requests)
+    assert ONE_SUMMARY["json_schema"]["strict"] is True
     (cache_key,) = {request["prompt_cache_key"] for request in requests}
     assert cache_key
 
@@ -358,7 +373,6 @@ def test_a_prompt_beyond_the_context_is_cut_to_three_quarters(counter: TokenCoun
         (outcome,) = document(settings_for(server), counter, symbol(source_code=LONG_SOURCE))
     first, second = (request["messages"] for request in server.requests)
     assert isinstance(outcome, Documented)
-    assert outcome.truncated
     assert 0.7 * counter.count_messages(first) <= counter.count_messages(second) <= 0.75 * counter.count_messages(first)
     assert MARKER in second[1]["content"]
     assert first[0] == second[0]
@@ -425,7 +439,7 @@ def test_a_request_that_hangs_is_given_up_after_a_time_learned_from_others(
     hanging = symbol("hanging", 20)
 
     async def ask() -> list[Outcome]:
-        documenter = OpenAIDocumenter(settings, counter)
+        documenter = documenter_for(settings, counter)
         return [*(await asyncio.gather(*map(documenter, quick))), await asyncio.wait_for(documenter(hanging), LIMIT_S)]
 
     script = {"fault": "hang", "contains": "Name: hanging", "times": 1}
@@ -475,7 +489,7 @@ def account_fault(server: RunningServer, counter: TokenCounter, **changes: Any) 
     settings = settings_for(server, **changes)
 
     async def ask() -> list[Any]:
-        documenter = OpenAIDocumenter(settings, counter)
+        documenter = documenter_for(settings, counter)
         symbols = [symbol(f"name_{number}", number) for number in range(30)]
         return await asyncio.wait_for(asyncio.gather(*map(documenter, symbols), return_exceptions=True), LIMIT_S)
 
@@ -534,11 +548,11 @@ def test_an_account_that_fails_between_two_jobs_is_met_once_too(
     monkeypatch.setattr("generation.limiter.PROOF_LASTS_S", 0.0)
 
     async def ask() -> list[Any]:
-        first = OpenAIDocumenter(settings, counter)
+        first = documenter_for(settings, counter)
         for outcome in await asyncio.gather(*(first(symbol(f"name_{number}", number)) for number in range(5))):
             assert isinstance(outcome, Documented)
         await asyncio.to_thread(server.set_behaviour, behaviour({"fault": "quota"}))
-        second = OpenAIDocumenter(settings, counter)
+        second = documenter_for(settings, counter)
         calls = [second(symbol(f"name_{number}", number)) for number in range(30)]
         return await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), LIMIT_S)
 
@@ -556,7 +570,7 @@ def test_the_first_request_goes_ahead_alone_in_every_job(counter: TokenCounter) 
     async def ask() -> list[Any]:
         results: list[Any] = []
         for _ in range(2):
-            documenter = OpenAIDocumenter(settings, counter)
+            documenter = documenter_for(settings, counter)
             symbols = [symbol(f"name_{number}", number) for number in range(5)]
             results.append(await asyncio.gather(*map(documenter, symbols), return_exceptions=True))
         return results
@@ -608,31 +622,37 @@ import asyncio, gc, os, sys
 from pathlib import Path
 from generation.config import Settings
 from generation.openai_client import OpenAIDocumenter
-from generation.outcomes import Symbol
+from generation.checks import Findings
+from generation.outcomes import Request, Symbol
+from generation.prompt_builder import NO_NOTES
 from generation.schemas import SymbolContext
 from generation.token_counter import load_counter
 
 settings = Settings.from_env(os.environ)
 counter = load_counter("o200k_base", settings.tiktoken_cache_dir)
 
+def documenter():
+    ask = OpenAIDocumenter(settings, counter, lambda _: NO_NOTES, lambda *_: Findings((), ()))
+    return lambda symbol: ask(Request((symbol,)))
+
 def symbols(kind):
     return [Symbol(n, SymbolContext(f"{kind}{n}", f"{kind}{n}", "function", "python", "a.py")) for n in range(5)]
 
 async def finish():
-    documenter = OpenAIDocumenter(settings, counter)
-    await asyncio.gather(*map(documenter, symbols("quick")))
+    document = documenter()
+    await asyncio.gather(*map(document, symbols("quick")))
 
 async def be_cancelled():
-    documenter = OpenAIDocumenter(settings, counter)
-    calls = [asyncio.create_task(documenter(symbol)) for symbol in symbols("hanging")]
+    document = documenter()
+    calls = [asyncio.create_task(document(symbol)) for symbol in symbols("hanging")]
     _, waiting = await asyncio.wait([*calls, asyncio.create_task(finish())], return_when=asyncio.FIRST_COMPLETED)
     for call in waiting:
         call.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
 
 async def leave_in_mid_run():
-    documenter = OpenAIDocumenter(settings, counter)
-    calls = [asyncio.create_task(documenter(symbol)) for symbol in symbols("hanging")]
+    document = documenter()
+    calls = [asyncio.create_task(document(symbol)) for symbol in symbols("hanging")]
     await finish()
 
 def sockets():
@@ -673,7 +693,7 @@ def test_closing_a_cancelled_call_gives_its_place_back(counter: TokenCounter) ->
     """With one request in flight at most, a call that is cancelled in mid-flight makes room for the next."""
 
     async def ask(server: RunningServer) -> Outcome:
-        documenter = OpenAIDocumenter(settings_for(server, max_concurrent_requests=1), counter)
+        documenter = documenter_for(settings_for(server, max_concurrent_requests=1), counter)
         hanging = asyncio.create_task(documenter(symbol("hanging")))
         await asyncio.to_thread(wait_until, lambda: sent(server) == 1)
         next_one = asyncio.create_task(documenter(symbol("next", 1)))

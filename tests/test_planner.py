@@ -9,12 +9,17 @@ import pytest
 from generation.config import Settings
 from generation.outcomes import Failed, Symbol
 from generation.planner import make_plan
-from generation.prompt_builder import estimate_prompt_tokens
+from generation.prompt_builder import estimate_part_tokens, estimate_rules_tokens
 from generation.schemas import SymbolContext
 from tests.contexts import FUNCTIONS, context
 
 OFFLINE = Settings.from_env({"MODEL_NAME": "offline"})
 NANO = Settings.from_env({"OPENAI_API_KEY": "sk-test"})
+
+
+def estimate(one: Symbol) -> int:
+    """What the prompt for one symbol alone is expected to have."""
+    return min(2_000, estimate_rules_tokens() + estimate_part_tokens(one.context))
 
 
 def symbol(position: int, name: str = "f", **fields: Any) -> Symbol:
@@ -73,7 +78,7 @@ def test_only_what_is_asked_for_is_counted() -> None:
     plan = make_plan(symbols, NANO.with_options({"max_symbols": 1}))
 
     assert (plan.large, plan.medium, plan.small) == (0, 0, 1)
-    assert plan.estimated_input_tokens == estimate_prompt_tokens(symbols[1].context, 2_000)
+    assert plan.expected.input_tokens == estimate(symbols[1])
 
 
 def test_an_estimate_worked_by_hand() -> None:
@@ -82,22 +87,22 @@ def test_an_estimate_worked_by_hand() -> None:
 
     plan = make_plan(symbols, NANO)
 
-    assert (plan.estimated_input_tokens, plan.estimated_tokens) == (4_000, 4_160)
-    assert plan.estimated_cost_usd == 0.000696
+    assert (plan.expected.input_tokens, plan.expected.total_tokens) == (4_000, 4_160)
+    assert plan.expected_cost_usd == 0.000696
 
 
 def test_the_estimate_of_a_plan_is_the_sum_of_its_prompts() -> None:
     """What is expected of a plan is what is expected of each of its prompts, and the answers."""
     symbols = [symbol(place, name) for place, name in enumerate(FUNCTIONS)]
 
-    plan = make_plan(symbols, NANO)
+    plan = make_plan(symbols, NANO.with_options({"callees_first": False}))
 
-    assert plan.estimated_input_tokens == sum(estimate_prompt_tokens(one.context, 2_000) for one in symbols)
-    assert plan.estimated_tokens == plan.estimated_input_tokens + 80 * 12
+    assert plan.expected.input_tokens == sum(estimate(one) for one in symbols)
+    assert plan.expected.total_tokens == plan.expected.input_tokens + 80 * 12
 
 
 def test_a_plan_of_nothing() -> None:
     """No symbols make an empty plan that costs nothing."""
     plan = make_plan([], NANO)
 
-    assert (plan.symbols, plan.left_out, plan.estimated_tokens, plan.estimated_cost_usd) == ((), (), 0, 0.0)
+    assert (plan.symbols, plan.left_out, plan.expected.total_tokens, plan.expected_cost_usd) == ((), (), 0, 0.0)

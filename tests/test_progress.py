@@ -85,7 +85,7 @@ def test_a_snapshot_is_what_the_contract_says() -> None:
                 "total_tokens": 10,
                 "total_cost": 0.00001,
                 "elapsed_ms": 0,
-                "symbols": [{"symbol_id": "s0", "summary": "Summary 0.", "tokens_used": 10}],
+                "symbols": [{"symbol_id": "s0", "summary": "Summary 0.", "tokens_used": 10, "source": "model"}],
             },
         }
     ]

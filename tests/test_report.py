@@ -86,8 +86,8 @@ def test_the_document_lists_every_symbol_in_the_order_of_the_input() -> None:
         "status": "partial",
         "model": "gpt-5-nano",
         "documented_symbols": [
-            {"symbol_id": "b", "summary": "Second.", "tokens_used": 87},
-            {"symbol_id": "c", "summary": "Third.", "tokens_used": 1_050},
+            {"symbol_id": "b", "summary": "Second.", "tokens_used": 87, "source": "model"},
+            {"symbol_id": "c", "summary": "Third.", "tokens_used": 1_050, "source": "model"},
         ],
         "failed_symbols": [
             {"symbol_id": "a", "file_path": "a.py", "failure": "refused", "message": "the model refused to answer"},
@@ -111,6 +111,7 @@ def test_the_document_lists_every_symbol_in_the_order_of_the_input() -> None:
             "retries": 1,
         },
         "pricing": {"input_per_1m": 0.15, "cached_input_per_1m": 0.015, "output_per_1m": 0.60},
+        "checks": {"checked": 0, "passed_all": 0, "findings": {}},
         "duration_ms": 2_500,
         "warnings": ["look out"],
         "results": None,

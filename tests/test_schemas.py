@@ -158,12 +158,14 @@ def test_a_whole_context_is_read_field_by_field() -> None:
         "cluster_label": "shop",
         "centrality": 0.25,
         "docstring": "D\n\tE",
+        "embedding": [0.5, -1.0],
     }
     one = verdict({"symbol_id": facts["symbol_id"], "context": facts})
 
     assert isinstance(one, Symbol)
     assert set(facts) == CONTEXT_FIELDS
-    assert {name: getattr(one.context, name) for name in facts} == facts
+    read = {name: getattr(one.context, name) for name in facts}
+    assert {name: list(value) if name in {*LISTS, "embedding"} else value for name, value in read.items()} == facts
     assert (one.position, one.symbol_id, one.centrality) == (0, facts["symbol_id"], 0.25)
 
 

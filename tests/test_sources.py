@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from generation import sources
 from generation.errors import InputError
 from generation.schemas import UnreadableLine
-from generation.sources import read_items
+from generation.sources import read_items, unpacked
 from tests.contexts import payload
 
 SYMBOLS = payload(3)["symbols"]
@@ -28,7 +29,8 @@ OBJECTS = st.dictionaries(st.text().filter(lambda key: key != "symbols"), VALUES
 
 
 def read(body: bytes) -> list[Any]:
-    return list(read_items(body, "results/in.json"))
+    with unpacked(io.BytesIO(body), "results/in.json") as plain:
+        return list(read_items(plain, "results/in.json"))
 
 
 def refusal(body: bytes) -> str:
@@ -89,7 +91,7 @@ def test_the_first_line_is_no_different(broken: bytes) -> None:
 
 def test_a_line_is_read_when_it_is_asked_for() -> None:
     """Lines are read one by one: a long object is not held twice."""
-    assert next(iter(read_items(LINES, "k"))) == SYMBOLS[0]
+    assert next(iter(read_items(io.BytesIO(LINES), "k"))) == SYMBOLS[0]
 
 
 BODIES_OF_NO_FORM = [

@@ -72,7 +72,8 @@ def write(storage: R2Storage | FolderStorage, key: str = KEY, body: bytes = BODY
 
 
 def read(storage: R2Storage | FolderStorage, key: str = KEY) -> bytes:
-    return asyncio.run(storage.read(key))
+    with asyncio.run(storage.fetch(key)) as file:
+        return file.read()
 
 
 def sentence_without_secrets(error: pytest.ExceptionInfo[StorageError], s3: LoopbackS3) -> str:
