@@ -450,7 +450,7 @@ def test_a_server_that_states_no_limit_is_paced_by_its_retry_after() -> None:
 
 
 def test_a_refusal_in_spite_of_plenty_makes_the_pace_even() -> None:
-    """Refused with 90 % left, the limit holds by the second: 100 of 6,000 tokens a minute then take 1 s / 0.985 each."""
+    """Refused with 90 % left, the limit holds by the second: 100 of 6,000 tokens a minute then take 1 / 0.985 s."""
     pace = proven()
     pace.requests, pace.tokens = full(600), full(6_000)
     stated = Limits(RateLimit(600, 540, 0.0), RateLimit(6_000, 5_400, 0.0))
