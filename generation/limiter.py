@@ -42,15 +42,21 @@ OFFSET_WEIGHT = 0.15
 EVEN_SHARE = 0.985
 PLENTY = 3.0
 
+# How late a turn may be taken without putting off the next.
+LATE_AT_MOST_S = 0.05
+
+# Seconds of refill that are left in a bucket: the server's book is a little behind ours, by the way to it.
+MARGIN_S = 0.05
+
 # Where no limit is known, refusals alone show the spacing: it follows their retry-after, and shrinks with each success.
 MAX_LEARNED_SPACING_S = 0.25
 SPACING_DECAY = 0.998
 
-# The time-out is this many standard deviations of the latency's logarithm above its mean: 1 in 1,450 for a lognormal.
-TIMEOUT_DEVIATIONS = 3.2
+# The time-out is this many standard deviations of the latency's logarithm above its mean: 1 in 740 for a lognormal.
+TIMEOUT_DEVIATIONS = 3.0
 TIMEOUT_LEAST_S = 2.0
 LATENCIES_NEEDED = 20
-LATENCY_WEIGHT = 0.03
+LATENCY_WEIGHT = 0.02
 
 # Above this share of requests given up, the time-out itself is at fault and the setting holds again.
 TIMED_OUT_AT_MOST = 0.2
@@ -173,7 +179,8 @@ class Bucket:
         """Seconds until so much may be taken; more than the whole limit may be taken from a full bucket."""
         if self.limit is None:
             return 0.0
-        wait_s = (min(amount, self.limit) - self.balance(now_s)) * 60 / self.limit
+        wanted = min(amount + MARGIN_S * self.limit / 60, self.limit)
+        wait_s = (wanted - self.balance(now_s)) * 60 / self.limit
         # Whatever was believed, a minute's bucket is full after a minute of quiet.
         return min(wait_s, 60.0) if wait_s > ROUNDING_S else 0.0
 
@@ -232,7 +239,7 @@ class Pace:
     hold_for_s: float = 0.0
     even: bool = False
     spacing_s: float = 0.0
-    last_admission_s: float = -math.inf
+    last_turn_s: float = -math.inf
     latencies: int = 0
     log_latency_mean: float = 0.0
     log_latency_variance: float = 0.0
@@ -256,7 +263,7 @@ class Pace:
             self._hold_left_s(now_s),
             self.requests.wait_s(1.0, now_s),
             self.tokens.wait_s(tokens, now_s),
-            self._spacing_left_s(tokens, now_s),
+            _left_s(self.last_turn_s, self._spacing_for_s(tokens), now_s),
         ]
         if self.in_flight and self.lead_since_s is not None and not self._is_proven(now_s):
             waits.append(_left_s(self.lead_since_s, HEAD_START_S, now_s))
@@ -268,19 +275,21 @@ class Pace:
     def _hold_left_s(self, now_s: float) -> float:
         return _left_s(self.hold_since_s, self.hold_for_s, now_s)
 
-    def _spacing_left_s(self, tokens: float, now_s: float) -> float:
+    def _spacing_for_s(self, tokens: float) -> float:
         spacing_s = self.spacing_s
         if self.even:
             for bucket, amount in ((self.requests, 1.0), (self.tokens, tokens)):
                 if bucket.limit:
                     spacing_s = max(spacing_s, amount * 60 / bucket.limit / EVEN_SHARE)
-        return _left_s(self.last_admission_s, spacing_s, now_s)
+        return spacing_s
 
     def depart(self, tokens: float, now_s: float) -> Departure:
         """A request leaves."""
         plenty = self.tokens.balance(now_s) > PLENTY * tokens and self.requests.balance(now_s) > PLENTY
         self.in_flight += 1
-        self.last_admission_s = now_s
+        # The turn that it was, and not the moment at which a timer rang: lateness would add up.
+        turn_s = self.last_turn_s + self._spacing_for_s(tokens)
+        self.last_turn_s = turn_s if now_s - LATE_AT_MOST_S <= turn_s <= now_s else now_s
         if not self._is_proven(now_s) and (self.in_flight == 1 or self.lead_since_s is None):
             self.lead_since_s = now_s
         return Departure(
