@@ -1,8 +1,7 @@
 """Contexts of a real code base: every function, method and class of the `requests` package that is installed here.
 
-It is pinned in the lock, so that everyone measures the same. Calls are told by name alone and centrality is PageRank, of
-which real contexts of this package have 0.41 at most: enough where sizes and the shape of the call graph matter. Leaves
-out other languages.
+It is pinned in the lock, so that everyone measures the same. Calls are told by name alone and centrality is PageRank,
+as callers send it: enough where sizes and the shape of the call graph matter. Leaves out other languages.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What batch mode saves on a real code base, and what documenting callees first costs in time.
 
 Batch mode is set against one symbol a request with the same source bodies; callees first against the same job without
-an order, at two widths. With many at once the call graph itself is the limit: its longest chain of calls, at a mean
-latency each. The server answers each symbol from its own part of the prompt.
+an order, at two widths. With many at once the call graph itself is the limit: its longest chain of calls, at a
+latency each, which is the same for all there: chance along that one chain would be measured otherwise. The server answers each symbol from its own part of the prompt.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from generation.schemas import parse_symbols
 from tests.loopback_openai import Behaviour, running_process
 
 ITEM_MARKER = r"(?m)^## Symbol (s\d+)$"
-LATENCY_MEAN_S = 0.5
-NARROW, WIDE = 10, 100
+# At ten at once the job takes its size; at a hundred the chain of calls does, and what else a job takes must be small.
+LATENCIES_S = {10: 0.25, 100: 0.5}
+NARROW, WIDE = LATENCIES_S
 
 
 def rows(workload: Workload, say: Callable[[str], None]) -> list[Row]:
@@ -41,13 +42,13 @@ def rows(workload: Workload, say: Callable[[str], None]) -> list[Row]:
 
 
 def order_rows(folder: Path, symbols: list[dict[str, Any]], say: Callable[[str], None]) -> list[Row]:
-    slow = Behaviour(latency_mean_s=LATENCY_MEAN_S, latency_sigma=0.4)
     result = []
-    for width in (NARROW, WIDE):
+    for width, latency_s in LATENCIES_S.items():
+        slow = Behaviour(latency_mean_s=latency_s, latency_sigma=0.4 if width == NARROW else 0.0)
         ordered, unordered = (
             measure(folder, symbols, {"callees_first": first}, slow, width)["seconds"] for first in (True, False)
         )
-        critical_s = depth(symbols) * LATENCY_MEAN_S if width == WIDE else 0.0
+        critical_s = depth(symbols) * latency_s if width == WIDE else 0.0
         against_s = max(unordered, critical_s)
         say(f"callees first, {width} at once: {ordered:.2f} s, without {unordered:.2f} s, chain {critical_s:.1f} s")
         against = "without an order" if width == NARROW else "the larger of without and the longest chain"

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 HEAD_START_S = 0.5
 
 # An account that has answered within this time is taken to answer now: a job that follows another loses no time.
-PROOF_LASTS_S = 30.0
+PROOF_LASTS_S = 60.0
 
 # Weight of a reply in the moving average of the offset.
 OFFSET_WEIGHT = 0.15
