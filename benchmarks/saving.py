@@ -1,8 +1,9 @@
 """What batch mode saves on a real code base, and what documenting callees first costs in time.
 
 Batch mode is set against one symbol a request with the same source bodies; callees first against the same job without
-an order, at two widths. With many at once the call graph itself is the limit: its longest chain of calls, at a
-latency each, which is the same for all there: chance along that one chain would be measured otherwise. The server answers each symbol from its own part of the prompt.
+an order, at two widths. With many at once the call graph itself is the limit: its longest chain of calls, at a latency
+each, which is the same for all there, as chance along that one chain would be measured otherwise. The server answers
+each symbol from its own part of the prompt.
 """
 
 from __future__ import annotations

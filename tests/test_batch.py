@@ -83,6 +83,20 @@ def test_every_symbol_comes_back_under_its_own_id(change: str, tmp_path: Any) ->
         assert output["usage"]["requests"] == sum(server.bill()["requests"].values())
 
 
+def test_swapped_summaries_are_told_by_their_wording_and_asked_for_again(tmp_path: Any) -> None:
+    """Where a model puts the summaries of two unlike symbols under each other's keys, both are asked for alone."""
+
+    def swap(entries: Entries) -> Entries:
+        first, second, *rest = entries
+        return [{**first, "summary": second["summary"]}, {**second, "summary": first["summary"]}, *rest]
+
+    job = payload(len(FUNCTIONS))
+    with running(Behaviour(), answer_with(swap)) as server:
+        output = document(server, job, tmp_path, CALLEES_FIRST="false")
+        assert own_summaries(output) == [one["symbol_id"] for one in job["symbols"]]
+        assert output["total_tokens"] == billed(server)
+
+
 def test_the_parts_of_a_request_add_up_to_it(tmp_path: Any) -> None:
     """The tokens of the symbols of one request, in whole numbers, are together those of the request."""
     with running(Behaviour(), answer_with(CHANGES["nothing"])) as server:

@@ -190,3 +190,10 @@ def test_the_map_of_the_rooms_has_them_all() -> None:
     architecture = (REPOSITORY / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
     for path in (REPOSITORY / "generation").glob("*.py"):
         assert path.stem == "__init__" or f"| `generation/{path.name}` |" in architecture
+
+
+def test_the_table_of_benchmarks_is_the_one_that_was_measured() -> None:
+    """The README shows the results of the last whole run of `make bench`, to the letter."""
+    measured = (REPOSITORY / "benchmarks" / "results.md").read_text(encoding="utf-8")
+    shown = README.split("<!-- benchmarks/results.md -->\n")[1].split("<!-- end -->")[0]
+    assert shown.strip() == measured.strip()
