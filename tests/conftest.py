@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import selectors
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +19,13 @@ import pytest
 from generation.config import set_process_defaults
 from generation.token_counter import TokenCounter, load_counter
 from tests.contexts import SEED
+from tests.loopback_s3 import (
+    LoopbackS3,
+    MotoS3,
+    miniflare_missing,
+    running_miniflare,
+    running_moto,
+)
 
 # Before any module of tests is imported, and with it the libraries that read the environment when they are.
 set_process_defaults(os.environ)
@@ -42,6 +49,28 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 @pytest.fixture(scope="session")
 def counter() -> TokenCounter:
     return load_counter("o200k_base", Path(os.environ["TIKTOKEN_CACHE_DIR"]))
+
+
+MINIFLARE_MISSING = miniflare_missing()
+needs_miniflare = pytest.mark.skipif(MINIFLARE_MISSING is not None, reason=str(MINIFLARE_MISSING))
+
+
+@pytest.fixture(scope="module")
+def miniflare() -> Iterator[LoopbackS3]:
+    with running_miniflare() as s3:
+        yield s3
+
+
+@pytest.fixture
+def moto() -> Iterator[MotoS3]:
+    with running_moto() as s3:
+        yield s3
+
+
+@pytest.fixture(params=["moto", pytest.param("miniflare", marks=needs_miniflare)])
+def either(request: pytest.FixtureRequest) -> LoopbackS3:
+    s3: LoopbackS3 = request.getfixturevalue(request.param)
+    return s3
 
 
 class InventedTimeLoop(asyncio.SelectorEventLoop):

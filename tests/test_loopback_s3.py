@@ -14,35 +14,16 @@ import trustme
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError, SSLError
 
-from tests.loopback_s3 import LoopbackS3, MotoS3, miniflare_missing, running_miniflare, running_moto
+from tests.conftest import needs_miniflare
+from tests.loopback_s3 import LoopbackS3, MotoS3, running_moto
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 LIMIT_S = 30.0
-REASON = miniflare_missing()
-needs_miniflare = pytest.mark.skipif(REASON is not None, reason=str(REASON))
 
 Checksums = Literal["when_required", "when_supported"]
 Connect = Callable[..., "S3Client"]
-
-
-@pytest.fixture(scope="module")
-def miniflare() -> Iterator[LoopbackS3]:
-    with running_miniflare() as s3:
-        yield s3
-
-
-@pytest.fixture
-def moto() -> Iterator[MotoS3]:
-    with running_moto() as s3:
-        yield s3
-
-
-@pytest.fixture(params=["moto", pytest.param("miniflare", marks=needs_miniflare)])
-def either(request: pytest.FixtureRequest) -> LoopbackS3:
-    s3: LoopbackS3 = request.getfixturevalue(request.param)
-    return s3
 
 
 @pytest.fixture

@@ -18,34 +18,15 @@ from generation import storage as storage_module
 from generation.config import Settings
 from generation.errors import StorageError
 from generation.storage import FolderStorage, R2Storage, open_storage
-from tests.loopback_s3 import LoopbackS3, MotoS3, miniflare_missing, running_miniflare, running_moto
+from tests.conftest import needs_miniflare
+from tests.loopback_s3 import LoopbackS3, MotoS3
 
 KEY = "results/job-1.json"
 BODY = json.dumps({"summary": "naïve 漢字 😀"}, ensure_ascii=False).encode()
-REASON = miniflare_missing()
-needs_miniflare = pytest.mark.skipif(REASON is not None, reason=str(REASON))
 
 R2_ENVIRONMENT = dict.fromkeys(("R2_ACCOUNT_ID", "R2_ACCESS_KEY_ID", "R2_SECRET_ACCESS_KEY", "R2_BUCKET"), "set")
 
 OpenBucket = Callable[..., R2Storage]
-
-
-@pytest.fixture(scope="module")
-def miniflare() -> Iterator[LoopbackS3]:
-    with running_miniflare() as s3:
-        yield s3
-
-
-@pytest.fixture
-def moto() -> Iterator[MotoS3]:
-    with running_moto() as s3:
-        yield s3
-
-
-@pytest.fixture(params=["moto", pytest.param("miniflare", marks=needs_miniflare)])
-def either(request: pytest.FixtureRequest) -> LoopbackS3:
-    s3: LoopbackS3 = request.getfixturevalue(request.param)
-    return s3
 
 
 @pytest.fixture
