@@ -302,9 +302,9 @@ def test_an_answer_lets_the_others_through_at_once() -> None:
     assert pace.wait_s(1, START_S + 0.1) == 0.0
 
 
-@pytest.mark.parametrize(("later_s", "wait_s"), [(29.0, 0.0), (31.0, 0.5)])
+@pytest.mark.parametrize(("later_s", "wait_s"), [(59.0, 0.0), (61.0, 0.5)])
 def test_an_account_that_has_been_silent_is_asked_by_one_again(later_s: float, wait_s: float) -> None:
-    """An answer vouches for the account for half a minute; after that the first request goes ahead alone once more."""
+    """An answer vouches for the account for a minute; after that the first request goes ahead alone once more."""
     pace = Pace(10, 60.0)
     pace.answered(pace.depart(1, START_S - 1), NO_LIMITS, START_S)
     pace.depart(1, START_S + later_s)
