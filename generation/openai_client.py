@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import logging
 import random
 import re
 import weakref
@@ -46,8 +45,6 @@ from generation.token_counter import NO_USAGE, TokenCounter, Usage, shared_out
 
 if TYPE_CHECKING:
     from generation.config import Settings
-
-log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 5.0
 FIRST_BACKOFF_S = 0.5
@@ -234,17 +231,17 @@ class OpenAIDocumenter:
         return await self._document_several(request)
 
     async def _document_one(self, request: Request, symbol: Symbol) -> Outcome | Request:
-        before = request.spent.get(symbol.position)
-        spent = _Spent(again=before is not None)
+        spent = _Spent(again=symbol.position in request.spent)
         fallback = request.fallback.get(symbol.position)
         try:
             summary = await self._summarize(symbol, request.reasons.get(symbol.position, ""), spent)
         except RequestError as error:
-            [outcome] = given_up(_with_spent(request, [spent.total()]), error.failure, str(error))
+            [outcome] = given_up(_charged(request, spent, [1]), error.failure, str(error))
             return outcome
         except AccountError as error:
-            raise _with_struck(error, _with_spent(request, [spent.total()])) from None
-        documented = self._documented(symbol, summary, (before or NO_USAGE) + spent.total(), None)
+            raise _with_struck(error, _charged(request, spent, [1])) from None
+        usage = _charged(request, spent, [1]).spent[symbol.position]
+        documented = self._documented(symbol, summary, usage, None)
         if fallback is not None:
             return _better(documented, fallback)
         return (None if symbol.position in request.reasons else _again(documented, symbol)) or documented
@@ -285,10 +282,10 @@ class OpenAIDocumenter:
         try:
             answer = await self._ask(prompt, cap, SEVERAL_SUMMARIES, Summaries, spent)
         except RequestError:
-            return list(_halves(_with_spent(request, shared_out(spent.total(), weights))))
+            return list(_halves(_charged(request, spent, weights)))
         except AccountError as error:
-            raise _with_struck(error, _with_spent(request, shared_out(spent.total(), weights))) from None
-        charged = _with_spent(request, shared_out(spent.total(), weights))
+            raise _with_struck(error, _charged(request, spent, weights)) from None
+        charged = _charged(request, spent, weights)
         answered = {key: texts[0] for key in keyed if len(texts := summaries_of(answer, key)) == 1}
         misplaced = find_misplaced([(fingerprint(keyed[key].context), text) for key, text in answered.items()])
         results: list[Outcome | Request] = [
@@ -401,13 +398,13 @@ def _halves(request: Request) -> tuple[Request, Request]:
     return request.part(request.symbols[:middle]), request.part(request.symbols[middle:])
 
 
-def _with_spent(request: Request, usages: Sequence[Usage]) -> Request:
-    """The request with what each of its symbols has now cost."""
-    spent = {
+def _charged(request: Request, spent: _Spent, weights: Sequence[int]) -> Request:
+    """The request with what each of its symbols has now cost, this asking shared out by their weights."""
+    costs = {
         symbol.position: request.spent.get(symbol.position, NO_USAGE) + usage
-        for symbol, usage in zip(request.symbols, usages, strict=True)
+        for symbol, usage in zip(request.symbols, shared_out(spent.total(), weights), strict=True)
     }
-    return replace(request, spent=spent)
+    return replace(request, spent=costs)
 
 
 def summaries_of(answer: Summaries, key: str) -> list[str]:
