@@ -103,6 +103,9 @@ class Settings(BaseModel):
     )
     r2_public_base_url: str | None = Field(None, description="Public address of the bucket; gives results their `url`")
     results_dir: Path = Field(Path("results"), description="Folder of the results where no bucket is set")
+    storage_retry_s: float = Field(
+        30.0, ge=0, le=600, allow_inf_nan=False, description="Seconds for which a bucket that is away is tried again"
+    )
     max_output_bytes: int = Field(
         1_000_000, ge=1_000, le=9_000_000, description="Largest job output that carries the symbols themselves"
     )

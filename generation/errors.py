@@ -66,9 +66,16 @@ class AccountError(JobError):
 
 
 class StorageError(JobError):
-    """The results store cannot be read or written; the message names the key, never a credential."""
+    """The results store cannot be read or written; the message names the key, never a credential.
+
+    `passing` where the store is away or busy, so that the same may succeed later.
+    """
 
     failure = "storage"
+
+    def __init__(self, message: str, failure: str | None = None, *, passing: bool = False) -> None:
+        super().__init__(message, failure)
+        self.passing = passing
 
 
 class RequestError(DoctownError):

@@ -209,11 +209,12 @@ async def _store(
     document = report.document(model, warnings)
     body = await asyncio.to_thread(as_json, document)
     try:
-        url = await storage.write(key, body)
+        await storage.write(key, body)
     except StorageError as error:
         log.error("job %s: %s", report.job_id, error)  # noqa: TRY400 - the sentence is the whole of it
         document["warnings"].append(f"the results are only in this output: {error}")
         return await asyncio.to_thread(as_many_as_fit, document, EMERGENCY_OUTPUT_BYTES)
+    url = storage.url(key)
     log.info("job %s: results are in %s", report.job_id, url or f"{storage.bucket}/{key}")
     document["results"] = pointer(storage.bucket, key, url, body)
     document["documented_symbols"] = [without_checks(record) for record in document["documented_symbols"]]
