@@ -11,17 +11,20 @@ import contextlib
 import functools
 import logging
 import os
+import signal
 import sys
 import threading
 import traceback
 from collections.abc import Awaitable, Callable
+from types import FrameType
 from typing import Any
 
 from generation.config import Settings, set_process_defaults
-from generation.errors import ConfigError, JobError
+from generation.errors import ConfigError, JobError, StorageError
 from generation.job import run_job, warm_up
 from generation.models import OFFLINE
 from generation.progress import ProgressPump
+from generation.storage import check_storage, open_storage
 from generation.token_counter import VocabularyMissing
 
 log = logging.getLogger("handler")
@@ -39,14 +42,15 @@ PROGRESS_TIMEOUT_S = 30.0
 
 
 def make_handler(
-    settings: Settings, send_progress: Callable[[Job, dict[str, Any]], Awaitable[None]]
+    settings: Settings, send_progress: Callable[[Job, dict[str, Any]], Awaitable[None]], stopping: asyncio.Event
 ) -> Callable[[Job], Awaitable[Job]]:
     """The handler for RunPod's loop: it returns the output or `{"error": one sentence}`, and raises only to cancel."""
 
     async def handle(job: Job) -> Job:
         pump = ProgressPump(functools.partial(send_progress, job))
+        run = functools.partial(run_job, default_job_id=str(job["id"]), watch=pump.observe, stopping=stopping)
         try:
-            output = await run_job(job.get("input"), settings, default_job_id=str(job["id"]), watch=pump.observe)
+            output = await run(job.get("input"), settings)
             await pump.close()
         except JobError as error:
             output = {"error": str(error), "failure": error.failure}
@@ -80,10 +84,11 @@ async def send_nowhere(_job: Job, _snapshot: dict[str, Any]) -> None:
     """Run locally: there is nobody to send to, and the SDK would log an error for each update."""
 
 
-def concurrency_modifier(settings: Settings) -> Callable[[int], int]:
+def concurrency_modifier(settings: Settings, stopping: asyncio.Event) -> Callable[[int], int]:
     """The SDK's question how many jobs to take, asked in its every turn: a constant, since a change stops the intake.
 
-    The first question means that the worker begins to wait for jobs: what the first one will need is loaded meanwhile.
+    The first question means that the worker begins to wait for jobs, in the loop in which they will run: what the first
+    one will need is loaded meanwhile, and jobs are to hear of SIGTERM.
     """
     first_time = threading.Event()
 
@@ -91,9 +96,39 @@ def concurrency_modifier(settings: Settings) -> Callable[[int], int]:
         if not first_time.is_set():
             first_time.set()
             threading.Timer(WARM_UP_AFTER_S, warm_up_quietly, [settings]).start()
+            tell_jobs_of_sigterm(stopping)
         return settings.jobs_per_worker
 
     return jobs_at_once
+
+
+def tell_jobs_of_sigterm(stopping: asyncio.Event) -> None:
+    """Set the event before the SDK's own handler, which only ends the intake and lets jobs run to their end."""
+    loop = asyncio.get_running_loop()
+    of_the_sdk = signal.getsignal(signal.SIGTERM)
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(stopping.set)
+        if callable(of_the_sdk):
+            of_the_sdk(signum, frame)
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, stop)
+
+
+def results_store_check(settings: Settings) -> Callable[[], Awaitable[None]]:
+    """The check by which a worker is refused that could not store results; a store that is only away may return."""
+    storage = open_storage(settings.model_copy(update={"storage_retry_s": 0.0}))
+
+    async def check_results_store() -> None:
+        try:
+            await check_storage(storage)
+        except StorageError as error:
+            if not error.passing:
+                raise
+            log.warning("the results store is away: %s", error)
+
+    return check_results_store
 
 
 def warm_up_quietly(settings: Settings) -> None:
@@ -121,8 +156,13 @@ def main() -> None:
 
     set_up_logging(settings.log_level)
     send_progress = send_to_runpod if os.environ.get("RUNPOD_WEBHOOK_POST_OUTPUT") else send_nowhere
+    runpod.serverless.register_fitness_check(results_store_check(settings))
+    stopping = asyncio.Event()
     runpod.serverless.start(
-        {"handler": make_handler(settings, send_progress), "concurrency_modifier": concurrency_modifier(settings)}
+        {
+            "handler": make_handler(settings, send_progress, stopping),
+            "concurrency_modifier": concurrency_modifier(settings, stopping),
+        }
     )
 
 

@@ -31,6 +31,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 VOCABULARY_DIR = REPOSITORY / "vocabulary"
 
 ConcurrentRequests = Annotated[int, Field(ge=1, le=1_000)]
+DeadlineS = Annotated[float, Field(gt=0, le=7 * 24 * 3600, allow_inf_nan=False)]
 MaxSymbols = Annotated[int, Field(ge=1)]
 BatchSize = Annotated[int, Field(ge=1, le=50)]
 BatchTokens = Annotated[int, Field(ge=2_000, le=500_000)]
@@ -93,7 +94,15 @@ class Settings(BaseModel):
     min_centrality: Centrality = Field(
         0.0, description="Below this centrality a summary is written offline, at no cost"
     )
-    max_cost_usd: CostUsd | None = Field(None, description="Refuse a job whose estimated cost is above this, in USD")
+    max_cost_usd: CostUsd | None = Field(
+        None, description="Spend no more than this on a job, in USD; refuse one whose estimate is above it"
+    )
+    deadline_s: DeadlineS = Field(
+        560.0, description="Seconds after which a job ends with what is done, under RunPod's execution time-out of 600"
+    )
+    shutdown_grace_s: float = Field(
+        8.0, ge=0, le=3_600, allow_inf_nan=False, description="Seconds that a worker has after SIGTERM to end its jobs"
+    )
     r2_account_id: AccountId | None = Field(None, description="Cloudflare account; gives the address of its R2")
     r2_access_key_id: SecretStr | None = Field(None, description="R2 access key")
     r2_secret_access_key: SecretStr | None = Field(None, description="R2 secret key")
@@ -166,6 +175,11 @@ class Settings(BaseModel):
     def model(self) -> Model:
         """What the catalogue knows of the model."""
         return find_model(self.model_name)
+
+    @property
+    def effort(self) -> str | None:
+        """The reasoning effort that is asked for: the one that is set, or the least the model takes."""
+        return self.reasoning_effort or self.model.least_effort
 
     @property
     def pricing(self) -> Pricing:

@@ -5,6 +5,7 @@
     │   ├── ConfigError      a setting is missing or wrong
     │   ├── InputError       the payload is wrong as a whole
     │   ├── AccountError     key, quota, permission or model: every further request would end the same way
+    │   ├── Stopped          its deadline, its spend cap, or the worker is being stopped: what is done is kept
     │   └── StorageError     the results store cannot be read or written
     └── RequestError         one request to the model has not brought a summary
         ├── SlowDown         flow control (429 rate limit, 503 overloaded): wait; costs no attempt
@@ -34,9 +35,13 @@ class DoctownError(Exception):
 
 
 class JobError(DoctownError):
-    """The job cannot run or go on. `str(error)` is one sentence for the caller; `failure` is its code."""
+    """The job cannot run or go on. `str(error)` is one sentence for the caller; `failure` is its code.
+
+    `struck` is what becomes of the symbols of the request that met it, where they had cost something before.
+    """
 
     failure = "job_failed"
+    struck: tuple[Outcome, ...] = ()
 
     def __init__(self, message: str, failure: str | None = None) -> None:
         super().__init__(message)
@@ -56,13 +61,15 @@ class InputError(JobError):
 
 
 class AccountError(JobError):
-    """Key, quota, permission or model: every further request would be refused for the same reason.
-
-    `struck` is what becomes of the symbols of the request that met it, where they had cost something before.
-    """
+    """Key, quota, permission or model: every further request would be refused for the same reason."""
 
     failure = "account"
-    struck: tuple[Outcome, ...] = ()
+
+
+class Stopped(JobError):
+    """The job ends before its symbols do, and can go on later: what is done is kept, and no further request is made."""
+
+    failure = "worker_stopping"
 
 
 class StorageError(JobError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
-from generation.errors import AccountError, JobError
+from generation.errors import JobError
 from generation.outcomes import Outcome, Request
 from generation.schedule import Schedule
 
@@ -70,7 +70,7 @@ class _Run:
                 # A tokenizer's panic is no Exception, a cancellation may come from within: neither goes unseen.
                 self._faults.append(error)
                 # Whoever the fault has cost nothing goes back to those who were never asked.
-                results = (isinstance(error, AccountError) and error.struck) or [request]
+                results = (isinstance(error, JobError) and error.struck) or [request]
             self._busy -= 1
             self._take(results)
 

@@ -405,7 +405,7 @@ class Slot:
 
     def __init__(self, limiter: Limiter, lane: Lane, departure: Departure) -> None:
         self._limiter = limiter
-        self._lane = lane
+        self.lane = lane
         self._departure: Departure | None = departure
         self.departed_s = departure.at_s
         self.tokens = departure.tokens
@@ -430,7 +430,7 @@ class Slot:
 
     def account_fault(self, fault: Exception) -> None:
         """The account or the model was refused: who waits in the same lane is sent away before anyone else may go."""
-        self._limiter.stop(self._lane, fault)
+        self._limiter.stop(self.lane, fault)
         self._settle(lambda pace, *_: pace.account_fault())
 
     def release(self) -> None:
@@ -440,7 +440,7 @@ class Slot:
     def _settle(self, verdict: Callable[[Pace, Departure, float], None]) -> None:
         if self._departure is not None:
             departure, self._departure = self._departure, None
-            self._limiter.settle(self._lane, verdict, departure)
+            self._limiter.settle(self.lane, verdict, departure)
 
 
 @dataclass(slots=True, eq=False)
@@ -452,6 +452,7 @@ class Lane:
     waiting: deque[tuple[float, asyncio.Future[Slot]]] = field(default_factory=deque)
     queued: bool = False
     fault: Exception | None = None
+    stopped: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Limiter:
@@ -493,10 +494,22 @@ class Limiter:
     def stop(self, lane: Lane, fault: Exception) -> None:
         """Send away all who wait in a lane, now and later, with this exception."""
         lane.fault = fault
+        lane.stopped.set()
         while lane.waiting:
             _, place = lane.waiting.popleft()
             if not place.done():
                 place.set_exception(fault)
+
+    def hang_up(self, lane: Lane) -> None:
+        """Cancel the requests of a stopped lane that are in flight: `patience` ends as if their time were over."""
+        for slot, (_, scope) in self._watched.items():
+            if slot.lane is lane:
+                scope.cancel()
+
+    async def rest(self, lane: Lane, delay_s: float) -> None:
+        """Wait before another try, but not after the lane was stopped."""
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(lane.stopped.wait(), delay_s)
 
     @contextlib.contextmanager
     def patience(self, slot: Slot, factor: float) -> Iterator[anyio.CancelScope]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import hashlib
 import random
 import re
 import weakref
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -23,12 +24,14 @@ import openai
 from pydantic import BaseModel, ConfigDict, ValidationError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
+from generation.budget import Budget
 from generation.checks import Findings, find_misplaced, fingerprint
 from generation.errors import (
     AccountError,
     ContextTooLong,
     CutOff,
     DoctownError,
+    JobError,
     Refusal,
     Rejected,
     RequestError,
@@ -40,7 +43,15 @@ from generation.limiter import Lane, Limiter, Slot
 from generation.models import shutdown_advice
 from generation.outcomes import Documented, Outcome, Request, Symbol, given_up
 from generation.planner import OUTPUT_TOKENS_AT_MOST
-from generation.prompt_builder import LEAST_BUDGET_TOKENS, Notes, Prompt, PromptBuilder, rules
+from generation.prompt_builder import (
+    LEAST_BUDGET_TOKENS,
+    ONE_SUMMARY,
+    SEVERAL_SUMMARIES,
+    Notes,
+    Prompt,
+    PromptBuilder,
+    rules,
+)
 from generation.token_counter import NO_USAGE, TokenCounter, Usage, shared_out
 
 if TYPE_CHECKING:
@@ -57,20 +68,6 @@ COUNTED_CHARS_PER_TOKEN = 4
 LEAST_COMPLETION_TOKENS = 256
 LITTLE_REASONING = frozenset({"none", "minimal"})
 
-
-def _strict_format(name: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "json_schema", "json_schema": {"name": name, "strict": True, "schema": schema}}
-
-
-def _strict_object(**properties: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON Schema
-    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
-
-
-_TEXT = {"type": "string"}
-ONE_SUMMARY = _strict_format("symbol_summary", _strict_object(summary=_TEXT))
-SEVERAL_SUMMARIES = _strict_format(
-    "symbol_summaries", _strict_object(summaries={"type": "array", "items": _strict_object(key=_TEXT, summary=_TEXT)})
-)
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
@@ -201,7 +198,7 @@ class OpenAIDocumenter:
     """Documents the requests of one job.
 
     `notes` says what is known of a symbol beyond its context; `check` what is wrong with a summary, given whether it
-    seems to belong to another symbol of its request.
+    seems to belong to another symbol of its request; `budget` what may be spent.
     """
 
     def __init__(
@@ -210,13 +207,13 @@ class OpenAIDocumenter:
         counter: TokenCounter,
         notes: Callable[[Symbol], Notes],
         check: Check,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        budget: Budget | None = None,
     ) -> None:
         self._settings = settings
         self._prompts = PromptBuilder(counter, settings.max_prompt_tokens, settings.output_language)
         self._notes = notes
         self._check = check
-        self._sleep = sleep
+        self._budget = budget or Budget(None, settings.pricing)
         self._client, self._limiter = shared_client_and_limiter(settings)
         self._lane: Lane = self._limiter.lane(settings.max_concurrent_requests)
         self._parameters = request_parameters(settings)
@@ -224,11 +221,19 @@ class OpenAIDocumenter:
     async def __call__(self, request: Request) -> list[Outcome | Request]:
         """Document a request's symbols, or say which must be asked for again.
 
-        Raises AccountError where no symbol could be documented.
+        Raises JobError where no symbol could be documented, or after `stop`.
         """
         if len(request.symbols) == 1:
             return [await self._document_one(request, request.symbols[0])]
         return await self._document_several(request)
+
+    def stop(self, fault: JobError) -> None:
+        """Begin no request any more: whoever waits to, now and later, gets this fault."""
+        self._limiter.stop(self._lane, fault)
+
+    def hang_up(self) -> None:
+        """Cancel what is in flight, after `stop`. What a server bills for it is not known."""
+        self._limiter.hang_up(self._lane)
 
     async def _document_one(self, request: Request, symbol: Symbol) -> Outcome | Request:
         spent = _Spent(again=symbol.position in request.spent)
@@ -238,7 +243,7 @@ class OpenAIDocumenter:
         except RequestError as error:
             [outcome] = given_up(_charged(request, spent, [1]), error.failure, str(error))
             return outcome
-        except AccountError as error:
+        except JobError as error:
             raise _with_struck(error, _charged(request, spent, [1])) from None
         usage = _charged(request, spent, [1]).spent[symbol.position]
         documented = self._documented(symbol, summary, usage, None)
@@ -283,7 +288,7 @@ class OpenAIDocumenter:
             answer = await self._ask(prompt, cap, SEVERAL_SUMMARIES, Summaries, spent)
         except RequestError:
             return list(_halves(_charged(request, spent, weights)))
-        except AccountError as error:
+        except JobError as error:
             raise _with_struck(error, _charged(request, spent, weights)) from None
         charged = _charged(request, spent, weights)
         answered = {key: texts[0] for key in keyed if len(texts := summaries_of(answer, key)) == 1}
@@ -308,27 +313,35 @@ class OpenAIDocumenter:
             retry=retry_if_exception_type((SlowDown, Transient)),
             stop=lambda _: spent.failed_attempts > self._settings.max_retries,
             wait=lambda state: _backoff_s(state, spent.failed_attempts),
-            sleep=self._sleep,
+            sleep=functools.partial(self._limiter.rest, self._lane),
             reraise=True,
         )
         body = {"messages": prompt.messages, "max_completion_tokens": cap, "response_format": form, **self._parameters}
-        answer: Answer = await retrying(self._attempt, body, answer_type, counted_tokens(prompt, cap), spent)
+        at_most = Usage(input_tokens=prompt.tokens, output_tokens=cap)
+        answer: Answer = await retrying(self._attempt, body, answer_type, counted_tokens(prompt, cap), at_most, spent)
         return answer
 
-    async def _attempt(self, body: dict[str, Any], answer_type: type[Answer], tokens: int, spent: _Spent) -> Answer:
+    async def _attempt(
+        self, body: dict[str, Any], answer_type: type[Answer], tokens: int, at_most: Usage, spent: _Spent
+    ) -> Answer:
         slot = await self._limiter.admit(self._lane, tokens)
-        spent.requests += 1
         try:
-            reply = await self._send(slot, body, 2.0**spent.failed_attempts)
+            with self._budget.reserved(at_most):
+                spent.requests += 1
+                reply = await self._send(slot, body, 2.0**spent.failed_attempts)
             answer, usage = read_answer(reply, answer_type)
-            spent.usage += usage
         except RequestError as error:
-            spent.usage += error.usage
+            self._charge(error.usage, spent)
             spent.failed_attempts += isinstance(error, Transient)
             raise
         finally:
             slot.release()
+        self._charge(usage, spent)
         return answer
+
+    def _charge(self, usage: Usage, spent: _Spent) -> None:
+        spent.usage += usage
+        self._budget.spend(usage)
 
     async def _send(self, slot: Slot, body: dict[str, Any], patience: float) -> bytes:
         """Send one request; the limiter hears how it went. Raises the translation of whatever goes wrong.
@@ -340,6 +353,8 @@ class OpenAIDocumenter:
             with self._limiter.patience(slot, patience) as scope:
                 reply = await self._client.post("/chat/completions", cast_to=httpx2.Response, body=body)
             if scope.cancelled_caught:
+                if self._lane.fault is not None:
+                    raise self._lane.fault
                 slot.timed_out()
                 raise Transient("no answer came in time", failure="timeout")
         except openai.OpenAIError as error:
@@ -385,9 +400,9 @@ def _better(second: Documented, first: Documented) -> Documented:
     return second if hard(second) <= hard(first) else replace(first, usage=second.usage)
 
 
-def _with_struck(fault: AccountError, request: Request) -> AccountError:
-    """A fault of the account with what becomes of the request's symbols, where any was billed."""
-    own = AccountError(str(fault), fault.failure)
+def _with_struck(fault: JobError, request: Request) -> JobError:
+    """A fault of the whole job with what becomes of the request's symbols, where any was billed."""
+    own = type(fault)(str(fault), fault.failure)
     if any(usage.total_tokens for usage in request.spent.values()):
         own.struck = tuple(given_up(request, fault.failure, str(fault)))
     return own
@@ -443,8 +458,8 @@ def request_parameters(settings: Settings) -> dict[str, Any]:
     """What every request of a job carries besides its messages: only what the model is known to take."""
     model = settings.model
     parameters: dict[str, Any] = {"model": settings.model_name}
-    if effort := settings.reasoning_effort or model.least_effort:
-        parameters["reasoning_effort"] = effort
+    if settings.effort:
+        parameters["reasoning_effort"] = settings.effort
     if model.takes_temperature:
         parameters["temperature"] = 0
     if model.listed:
@@ -458,8 +473,7 @@ def first_completion_cap(prompt: Prompt, symbols: int, settings: Settings) -> in
 
     With reasoning the setting itself, since reasoning tokens count as completion.
     """
-    effort = settings.reasoning_effort or settings.model.least_effort
-    if not settings.model.listed or (effort is not None and effort not in LITTLE_REASONING):
+    if not settings.model.listed or (settings.effort is not None and settings.effort not in LITTLE_REASONING):
         return settings.max_completion_tokens
     wanted = max(LEAST_COMPLETION_TOKENS, OUTPUT_TOKENS_AT_MOST * symbols, _counted_chars(prompt))
     return min(settings.max_completion_tokens, wanted)

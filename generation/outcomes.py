@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from generation.checks import Findings
     from generation.schemas import SymbolContext
 
-Source = Literal["model", "offline"]
+Source = Literal["model", "offline", "previous"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,10 @@ class Symbol:
 
 @dataclass(frozen=True, slots=True)
 class Documented:
-    """A symbol with its summary; `usage` is all that was billed for it, failed attempts included."""
+    """A symbol with its summary; `usage` is all that was billed for it, failed attempts included.
+
+    `content_hash` tells what the summary was written from.
+    """
 
     position: int
     symbol_id: str
@@ -48,6 +51,7 @@ class Documented:
     usage: Usage = NO_USAGE
     source: Source = "model"
     checks: Findings | None = None
+    content_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,7 @@ class Failed:
     failure: str
     message: str
     usage: Usage = NO_USAGE
+    content_hash: str = ""
 
 
 Outcome = Documented | Failed

@@ -6,7 +6,7 @@ of a group that does not fit after all (`openai_client` halves it).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -36,9 +36,14 @@ NOTE_TOKENS = 35
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The requests in the order of their planning, who waits for whom, and what is expected of the run."""
+    """The requests in the order of their planning, who waits for whom, and what is expected of the run.
+
+    `symbols` are those that a model documents; of these, `known` have been documented before and are not asked for.
+    """
 
     requests: tuple[Request, ...]
+    symbols: tuple[Symbol, ...]
+    known: tuple[Symbol, ...]
     callees: Mapping[int, tuple[int, ...]]
     offline: tuple[Symbol, ...]
     left_out: tuple[Failed, ...]
@@ -48,19 +53,15 @@ class Plan:
     expected: Usage
     expected_cost_usd: float
 
-    @property
-    def symbols(self) -> tuple[Symbol, ...]:
-        """The symbols that the model is asked for."""
-        return tuple(symbol for request in self.requests for symbol in request.symbols)
 
-
-def make_plan(symbols: Sequence[Symbol], settings: Settings) -> Plan:
-    """Select by centrality, group, and order the most central first."""
+def make_plan(symbols: Sequence[Symbol], settings: Settings, known: Collection[int] = ()) -> Plan:
+    """Select by centrality, leave out whose positions are `known`, group, and order the most central first."""
     ordered = sorted(symbols, key=lambda symbol: (-symbol.centrality, symbol.position))
     chosen = ordered[: settings.max_symbols]
     offline = [symbol for symbol in chosen if symbol.centrality < settings.min_centrality]
-    asked = chosen[: len(chosen) - len(offline)]
-    callees = callees_within(asked) if settings.callees_first and settings.model_name != OFFLINE else {}
+    selected = chosen[: len(chosen) - len(offline)]
+    callees = callees_within(selected) if settings.callees_first and settings.model_name != OFFLINE else {}
+    asked = [symbol for symbol in selected if symbol.position not in known]
     requests = _group(asked, callees, settings) if settings.batch_mode else [Request((symbol,)) for symbol in asked]
     expected = _expected(requests, callees, settings)
     sizes = [len(symbol.context.source_code or "") for symbol in asked]
@@ -68,6 +69,8 @@ def make_plan(symbols: Sequence[Symbol], settings: Settings) -> Plan:
     medium = sum(MEDIUM_CHARS <= size <= LARGE_CHARS for size in sizes)
     return Plan(
         requests=tuple(requests),
+        symbols=tuple(selected),
+        known=tuple(symbol for symbol in selected if symbol.position in known),
         callees=callees,
         offline=tuple(offline),
         left_out=tuple(_left_out(symbol, len(chosen)) for symbol in ordered[len(chosen) :]),

@@ -15,7 +15,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from generation.outcomes import Documented, Outcome
-from generation.report import documented_record
+from generation.records import output_record
 
 if TYPE_CHECKING:
     from generation.report import Totals
@@ -81,7 +81,7 @@ class ProgressPump:
             self._next_at_s = loop.time() + self._interval_s
 
     def _take_snapshot(self, totals: Totals) -> dict[str, Any]:
-        symbols = [documented_record(outcome) for outcome in self._recent]
+        symbols = [output_record(outcome) for outcome in self._recent]
         self._recent.clear()
         self._totals = None
         return {"type": PROGRESS, "job_id": self._job_id, "payload": {**asdict(totals), "symbols": symbols}}

@@ -9,9 +9,9 @@ fits. Leaves out: which symbols are asked for together, which is the planner's.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from generation.token_counter import CHARS_PER_TOKEN_AT_MOST, Message, estimate_tokens
 
@@ -51,6 +51,21 @@ _NAME_TOKENS = 24
 def rules(language: str = "English", *, several: bool = False) -> str:
     """The static beginning of every prompt of a job."""
     return (_SEVERAL_SYMBOLS if several else _ONE_SYMBOL) + _RULES.format(language=language)
+
+
+def _strict_format(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "json_schema", "json_schema": {"name": name, "strict": True, "schema": schema}}
+
+
+def _strict_object(**properties: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON Schema
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+
+
+_TEXT = {"type": "string"}
+ONE_SUMMARY = _strict_format("symbol_summary", _strict_object(summary=_TEXT))
+SEVERAL_SUMMARIES = _strict_format(
+    "symbol_summaries", _strict_object(summaries={"type": "array", "items": _strict_object(key=_TEXT, summary=_TEXT)})
+)
 
 
 _SHORTEST_FENCE = 3
@@ -181,7 +196,7 @@ def build_part(context: SymbolContext, notes: Notes, counter: TokenCounter, room
 
 def _build(context: SymbolContext, notes: Notes, counter: TokenCounter, room: int, cut: Cut) -> Part | None:
     """The text under one step of cuts; None where it does not fit, or would keep too little of the source."""
-    facts = _facts(context, notes, counter, cut)
+    facts = _facts(context, notes, _shortener(counter), cut)
     source = context.source_code or ""
     truncated = cut is not CUTS[0]
     whole = _with_source(facts, source, context.language)
@@ -215,29 +230,55 @@ def _with_source(facts: str, source: str, language: str) -> str:
     return f"{facts}\n\n{_fenced('Source', source, language)}" if source else facts
 
 
-def _facts(context: SymbolContext, notes: Notes, counter: TokenCounter, cut: Cut) -> str:
-    def fact(text: str) -> str:
-        return cut_end(_folded(text), counter, cut.fact)
+def uncut_text(context: SymbolContext) -> str:
+    """All that a prompt would say of a symbol by itself with any amount of room, but for its centrality.
 
-    lines = [
-        f"Language: {fact(context.language)}",
-        f"Name: {fact(context.name)}",
-        f"Kind: {fact(context.kind)}",
-        f"File: {fact(context.file_path)}",
-    ]
-    if context.signature:
-        lines.append(f"Signature: {cut_end(_folded(context.signature), counter, cut.signature)}")
-    for label, names in (("Calls", context.calls), ("Called by", context.called_by)):
-        if names:
-            lines.append(f"{label}: {_listed(names, counter, cut.relations)}")
-    if context.cluster_label:
-        lines.append(f"Cluster: {fact(context.cluster_label)}")
+    That moves for all symbols when one of them changes, and rules forbid that a summary speaks of it.
+    """
+    facts = "\n".join([*_identity(context, _keep_all, CUTS[0]), *_docstring(context, _keep_all, CUTS[0])])
+    return _with_source(facts, context.source_code or "", context.language)
+
+
+# Cuts a text to so many tokens; all of it stays for None.
+Shorten = Callable[[str, int | None], str]
+
+
+def _shortener(counter: TokenCounter) -> Shorten:
+    return lambda text, max_tokens: cut_end(text, counter, max_tokens)
+
+
+def _keep_all(text: str, _max_tokens: int | None) -> str:
+    return text
+
+
+def _facts(context: SymbolContext, notes: Notes, shorten: Shorten, cut: Cut) -> str:
+    lines = _identity(context, shorten, cut)
     if context.centrality is not None:
         lines.append(f"Centrality: {context.centrality:.2f}")
-    lines += _noted(notes, cut.notes)
-    if context.docstring:
-        lines.append("\n" + _fenced("Docstring", cut_end(context.docstring, counter, cut.docstring), "text"))
-    return "\n".join(lines)
+    return "\n".join([*lines, *_noted(notes, cut.notes), *_docstring(context, shorten, cut)])
+
+
+def _identity(context: SymbolContext, shorten: Shorten, cut: Cut) -> list[str]:
+    lines = [
+        f"Language: {shorten(_folded(context.language), cut.fact)}",
+        f"Name: {shorten(_folded(context.name), cut.fact)}",
+        f"Kind: {shorten(_folded(context.kind), cut.fact)}",
+        f"File: {shorten(_folded(context.file_path), cut.fact)}",
+    ]
+    if context.signature:
+        lines.append(f"Signature: {shorten(_folded(context.signature), cut.signature)}")
+    for label, names in (("Calls", context.calls), ("Called by", context.called_by)):
+        if names:
+            lines.append(f"{label}: {_listed(names, shorten, cut.relations)}")
+    if context.cluster_label:
+        lines.append(f"Cluster: {shorten(_folded(context.cluster_label), cut.fact)}")
+    return lines
+
+
+def _docstring(context: SymbolContext, shorten: Shorten, cut: Cut) -> list[str]:
+    if not context.docstring:
+        return []
+    return ["\n" + _fenced("Docstring", shorten(context.docstring, cut.docstring), "text")]
 
 
 def _noted(notes: Notes, keep: int | None) -> list[str]:
@@ -260,9 +301,9 @@ def _related(one: Related) -> str:
     return f"{one.name}{similarity}: {one.note}" if one.note else f"{one.name}{similarity}"
 
 
-def _listed(names: Sequence[str], counter: TokenCounter, keep: int | None) -> str:
+def _listed(names: Sequence[str], shorten: Shorten, keep: int | None) -> str:
     shown = names if keep is None else names[:keep]
-    text = ", ".join(_folded(name) if keep is None else cut_end(_folded(name), counter, _NAME_TOKENS) for name in shown)
+    text = ", ".join(shorten(_folded(name), None if keep is None else _NAME_TOKENS) for name in shown)
     if len(shown) == len(names):
         return text
     return f"{text} {MARKER} ({len(names)} in all)".lstrip()

@@ -10,20 +10,20 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from generation.outcomes import Documented, Failed, Outcome
-from generation.token_counter import NO_USAGE, cost_usd
+from generation.records import kept_record, output_record
+from generation.token_counter import NO_USAGE, Usage, cost_usd
 
 if TYPE_CHECKING:
     from generation.config import Settings
-    from generation.models import Pricing
     from generation.planner import Plan
 
 Status = Literal["success", "partial", "failed"]
-SYMBOL_LISTS = ("documented_symbols", "failed_symbols")
+SYMBOL_LISTS = ("documented_symbols", "failed_symbols", "removed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +38,42 @@ class Totals:
     elapsed_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What was there before this run: what the job's earlier runs had paid, and for how many symbols.
+
+    Both are a part of the job's totals. `removed` are symbols of earlier results that the job does not have;
+    `included` says up to which number of which run's segments the document holds what they hold.
+    """
+
+    symbols: int = 0
+    usage: Usage = NO_USAGE
+    removed: tuple[str, ...] = ()
+    included: Mapping[str, int] = field(default_factory=dict)
+
+
+NOTHING_BEFORE = Before()
+
+
 class Report:
     """Folds a job's outcomes; one for each job."""
 
-    def __init__(self, job_id: str, pricing: Pricing, total: int, now_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        job_id: str,
+        settings: Settings,
+        total: int,
+        before: Before = NOTHING_BEFORE,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.job_id = job_id
         self.outcomes: list[Outcome] = []
         self.usage = NO_USAGE
-        self._pricing = pricing
+        self.warnings: list[str] = []
+        self._model = settings.model_name
+        self._pricing = settings.pricing
         self._total = total
+        self._before = before
         self._documented = 0
         self._now_s = now_s
         self._started_s = now_s()
@@ -57,10 +84,22 @@ class Report:
         self.usage += outcome.usage
         self._documented += isinstance(outcome, Documented)
 
+    def put_in_place(self, better: Mapping[int, Documented]) -> None:
+        """Put outcomes of another run, by position, in the place of this one's."""
+        outcomes = [better.get(outcome.position, outcome) for outcome in self.outcomes]
+        self.outcomes, self.usage, self._documented = [], NO_USAGE, 0
+        for outcome in outcomes:
+            self.add(outcome)
+
     @property
     def documented(self) -> int:
         """How many symbols have a summary."""
         return self._documented
+
+    @property
+    def own_usage(self) -> Usage:
+        """What this run has paid."""
+        return self.usage - self._before.usage
 
     @property
     def totals(self) -> Totals:
@@ -81,49 +120,34 @@ class Report:
             return "success"
         return "partial" if self._documented else "failed"
 
-    def document(self, model: str, warnings: Sequence[str]) -> dict[str, Any]:
+    def document(self) -> dict[str, Any]:
         """The results document, with every symbol in the order of the input."""
         ordered = sorted(self.outcomes, key=lambda outcome: outcome.position)
         totals = self.totals
         return {
             "job_id": self.job_id,
             "status": self.status,
-            "model": model,
-            "documented_symbols": [_checked_record(one) for one in ordered if isinstance(one, Documented)],
-            "failed_symbols": [failed_record(one) for one in ordered if isinstance(one, Failed)],
+            "model": self._model,
+            "documented_symbols": [kept_record(one) for one in ordered if isinstance(one, Documented)],
+            "failed_symbols": [kept_record(one) for one in ordered if isinstance(one, Failed)],
+            "removed": list(self._before.removed),
             "documented_count": totals.completed,
             "failed_count": totals.failed,
             "total_tokens": totals.total_tokens,
             "total_cost": totals.total_cost,
+            "paid_before": {
+                "symbols": self._before.symbols,
+                "total_tokens": self._before.usage.total_tokens,
+                "total_cost": cost_usd(self._before.usage, self._pricing),
+            },
             "usage": asdict(self.usage),
             "pricing": asdict(self._pricing),
             "checks": count_checks(ordered),
             "duration_ms": totals.elapsed_ms,
-            "warnings": list(warnings),
+            "warnings": list(self.warnings),
             "results": None,
+            "checkpoint": dict(self._before.included),
         }
-
-
-def documented_record(outcome: Documented) -> dict[str, Any]:
-    """A documented symbol as outputs list it; the results document adds its `checks`."""
-    return {
-        "symbol_id": outcome.symbol_id,
-        "summary": outcome.summary,
-        "tokens_used": outcome.usage.total_tokens,
-        "source": outcome.source,
-    }
-
-
-def _checked_record(outcome: Documented) -> dict[str, Any]:
-    if outcome.checks is None:
-        return documented_record(outcome)
-    findings = [asdict(finding) for finding in outcome.checks.findings]
-    return documented_record(outcome) | {"checks": {"passed": list(outcome.checks.passed), "findings": findings}}
-
-
-def without_checks(record: dict[str, Any]) -> dict[str, Any]:
-    """A documented symbol as the job output lists it."""
-    return {key: value for key, value in record.items() if key != "checks"}
 
 
 def count_checks(outcomes: Sequence[Outcome]) -> dict[str, Any]:
@@ -147,7 +171,8 @@ def planned(
         "model": settings.model_name,
         "plan": {
             "requests": len(plan.requests),
-            "symbols": len(plan.symbols),
+            "symbols": len(plan.symbols) - len(plan.known),
+            "known_symbols": len(plan.known),
             "offline_symbols": len(plan.offline),
             "left_out_symbols": len(plan.left_out),
             "large_symbols": plan.large,
@@ -157,19 +182,9 @@ def planned(
             "estimated_output_tokens": plan.expected.output_tokens,
             "estimated_cost": plan.expected_cost_usd,
         },
-        "failed_symbols": [failed_record(one) for one in failed],
+        "failed_symbols": [output_record(one) for one in failed],
         "pricing": asdict(settings.pricing),
         "warnings": list(warnings),
-    }
-
-
-def failed_record(outcome: Failed) -> dict[str, Any]:
-    """A failed symbol as outputs list it."""
-    return {
-        "symbol_id": outcome.symbol_id,
-        "file_path": outcome.file_path,
-        "failure": outcome.failure,
-        "message": outcome.message,
     }
 
 
@@ -195,8 +210,8 @@ def fitted(output: dict[str, Any], max_bytes: int) -> dict[str, Any]:
     return bare | {"warnings": [*output["warnings"], reason]}
 
 
-def as_many_as_fit(output: dict[str, Any], max_bytes: int) -> dict[str, Any]:
-    """The output with as many of its symbols as fit, documented ones first, and a warning that counts the rest."""
+def as_many_as_fit(output: dict[str, Any], max_bytes: int, fate: str) -> dict[str, Any]:
+    """The output with as many of its symbols as fit, documented ones first, and a warning of the `fate` of the rest."""
     if len(as_json(output)) <= max_bytes:
         return output
     kept = output | {key: [] for key in SYMBOL_LISTS}
@@ -210,4 +225,4 @@ def as_many_as_fit(output: dict[str, Any], max_bytes: int) -> dict[str, Any]:
                 kept[key].append(record)
             else:
                 left_out += 1
-    return kept | {"warnings": [*output["warnings"], f"{left_out} symbols did not fit into this output and are lost"]}
+    return kept | {"warnings": [*output["warnings"], f"{left_out} symbols did not fit into this output {fate}"]}

@@ -23,10 +23,11 @@ class Schedule:
         self._missing: dict[int, set[int]] = {}
         self._callers: defaultdict[int, list[int]] = defaultdict(list)
         self._added = 0
-        self.unfinished = sum(len(request.symbols) for request in plan.requests)
+        pending = {symbol.position for request in plan.requests for symbol in request.symbols}
+        self.unfinished = len(pending)
         for number, request in enumerate(plan.requests):
             own = {symbol.position for symbol in request.symbols}
-            needed = {called for position in own for called in plan.callees.get(position, ())} - own
+            needed = {called for position in own for called in plan.callees.get(position, ())} & pending - own
             if not needed:
                 self.add(request)
                 continue

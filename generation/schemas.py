@@ -34,6 +34,7 @@ from generation.config import (
     Centrality,
     ConcurrentRequests,
     CostUsd,
+    DeadlineS,
     Language,
     MaxSymbols,
     ModelName,
@@ -80,6 +81,7 @@ Label = Annotated[str, Field(max_length=1_024), AfterValidator(_text), AfterVali
 Name = Annotated[str, Field(max_length=10_000), AfterValidator(_text)]
 Signature = Annotated[str, Field(max_length=100_000), AfterValidator(_text)]
 Source = Annotated[str, Field(max_length=MAX_SOURCE_CHARS), AfterValidator(_text)]
+Key = Annotated[Line, Field(max_length=1_024)]
 Names = Annotated[tuple[Name, ...], Field(max_length=10_000), BeforeValidator(_or_empty), AfterValidator(_shared)]
 
 
@@ -153,6 +155,7 @@ class JobOptions(BaseModel):
     output_language: Language | None = None
     min_centrality: Centrality | None = None
     max_cost_usd: CostUsd | None = None
+    deadline_s: DeadlineS | None = None
     dry_run: bool = Field(default=False, exclude=True)
 
     def as_settings(self) -> dict[str, Any]:
@@ -167,7 +170,8 @@ class JobInput(BaseModel):
 
     job_id: str | None = None
     symbols: list[Any] | None = None
-    symbols_key: Annotated[Line, Field(max_length=1_024)] | None = None
+    symbols_key: Key | None = None
+    previous_results_key: Key | None = None
     options: JobOptions = JobOptions()
 
     @model_validator(mode="after")

@@ -19,8 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, ParamSpec, Protocol, TypeVar
 
-from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random_exponential
-
 from generation.errors import StorageError
 
 if TYPE_CHECKING:
@@ -273,6 +271,8 @@ class R2Storage:
         **named: Parameters.kwargs,
     ) -> Result:
         """Call in a thread, again and again for STORAGE_RETRY_S where the fault may pass."""
+        from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random_exponential
+
         retrying = AsyncRetrying(
             retry=retry_if_exception(may_pass),
             stop=stop_after_delay(self._settings.storage_retry_s),

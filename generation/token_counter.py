@@ -65,6 +65,9 @@ class Usage:
             self.retries + other.retries,
         )
 
+    def __sub__(self, other: Usage) -> Usage:
+        return Usage(*(own - its for own, its in zip(astuple(self), astuple(other), strict=True)))
+
 
 NO_USAGE = Usage()
 

@@ -90,7 +90,7 @@ def failure_codes() -> set[str]:
     return codes - {"job_failed", "request_failed", "rejected", "rate_limited"}
 
 
-PLACES = {"AccountError": 1, "InputError": 1, "Failed": 3}
+PLACES = {"AccountError": 1, "InputError": 1, "Stopped": 1, "Failed": 3}
 
 
 def _codes_in(node: ast.AST) -> list[str]:
@@ -172,7 +172,7 @@ def test_the_example_of_the_input_runs_and_gives_the_keys_of_the_example_of_the_
 def test_the_example_of_a_cost_is_what_the_code_computes() -> None:
     """The README's example of an output costs what its tokens cost at its prices."""
     shown = readme_json("documented_symbols")
-    report = Report("job", Settings.from_env({"OPENAI_API_KEY": "key"}).pricing, 1)
+    report = Report("job", Settings.from_env({"OPENAI_API_KEY": "key"}), 1)
     report.add(Documented(0, "s", "Summary.", Usage(**shown["usage"])))
     assert report.totals.total_cost == shown["total_cost"]
     assert report.totals.total_tokens == shown["total_tokens"]

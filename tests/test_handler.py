@@ -18,6 +18,7 @@ import pytest
 
 import handler
 from generation.config import VOCABULARY_DIR, Settings
+from generation.records import as_output
 from tests.contexts import item, payload
 from tests.loopback_openai import Behaviour, RunningServer
 from tests.loopback_openai import running_process as running_openai
@@ -72,6 +73,7 @@ def shared_house() -> Iterator[House]:
             "OPENAI_API_KEY": KEY,
             "OPENAI_BASE_URL": openai.base_url,
             "MAX_OUTPUT_BYTES": str(MAX_OUTPUT_BYTES),
+            "STORAGE_RETRY_S": "1",
             "TIKTOKEN_CACHE_DIR": str(VOCABULARY_DIR),
         }
         with running_worker(environment) as worker:
@@ -145,10 +147,10 @@ def check_progress(house: House, job_id: str, total: int) -> None:
 # Through the worker loop.
 
 
-def without_checks(document: dict[str, Any]) -> dict[str, Any]:
-    """A stored document with its symbols as a job output lists them."""
-    symbols = [{key: value for key, value in one.items() if key != "checks"} for one in document["documented_symbols"]]
-    return {**document, "documented_symbols": symbols}
+def as_listed(document: dict[str, Any]) -> dict[str, Any]:
+    """A stored document with its symbols as a job output lists them, and without its checkpoint."""
+    lists = {name: [as_output(one) for one in document[name]] for name in LISTS}
+    return {key: value for key, value in (document | lists).items() if key != "checkpoint"}
 
 
 def test_320_symbols_come_back_documented(house: House) -> None:
@@ -160,7 +162,7 @@ def test_320_symbols_come_back_documented(house: House) -> None:
     check_bill(output, bill)
     assert bill["bought"] == {one["context"]["name"]: 1 for one in job_input["symbols"]}
     check_progress(house, job_id, 320)
-    assert without_checks(house.stored(job_id)) == {**output, "results": None}
+    assert as_listed(house.stored(job_id)) == {**output, "results": None}
     assert house.queue.status(job_id)["status"] == "COMPLETED"
 
 
@@ -175,7 +177,7 @@ def test_320_symbols_survive_a_bad_day_of_the_server(house: House) -> None:
     check_bill(output, bill)
     assert output["usage"]["retries"] == sum(bill["faults"].values())
     check_progress(house, job_id, 320)
-    assert without_checks(house.stored(job_id)) == {**output, "results": None}
+    assert as_listed(house.stored(job_id)) == {**output, "results": None}
 
 
 def test_progress_of_a_quick_job_is_complete(house: House) -> None:
@@ -358,7 +360,9 @@ def test_a_fault_of_the_worker_itself_is_one_sentence_that_repeats_nothing(
     monkeypatch.setattr(handler, "run_job", fail)
 
     async def run() -> Json:
-        return await handler.make_handler(Settings(openai_api_key=KEY), send)({"id": "job", "input": payload(1)})
+        return await handler.make_handler(Settings(openai_api_key=KEY), send, asyncio.Event())(
+            {"id": "job", "input": payload(1)}
+        )
 
     output = asyncio.run(run())
     assert output == {"error": "the worker itself failed (RuntimeError): see its log", "failure": "internal"}

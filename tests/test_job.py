@@ -24,6 +24,7 @@ from generation.errors import AccountError, ConfigError, InputError, JobError, S
 from generation.events import Event
 from generation.job import run_job
 from generation.outcomes import Outcome
+from generation.records import as_output
 from generation.report import Totals
 from generation.schemas import MAX_JOB_SYMBOLS
 from tests.contexts import item, payload
@@ -35,7 +36,8 @@ NAME = r"(?m)^Name: (.+)$"
 FALLBACK_ID = "job-from-runpod"
 OUTPUT_KEYS = {
     "job_id", "status", "model", "documented_symbols", "failed_symbols", "documented_count", "failed_count",
-    "total_tokens", "total_cost", "usage", "pricing", "checks", "duration_ms", "warnings", "results",
+    "removed", "total_tokens", "total_cost", "paid_before", "usage", "pricing", "checks", "duration_ms", "warnings",
+    "results",
 }  # fmt: skip
 USAGE_KEYS = {"input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens", "requests", "retries"}
 EVENT_PAYLOADS = {
@@ -341,7 +343,7 @@ def test_a_job_of_bad_symbols_only_fails_without_a_documenter(tmp_path: Path) ->
     output = job.run({"symbols": [None, 5]})
     assert (output["status"], output["failed_count"]) == ("failed", 2)
     assert output["usage"]["requests"] == 0
-    assert job.document()["failed_symbols"] == output["failed_symbols"]
+    assert [as_output(one) for one in job.document()["failed_symbols"]] == output["failed_symbols"]
 
 
 def test_unknown_context_fields_are_ignored_with_one_warning(offline: Job) -> None:
@@ -391,8 +393,11 @@ def test_the_output_has_the_form_of_the_contract(offline: Job) -> None:
     assert (output["job_id"], output["status"], output["model"]) == (FALLBACK_ID, "success", "offline")
     assert (output["documented_count"], output["failed_count"]) == (3, 0)
     assert (output["total_tokens"], output["total_cost"]) == (0, 0.0)
-    assert all(set(one) == {"symbol_id", "summary", "tokens_used", "source"} for one in output["documented_symbols"])
-    assert offline.document() == {**output, "results": None}
+    keys = {"symbol_id", "summary", "tokens_used", "source", "content_hash"}
+    assert all(set(one) == keys for one in output["documented_symbols"])
+    document = offline.document()
+    assert len(document.pop("checkpoint")) == 1
+    assert document == {**output, "results": None}
 
 
 def test_the_pointer_tells_where_the_results_are_and_how_to_know_them(offline: Job) -> None:
@@ -725,7 +730,7 @@ def test_an_account_fault_in_mid_run_keeps_what_was_bought(server: RunningServer
     assert bill["faults"]["quota"] <= at_once
     assert any("add credit" in text for text in output["warnings"])
     assert job.events[-1].type == "generation.completed.v1"
-    assert job.document()["failed_symbols"] == output["failed_symbols"]
+    assert [as_output(one) for one in job.document()["failed_symbols"]] == output["failed_symbols"]
 
 
 def test_what_was_billed_before_an_account_fault_is_not_forgotten(server: RunningServer, tmp_path: Path) -> None:
@@ -897,5 +902,5 @@ def test_the_size_of_a_job_is_logged_before_the_first_call(
     symbols = [item(name, source_code="x" * size) for name, size in sizes.items()]
     with pytest.raises(AccountError):
         online(server, tmp_path).run({"symbols": symbols})
-    assert "4 symbols (1 large over 4K characters, 2 medium, 1 small)" in caplog.text
+    assert "4 symbols (0 known; 1 large over 4K characters, 2 medium, 1 small)" in caplog.text
     assert re.search(r"4 requests of gpt-5-nano, about \d+ tokens, \$\d+\.\d{4}", caplog.text)

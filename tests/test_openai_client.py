@@ -33,15 +33,11 @@ from generation.errors import (
     SlowDown,
     Transient,
 )
+from generation.limiter import Lane, Limiter
 from generation.models import find_model
-from generation.openai_client import (
-    ONE_SUMMARY,
-    OpenAIDocumenter,
-    shared_client_and_limiter,
-    translate,
-)
+from generation.openai_client import OpenAIDocumenter, shared_client_and_limiter, translate
 from generation.outcomes import Documented, Failed, Outcome, Request, Symbol
-from generation.prompt_builder import MARKER, NO_NOTES, rules
+from generation.prompt_builder import MARKER, NO_NOTES, ONE_SUMMARY, rules
 from generation.schemas import SymbolContext
 from generation.token_counter import TokenCounter, Usage
 from tests.contexts import context
@@ -458,12 +454,13 @@ def test_the_wait_after_a_server_error_grows_with_errors_only(
     monkeypatch.setattr(random, "uniform", lambda _, high: high)
     waits_s: list[float] = []
 
-    async def sleep(wait_s: float) -> None:
+    async def rest(_limiter: Limiter, _lane: Lane, wait_s: float) -> None:
         waits_s.append(wait_s)
 
+    monkeypatch.setattr(Limiter, "rest", rest)
     script = [{"fault": "rate_limited", "times": 6}, {"fault": "server_error", "times": 2}]
     with running(behaviour(*script, fault_retry_after_s=0.001), say_what_it_is_for) as server:
-        (outcome,) = document(settings_for(server), counter, symbol(), sleep=sleep)
+        (outcome,) = document(settings_for(server), counter, symbol())
     assert isinstance(outcome, Documented)
     assert waits_s[:6] == [0.0] * 6
     assert waits_s[6:] == [0.5, 1.0]

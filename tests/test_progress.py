@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
-from generation.models import Pricing
+from generation.config import Settings
 from generation.outcomes import Documented, Failed, Outcome
 from generation.progress import INTERVAL_S, SYMBOLS_AT_MOST, ProgressPump
-from generation.report import Report
+from generation.report import NOTHING_BEFORE, Report
 from generation.token_counter import Usage
 from tests.conftest import invented_time_loop, run_on_invented_time
+
+SETTINGS = Settings.from_env({"MODEL_NAME": "offline"})
 
 
 class Receiver:
@@ -45,12 +47,14 @@ class Job:
 
     def __init__(self, pump: ProgressPump, total: int) -> None:
         self._pump = pump
-        self._report = Report("j1", Pricing(1.0, 1.0, 1.0), total, invented_time_loop().time)
+        self._report = Report("j1", SETTINGS, total, NOTHING_BEFORE, invented_time_loop().time)
         self._done = 0
 
     def complete(self, *, fails: bool = False) -> None:
         place, self._done = self._done, self._done + 1
-        outcome: Outcome = Documented(place, f"s{place}", f"Summary {place}.", Usage(input_tokens=10))
+        outcome: Outcome = Documented(
+            place, f"s{place}", f"Summary {place}.", Usage(input_tokens=10), content_hash=f"c{place}"
+        )
         if fails:
             outcome = Failed(place, f"s{place}", None, "rejected", "no")
         self._report.add(outcome)
@@ -83,9 +87,17 @@ def test_a_snapshot_is_what_the_contract_says() -> None:
                 "failed": 1,
                 "total": 3,
                 "total_tokens": 10,
-                "total_cost": 0.00001,
+                "total_cost": 0.0,
                 "elapsed_ms": 0,
-                "symbols": [{"symbol_id": "s0", "summary": "Summary 0.", "tokens_used": 10, "source": "model"}],
+                "symbols": [
+                    {
+                        "symbol_id": "s0",
+                        "summary": "Summary 0.",
+                        "tokens_used": 10,
+                        "source": "model",
+                        "content_hash": "c0",
+                    }
+                ],
             },
         }
     ]

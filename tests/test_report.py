@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generation.models import Pricing
+from generation.config import Settings
 from generation.outcomes import Documented, Failed, Outcome
-from generation.report import Report, Totals, as_json, as_many_as_fit, fitted, pointer
+from generation.report import NOTHING_BEFORE, Before, Report, Totals, as_json, as_many_as_fit, fitted, pointer
 from generation.token_counter import Usage
 
-NANO = Pricing(0.15, 0.015, 0.60)
+NANO = Settings.from_env({"OPENAI_API_KEY": "key"})
 OUTCOMES: list[Outcome] = [
-    Documented(2, "c", "Third.", Usage(1_000, 400, 50, 20, 1, 0)),
-    Failed(0, "a", "a.py", "refused", "the model refused to answer", Usage(500, 0, 10, 0, 2, 1)),
-    Documented(1, "b", "Second.", Usage(87, 0, 0, 0, 1, 0)),
+    Documented(2, "c", "Third.", Usage(1_000, 400, 50, 20, 1, 0), content_hash="c0"),
+    Failed(0, "a", "a.py", "refused", "the model refused to answer", Usage(500, 0, 10, 0, 2, 1), "a0"),
+    Documented(1, "b", "Second.", Usage(87, 0, 0, 0, 1, 0), content_hash="b0"),
     Failed(3, "d", None, "invalid_symbol", "symbols[3].context.name is missing"),
 ]
 
@@ -36,8 +36,11 @@ def ticking(*times_s: float) -> Callable[[], float]:
     return now_s
 
 
-def report(*outcomes: Outcome, now_s: Callable[[], float] | None = None, total: int = 4) -> Report:
-    made = Report("j1", NANO, total, now_s or ticking(0.0))
+def report(
+    *outcomes: Outcome, now_s: Callable[[], float] | None = None, total: int = 4, before: Before = NOTHING_BEFORE
+) -> Report:
+    made = Report("j1", NANO, total, before, now_s or ticking(0.0))
+    made.warnings.append("look out")
     for outcome in outcomes:
         made.add(outcome)
     return made
@@ -79,18 +82,46 @@ def test_a_status_is_all_some_or_none(outcomes: list[Outcome], status: str) -> N
 
 def test_the_document_lists_every_symbol_in_the_order_of_the_input() -> None:
     """The whole document of a job whose outcomes came out of order, worked by hand."""
-    document = report(*OUTCOMES, now_s=ticking(5.0, 7.5)).document("gpt-5-nano", ["look out"])
+    before = Before(1, Usage(87, 0, 0, 0, 1, 0), ("gone",), {"run": 3})
+    document = report(*OUTCOMES, now_s=ticking(5.0, 7.5), before=before).document()
 
     assert document == {
         "job_id": "j1",
         "status": "partial",
         "model": "gpt-5-nano",
         "documented_symbols": [
-            {"symbol_id": "b", "summary": "Second.", "tokens_used": 87, "source": "model"},
-            {"symbol_id": "c", "summary": "Third.", "tokens_used": 1_050, "source": "model"},
+            {
+                "symbol_id": "b",
+                "summary": "Second.",
+                "tokens_used": 87,
+                "source": "model",
+                "content_hash": "b0",
+                "usage": {"input_tokens": 87, "requests": 1},
+            },
+            {
+                "symbol_id": "c",
+                "summary": "Third.",
+                "tokens_used": 1_050,
+                "source": "model",
+                "content_hash": "c0",
+                "usage": {
+                    "input_tokens": 1_000,
+                    "cached_input_tokens": 400,
+                    "output_tokens": 50,
+                    "reasoning_tokens": 20,
+                    "requests": 1,
+                },
+            },
         ],
         "failed_symbols": [
-            {"symbol_id": "a", "file_path": "a.py", "failure": "refused", "message": "the model refused to answer"},
+            {
+                "symbol_id": "a",
+                "file_path": "a.py",
+                "failure": "refused",
+                "message": "the model refused to answer",
+                "usage": {"input_tokens": 500, "output_tokens": 10, "requests": 2, "retries": 1},
+                "content_hash": "a0",
+            },
             {
                 "symbol_id": "d",
                 "file_path": None,
@@ -98,10 +129,12 @@ def test_the_document_lists_every_symbol_in_the_order_of_the_input() -> None:
                 "message": "symbols[3].context.name is missing",
             },
         ],
+        "removed": ["gone"],
         "documented_count": 2,
         "failed_count": 2,
         "total_tokens": 1_647,
         "total_cost": 0.00022,
+        "paid_before": {"symbols": 1, "total_tokens": 87, "total_cost": 0.000013},
         "usage": {
             "input_tokens": 1_587,
             "cached_input_tokens": 400,
@@ -115,6 +148,7 @@ def test_the_document_lists_every_symbol_in_the_order_of_the_input() -> None:
         "duration_ms": 2_500,
         "warnings": ["look out"],
         "results": None,
+        "checkpoint": {"run": 3},
     }
 
 
@@ -122,7 +156,7 @@ def test_two_symbols_under_one_id_are_two() -> None:
     """Outcomes are told apart by their place: a duplicate id is listed as often as it came."""
     document = report(
         Documented(0, "a", "One."), Failed(1, "a", None, "duplicate_symbol_id", "two"), Failed(2, "a", None, "x", "y")
-    ).document("m", [])
+    ).document()
 
     assert len(document["documented_symbols"]) == 1
     assert [one["message"] for one in document["failed_symbols"]] == ["two", "y"]
@@ -140,7 +174,7 @@ def test_the_document_has_none_of_the_sdks_own_words(word: str) -> None:
             for part in value:
                 yield from keys(part)
 
-    assert word not in set(keys(report(*OUTCOMES).document("m", [])))
+    assert word not in set(keys(report(*OUTCOMES).document()))
 
 
 def test_what_cannot_be_sent_is_not_made() -> None:
@@ -168,7 +202,7 @@ def big_output(documented: list[str], failed: list[str]) -> dict[str, Any]:
         *(Documented(place, f"d{place}", text) for place, text in enumerate(documented)),
         *(Failed(len(documented) + place, f"f{place}", None, "x", text) for place, text in enumerate(failed)),
     ]
-    return report(*outcomes).document("m", ["look out"])
+    return report(*outcomes).document()
 
 
 def test_an_output_is_whole_up_to_its_limit_and_bare_above_it() -> None:
@@ -205,7 +239,7 @@ def test_an_emergency_output_fits_and_counts_what_it_leaves_out(
 ) -> None:
     """Results that could not be stored go out as far as they fit: never above the limit, in order, the rest counted."""
     output = big_output(documented, failed)
-    sent = as_many_as_fit(output, most)
+    sent = as_many_as_fit(output, most, "and are lost")
 
     assert len(as_json(sent)) <= most
     lost = 0
@@ -221,7 +255,7 @@ def test_an_emergency_output_fits_and_counts_what_it_leaves_out(
 
 def test_summaries_go_before_failures_where_not_all_fit() -> None:
     """What was paid for is kept first."""
-    sent = as_many_as_fit(big_output(["s" * 100] * 5, ["f" * 100] * 20), 2_000)
+    sent = as_many_as_fit(big_output(["s" * 100] * 5, ["f" * 100] * 20), 2_000, "and are lost")
 
     assert len(sent["documented_symbols"]) == 5
     assert 0 < len(sent["failed_symbols"]) < 20
@@ -229,6 +263,6 @@ def test_summaries_go_before_failures_where_not_all_fit() -> None:
 
 def test_one_large_symbol_does_not_push_out_the_small_ones_after_it() -> None:
     """Where one summary does not fit, those after it that do are kept."""
-    sent = as_many_as_fit(big_output(["small", "x" * 50_000, "small too"], []), 5_000)
+    sent = as_many_as_fit(big_output(["small", "x" * 50_000, "small too"], []), 5_000, "and are lost")
 
     assert [one["summary"] for one in sent["documented_symbols"]] == ["small", "small too"]

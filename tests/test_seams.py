@@ -46,7 +46,6 @@ def importers(library: str) -> set[str]:
     ("library", "door"),
     [
         ("openai", "generation/openai_client.py"),
-        ("tenacity", "generation/openai_client.py"),
         ("boto3", "generation/storage.py"),
         ("botocore", "generation/storage.py"),
         ("runpod", "handler.py"),

@@ -1,0 +1,178 @@
+"""What a job has paid for, saved while it runs, and found again when it starts anew.
+
+Outcomes are written in segments of JSON Lines under `checkpoints/{job_id}/`, each under a key of its own, since R2
+takes one write a second and key. A run is one start of a job; its segments are numbered, and a results document says up
+to which number of which run it holds what they hold. Leaves out: which of it a job may use again (`earlier`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import re
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from generation.errors import StorageError
+from generation.outcomes import Documented, Outcome
+from generation.records import Kept, kept_record, read_records
+from generation.token_counter import NO_USAGE
+
+if TYPE_CHECKING:
+    from generation.storage import Storage
+
+log = logging.getLogger(__name__)
+
+# A kill costs at most what is not in a segment yet: so many symbols, or so many seconds. At two seconds a ten minute
+# job makes 300 writes, a seventh of a cent.
+SEGMENT_SYMBOLS = 100
+SEGMENT_AGE_S = 2.0
+
+# Segments that are read at once when a job starts anew.
+_READ_AT_ONCE = 16
+
+_SEGMENT_NAME = re.compile(r"(?P<run>\d{20}-[0-9a-f]{8})-(?P<number>\d{6})\.jsonl")
+
+_EVERY_SEGMENT = 1_000_000
+
+# Up to which number the segments of each run are part of something, without that number.
+Included = Mapping[str, int]
+
+
+def prefix_of(job_id: str) -> str:
+    """Where the segments of a job are."""
+    return f"checkpoints/{job_id}/"
+
+
+class Checkpoint:
+    """Saves the outcomes of one run, in the background, while more of them come."""
+
+    def __init__(self, storage: Storage, job_id: str) -> None:
+        self._storage = storage
+        self._prefix = prefix_of(job_id)
+        self.run = f"{time.time_ns():020}-{os.urandom(4).hex()}"
+        self.segments = 0
+        self._unsaved: list[Outcome] = []
+        self._due = asyncio.Event()
+        self._ending = False
+        self._saver: asyncio.Task[None] | None = None
+        self._complained = False
+
+    @property
+    def included(self) -> Included:
+        """What a document says that holds all of this run."""
+        return {self.run: _EVERY_SEGMENT}
+
+    def add(self, outcome: Outcome) -> None:
+        """Take an outcome in; returns at once. One that no model was asked for is not worth saving."""
+        asked = outcome.source == "model" if isinstance(outcome, Documented) else outcome.usage != NO_USAGE
+        if not asked:
+            return
+        self._unsaved.append(outcome)
+        if len(self._unsaved) >= SEGMENT_SYMBOLS:
+            self._due.set()
+        if self._saver is None or self._saver.done():
+            self._saver = asyncio.create_task(self._save_segments(), name="checkpoint")
+
+    async def save(self, timeout_s: float | None) -> int:
+        """Save what is not saved yet, within so many seconds; the result is how many outcomes are not."""
+        self._ending = True
+        self._due.set()
+        if self._saver is not None:
+            # Unlike asyncio.wait_for it leaves the saver alone, whoever is cancelled: a write may be under way.
+            await asyncio.wait([self._saver], timeout=timeout_s)
+        return len(self._unsaved)
+
+    async def drop(self) -> None:
+        """Remove the run's segments, once their content is elsewhere, and return when no write is under way."""
+        self._unsaved.clear()
+        await self.save(timeout_s=None)
+        await remove(self._storage, [self._key(number) for number in range(self.segments)])
+
+    def _key(self, number: int) -> str:
+        return f"{self._prefix}{self.run}-{number:06}.jsonl"
+
+    async def _save_segments(self) -> None:
+        while self._unsaved:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._due.wait(), SEGMENT_AGE_S)
+            if not self._ending:
+                self._due.clear()
+            if not await self._save_segment() and self._ending:
+                return
+
+    async def _save_segment(self) -> bool:
+        """Save all that there is now; it stays unsaved until it is."""
+        if not (count := len(self._unsaved)):
+            return True
+        # A number is never used twice: a write that was given up may arrive late, and must not replace a later one.
+        key, self.segments = self._key(self.segments), self.segments + 1
+        body = await asyncio.to_thread(_as_lines, self._unsaved[:count])
+        try:
+            await self._storage.write(key, body)
+        except StorageError as error:
+            if not self._complained:
+                log.warning("a part of the job is not saved yet: %s", error)
+            self._complained = True
+            return False
+        del self._unsaved[:count]
+        return True
+
+
+def _as_lines(outcomes: list[Outcome]) -> bytes:
+    return b"".join(json.dumps(kept_record(outcome)).encode() + b"\n" for outcome in outcomes)
+
+
+class Segments:
+    """What the segments of a job hold: by run, each symbol's record once."""
+
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+        self.included: dict[str, int] = {}
+        self.runs: defaultdict[str, dict[str, Kept]] = defaultdict(dict)
+
+
+async def find_segments(storage: Storage, job_id: str, included: Included) -> Segments:
+    """Read what earlier runs of a job have saved, but for what `included` names. Raises StorageError."""
+    segments = Segments()
+    segments.included.update(included)
+    wanted: list[tuple[str, str]] = []
+    for key in await storage.list_keys(prefix_of(job_id)):
+        if named := _SEGMENT_NAME.fullmatch(key.rpartition("/")[2]):
+            run, number = named["run"], int(named["number"])
+            segments.keys.append(key)
+            if number >= included.get(run, 0):
+                wanted.append((run, key))
+            segments.included[run] = max(segments.included.get(run, 0), number + 1)
+    places = asyncio.Semaphore(_READ_AT_ONCE)
+
+    async def read(run: str, key: str) -> None:
+        async with places:
+            stored = await storage.read(key)
+        if stored is not None:
+            # The same symbol twice in one run: of a write that was given up and arrived all the same.
+            segments.runs[run].update({record.symbol_id: record for record in read_records(_lines(stored.body))})
+
+    await asyncio.gather(*(read(run, key) for run, key in wanted))
+    return segments
+
+
+def _lines(body: bytes) -> list[object]:
+    lines: list[object] = []
+    for line in body.splitlines():
+        with contextlib.suppress(ValueError, RecursionError):
+            lines.append(json.loads(line))
+    return lines
+
+
+async def remove(storage: Storage, keys: Iterable[str]) -> None:
+    """Remove segments. What cannot be removed costs room and nothing else: it is named in results as included."""
+    try:
+        await storage.delete(keys)
+    except StorageError as error:
+        log.warning("segments of a finished job stay where they are: %s", error)

@@ -1,0 +1,96 @@
+"""Outcomes as records of JSON and back: what outputs list, what results documents and checkpoints keep. Pure.
+
+A record that is read may have been written by another version or another hand: what is not in the form is no record,
+and whoever needed it does without. Leaves out: where records are kept (`checkpoint`, `report`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as pydantic_dataclass
+
+from generation.checks import Findings
+from generation.outcomes import Documented, Failed, Outcome, Source
+from generation.token_counter import NO_USAGE, Usage
+
+# What outputs leave out of a kept record: of a documented symbol, and of a failed one.
+_KEPT_ONLY = frozenset({"usage", "checks"})
+_KEPT_OF_FAILED = _KEPT_ONLY | {"content_hash"}
+
+
+def output_record(outcome: Outcome) -> dict[str, Any]:
+    """A symbol as job outputs, progress and streams list it."""
+    if isinstance(outcome, Documented):
+        return {
+            "symbol_id": outcome.symbol_id,
+            "summary": outcome.summary,
+            "tokens_used": outcome.usage.total_tokens,
+            "source": outcome.source,
+            "content_hash": outcome.content_hash,
+        }
+    return {
+        "symbol_id": outcome.symbol_id,
+        "file_path": outcome.file_path,
+        "failure": outcome.failure,
+        "message": outcome.message,
+    }
+
+
+def kept_record(outcome: Outcome) -> dict[str, Any]:
+    """A symbol as results documents and checkpoints keep it: enough to make the outcome again."""
+    record = output_record(outcome)
+    if outcome.usage != NO_USAGE:
+        record["usage"] = {name: count for name, count in asdict(outcome.usage).items() if count}
+    if isinstance(outcome, Documented):
+        if outcome.checks is not None:
+            findings = [asdict(finding) for finding in outcome.checks.findings]
+            record["checks"] = {"passed": list(outcome.checks.passed), "findings": findings}
+    elif outcome.content_hash:
+        record["content_hash"] = outcome.content_hash
+    return record
+
+
+def as_output(record: dict[str, Any]) -> dict[str, Any]:
+    """A symbol's kept record as a job output lists it."""
+    left_out = _KEPT_OF_FAILED if "failure" in record else _KEPT_ONLY
+    return {key: value for key, value in record.items() if key not in left_out}
+
+
+@pydantic_dataclass(frozen=True, slots=True, config=ConfigDict(extra="ignore"))
+class Kept:
+    """A record that was read. A symbol with a `summary` is documented, one with a `failure` is not."""
+
+    symbol_id: str
+    content_hash: str = ""
+    summary: Annotated[str, Field(min_length=1)] | None = None
+    source: Source = "model"
+    file_path: str | None = None
+    failure: str | None = None
+    message: str = ""
+    usage: Usage = NO_USAGE
+    checks: Findings | None = None
+
+    def outcome(self, position: int) -> Outcome:
+        """The outcome that the record was made from, at the place where its symbol is now."""
+        if self.summary is not None:
+            return Documented(
+                position, self.symbol_id, self.summary, self.usage, self.source, self.checks, self.content_hash
+            )
+        failure = self.failure or "unknown"
+        return Failed(position, self.symbol_id, self.file_path, failure, self.message, self.usage, self.content_hash)
+
+
+_read = TypeAdapter(Kept).validate_python
+
+
+def read_records(records: Iterable[object]) -> Iterator[Kept]:
+    """The records among these values; what is none is left out."""
+    for record in records:
+        try:
+            yield _read(record)
+        except ValidationError:
+            continue

@@ -1,0 +1,96 @@
+"""A job's results go into their place, once, and become the job's output.
+
+Two runs of one job may end at the same time: a document is only ever replaced by one that has more, and who comes later
+ends with what is there. Leaves out: what a document says (`report`), and how a store writes (`storage`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from generation.checkpoint import Checkpoint, remove
+from generation.earlier import Earlier, adopted, covers, read_results, results_key
+from generation.errors import StorageError
+from generation.outcomes import Failed
+from generation.records import as_output
+from generation.report import SYMBOL_LISTS, Report, as_json, as_many_as_fit, fitted, pointer
+from generation.token_counter import cost_usd
+
+if TYPE_CHECKING:
+    from generation.config import Settings
+    from generation.storage import Storage
+
+log = logging.getLogger(__name__)
+
+# RunPod refuses a result above 10 MB; results that could not be stored may fill an output up to this.
+EMERGENCY_OUTPUT_BYTES = 9_000_000
+
+# Each is another run that has changed the document since it was read; there are rarely more than two runs.
+CONFLICTS_AT_MOST = 5
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """The document that is in its place now, and whether another run has put it there."""
+
+    document: dict[str, Any]
+    body: bytes
+    is_theirs: bool = False
+
+
+async def publish(
+    report: Report, earlier: Earlier, checkpoint: Checkpoint, storage: Storage, settings: Settings
+) -> dict[str, Any]:
+    """Store the results, remove the checkpoint, and make the output, which carries the symbols where they fit."""
+    key = results_key(report.job_id)
+    try:
+        placed = await _put_in_place(report, storage, key, earlier.version)
+    except StorageError as error:
+        return await _keep_in_output(report, checkpoint, error, settings)
+    await checkpoint.drop()
+    await remove(storage, earlier.segments)
+    url = storage.url(key)
+    log.info("job %s: results are in %s", report.job_id, url or f"{storage.bucket}/{key}")
+    output = _as_output(placed.document) | {"results": pointer(storage.bucket, key, url, placed.body)}
+    if placed.is_theirs:
+        spent_usd = cost_usd(report.own_usage, settings.pricing)
+        first = "another run of this job stored its results first, and these are they"
+        output["warnings"] = [*output["warnings"], f"{first}; this run has spent ${spent_usd:.6f} beside"]
+    return await asyncio.to_thread(fitted, output, settings.max_output_bytes)
+
+
+async def _put_in_place(report: Report, storage: Storage, key: str, version: str | None) -> _Placed:
+    for _ in range(CONFLICTS_AT_MOST):
+        document = report.document()
+        body = await asyncio.to_thread(as_json, document)
+        if await storage.replace(key, body, version):
+            return _Placed(document, body)
+        present = await storage.read(key)
+        version = present.version if present else None
+        theirs = await asyncio.to_thread(read_results, present.body) if present else None
+        if present and theirs:
+            if covers(theirs, report.outcomes):
+                return _Placed(dict(theirs.document), present.body, is_theirs=True)
+            failed = (one for one in report.outcomes if isinstance(one, Failed))
+            report.put_in_place({one.position: better for one in failed if (better := adopted(theirs, one))})
+    raise StorageError(f"{key} is changed by others faster than it can be written")
+
+
+async def _keep_in_output(
+    report: Report, checkpoint: Checkpoint, error: StorageError, settings: Settings
+) -> dict[str, Any]:
+    """The output where the results cannot be stored: with the symbols that fit, and the rest in the checkpoint."""
+    log.error("job %s: %s", report.job_id, error)
+    unsaved = await checkpoint.save(settings.storage_retry_s)
+    report.warnings.append(f"the results are only in this output: {error}")
+    fate = "and are lost" if unsaved else f"and are in its checkpoint: send the job again as {report.job_id}"
+    return await asyncio.to_thread(as_many_as_fit, _as_output(report.document()), EMERGENCY_OUTPUT_BYTES, fate)
+
+
+def _as_output(document: dict[str, Any]) -> dict[str, Any]:
+    """A results document in the form of a job's output."""
+    lists = {name: [as_output(record) for record in document[name]] for name in SYMBOL_LISTS[:2]}
+    return {name: value for name, value in document.items() if name != "checkpoint"} | lists
