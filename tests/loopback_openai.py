@@ -2,12 +2,15 @@
 
 Three ways to run it: `with running(Behaviour(...)) as server:` in a thread, `with running_process(...)` in a process of
 its own, and `python -m tests.loopback_openai --behaviour JSON`, which prints its base URL as the first line, serves
-`GET /_bill`, `GET /_requests`, `POST /_behaviour` and `POST /_reset`, and stops on SIGTERM. Whatever chance decides
-(faults, latencies) depends on the seed, the user message and how many times that message had come before, never on the
-order in which requests arrive. Counting tokens needs the vocabulary (`make vocabulary`), `count_by="characters"` not.
+`GET /_bill`, `GET /_batch_bill`, `GET /_requests`, `POST /_behaviour` and `POST /_reset`, and stops on SIGTERM.
+Whatever chance decides (faults, latencies) depends on the seed, the user message and how many times that message had
+come before, never on the order in which requests arrive. Counting tokens needs the vocabulary (`make vocabulary`),
+`count_by="characters"` not.
+
+Files and batches are `tests.loopback_batch`'s; their rows are answered here, as any request, on a bill of their own.
 
 Left out: streaming, several choices, tools, images, the tokens of the schema in the prompt's count, limits for each
-model apart, the age of cached prefixes, and every end point but `/v1/chat/completions` and `/v1/models`.
+model apart, the age of cached prefixes, and every end point but chat completions, models, files and batches.
 """
 
 from __future__ import annotations
@@ -41,6 +44,8 @@ from urllib.parse import urlsplit
 import tiktoken
 from aiohttp import web
 
+from tests.loopback_batch import LOST_ROWS, BatchApi, BatchBehaviour, RowAnswer, Used
+from tests.loopback_faults import Strikes, chance, check_script
 from tests.loopback_limits import (
     CATALOGUE,
     INVALID,
@@ -61,7 +66,16 @@ from tests.loopback_limits import (
     unsupported_parameter,
 )
 
-__all__ = ["Behaviour", "Limits", "RunningServer", "ideal_makespan_s", "running", "running_process", "write_by_schema"]
+__all__ = [
+    "BatchBehaviour",
+    "Behaviour",
+    "Limits",
+    "RunningServer",
+    "ideal_makespan_s",
+    "running",
+    "running_process",
+    "write_by_schema",
+]
 
 WriteAnswer = Callable[[Json, str], str]
 
@@ -111,6 +125,10 @@ SPOILED_CONTENT: dict[str, Callable[[str], str]] = {
 }
 SPOILED_REPLIES = ("half_answer", "empty_content", "refusal", "not_json_body", "no_usage", "bad_headers")
 FAULTS = frozenset((*REFUSALS, *LIMIT_REFUSALS, *LATE_FAULTS, *SPOILED_CONTENT, *SPOILED_REPLIES))
+# What may go wrong with a row of a batch.
+ROW_FAULTS = frozenset(
+    (*LOST_ROWS, *REFUSALS, "server_error", *SPOILED_CONTENT, "empty_content", "refusal", "no_usage")
+)
 REFUSAL_TEXT = "I'm sorry, but I can't assist with that request."
 NO_JSON = b'upstream connect error {"id": "chatcmpl-'
 LIMIT_HEADERS = [
@@ -144,6 +162,7 @@ class Behaviour:
     item_marker: str = ""  # finds the keys of the items that an answer must make; see write_by_schema
     item_key: str = ""  # the property that takes such a key
     keep_requests: bool = False
+    batch: BatchBehaviour = field(default_factory=BatchBehaviour)
 
     def __post_init__(self) -> None:
         unknown = {*self.fault_rates, *(step["fault"] for step in self.fault_script), self.overload_fault} - FAULTS
@@ -153,10 +172,12 @@ class Behaviour:
             raise ValueError("fault_rates add up to more than 1")
         if self.count_by not in ("tokens", "characters"):
             raise ValueError("count_by is tokens or characters")
+        check_script(self.batch.row_script, ROW_FAULTS)
 
 
 def behaviour_from(data: Mapping[str, Any]) -> Behaviour:
-    return Behaviour(**{**data, "limits": Limits(**data.get("limits", {}))})
+    parts = {"limits": Limits(**data.get("limits", {})), "batch": BatchBehaviour(**data.get("batch", {}))}
+    return Behaviour(**{**data, **parts})
 
 
 # --- Reading a request
@@ -188,6 +209,10 @@ def read_ask(raw: bytes, behaviour: Behaviour) -> Ask:
         raise invalid(UNREADABLE) from None
     if not isinstance(body, dict):
         raise invalid(UNREADABLE)
+    return check_ask(body, behaviour)
+
+
+def check_ask(body: Json, behaviour: Behaviour) -> Ask:
     model = check_model(body, behaviour.models, behaviour.retired_models)
     messages = read_messages(body)
     if model in CATALOGUE:
@@ -429,11 +454,16 @@ class Loopback:
     def __init__(self, behaviour: Behaviour, write_answer: WriteAnswer | None = None) -> None:
         self._write_answer = write_answer
         self.behaviour = behaviour
+        self._batches = BatchApi(self._answer_row)
         self.reset()
 
     def reset(self) -> None:
-        """As at the start: bill, clock, limits, script, attempts and caches."""
+        """As at the start: bills, clock, limits, scripts, attempts, caches, and no files or batches."""
         self.bill = Bill()
+        self.batch_bill = Bill()
+        self._batches.close()
+        self._batches = BatchApi(self._answer_row)
+        self._row_attempts: Counter[bytes] = Counter()
         self.requests: list[Json] = []
         self._started_at: float | None = None
         self._in_flight = 0
@@ -451,6 +481,9 @@ class Loopback:
         self.behaviour = behaviour
         self._turnstile = turnstile
         self._times_left = [math.inf if step.get("times") is None else step["times"] for step in behaviour.fault_script]
+        self._row_strikes = Strikes(behaviour.batch.row_script, behaviour.seed)
+        served = [name for name in behaviour.models if name not in behaviour.retired_models]
+        self._batches.follow(behaviour.batch, behaviour.seed, served)
 
     def _now_s(self) -> float:
         return 0.0 if self._started_at is None else time.monotonic() - self._started_at
@@ -462,6 +495,8 @@ class Loopback:
             if request.path.startswith("/_"):
                 return web.json_response(self._control(request.path, await request.read()))
             check_key(request, self.behaviour)
+            if request.path.startswith(("/v1/files", "/v1/batches")):
+                return await self._batches.handle(request)
             return web.json_response(self._models(request.method, request.path))
         except ApiError as error:
             self.bill.requests[str(error.status)] += 1
@@ -473,6 +508,8 @@ class Loopback:
             self.follow(behaviour_from(json.loads(raw)))
         elif path == "/_reset":
             self.reset()
+        if path == "/_batch_bill":
+            return {**vars(self.batch_bill), "batches": self._batches.statuses(), "calls": self._batches.calls.answered}
         return self.requests if path == "/_requests" else {**vars(self.bill), "cpu_s": time.thread_time()}
 
     def _models(self, method: str, path: str) -> Json:
@@ -503,7 +540,7 @@ class Loopback:
         if draw.fault in LATE_FAULTS:
             return self._fail(request, draw.fault)
         # Nothing waits between here and the sending: who leaves now has bought the answer.
-        answer = self._sell(ask, draw.fault, usage)
+        answer = self._sell(ask, draw.fault, usage, self.bill)
         headers = at_admission if self.behaviour.limit_headers_at == "admission" else self._headers()
         completion = completion_object(ask.model, answer, usage)
         return await self._send(request, ask, completion, draw.fault, headers)
@@ -585,7 +622,35 @@ class Loopback:
         hang_up(request)
         return web.Response()
 
-    def _sell(self, ask: Ask, fault: str | None, usage: Usage) -> Answer:
+    def _answer_row(self, custom_id: str, body: Json, body_bytes: int) -> RowAnswer:
+        try:
+            ask = check_ask(body, self.behaviour)
+            check_context(ask, body_bytes, self.behaviour)
+            return self._execute_row(custom_id, ask)
+        except ApiError as error:
+            self.batch_bill.requests[str(error.status)] += 1
+            return RowAnswer(error.status, error.body())
+
+    def _execute_row(self, custom_id: str, ask: Ask) -> RowAnswer:
+        fault = self._row_strikes.on(custom_id, ask.prompt, b"%d " % self._row_attempts[ask.key] + ask.key)
+        self._row_attempts[ask.key] += 1
+        if fault:
+            self.batch_bill.faults[fault] += 1
+        if fault == "expired":
+            return RowAnswer(0, {}, lost=fault)
+        if fault == "server_error":
+            raise ApiError(500, "server_error", None, SERVER_ERROR)
+        if fault in REFUSALS:
+            raise self._refusal(fault, ask)
+        usage = self._count(ask)
+        answer = self._sell(ask, fault, usage, self.batch_bill)
+        completion = completion_object(ask.model, answer, usage)
+        if fault == "no_usage":
+            del completion["usage"]
+        used = Used(usage.input_tokens, usage.cached_tokens, answer.output_tokens, answer.reasoning_tokens)
+        return RowAnswer(200, completion, used, fault if fault in LOST_ROWS else None)
+
+    def _sell(self, ask: Ask, fault: str | None, usage: Usage, bill: Bill) -> Answer:
         behaviour = self.behaviour
         if self._write_answer:
             text = self._write_answer(ask.body, ask.prompt)
@@ -594,15 +659,15 @@ class Loopback:
             text = write_by_schema(ask.body, ask.prompt, behaviour.item_key, items)
         answer = make_answer(text, fault, ask, behaviour.count_by)
         self._cached.update(usage.marks)
-        self.bill.requests["200"] += 1
-        self.bill.input_tokens += usage.input_tokens
-        self.bill.cached_input_tokens += usage.cached_tokens
-        self.bill.output_tokens += answer.output_tokens
-        self.bill.reasoning_tokens += answer.reasoning_tokens
-        self.bill.bought.update(re.findall(behaviour.marker, ask.prompt))
-        self.bill.prompts[ask.key.hex()[:16]] += 1
-        self.bill.charges.append(ask.charge)
-        self.bill.last_answer_at_s = self._now_s()
+        bill.requests["200"] += 1
+        bill.input_tokens += usage.input_tokens
+        bill.cached_input_tokens += usage.cached_tokens
+        bill.output_tokens += answer.output_tokens
+        bill.reasoning_tokens += answer.reasoning_tokens
+        bill.bought.update(re.findall(behaviour.marker, ask.prompt))
+        bill.prompts[ask.key.hex()[:16]] += 1
+        bill.charges.append(ask.charge)
+        bill.last_answer_at_s = self._now_s()
         return answer
 
     async def _send(
@@ -622,11 +687,6 @@ class Loopback:
         if self.behaviour.send_limit_headers:
             headers.update(self._turnstile.headers(self._now_s()))
         return headers
-
-
-def chance(digest: bytes) -> float:
-    """Strictly between 0 and 1."""
-    return (int.from_bytes(digest, "big") % 2**52 + 0.5) / 2**52
 
 
 def pick(rates: Mapping[str, float], chance_of_it: float) -> str | None:
@@ -687,7 +747,7 @@ async def send_half(request: web.BaseRequest, body: bytes) -> web.StreamResponse
 
 async def serve(loopback: Loopback, announce: Callable[[str, asyncio.Event], None]) -> None:
     """Until the event that `announce` gets, with the base URL, is set."""
-    large = partial(web.BaseRequest, loop=asyncio.get_running_loop(), client_max_size=64 * 2**20)
+    large = partial(web.BaseRequest, loop=asyncio.get_running_loop(), client_max_size=512 * 2**20)
     server = web.Server(loopback.handle, request_factory=large, handler_cancellation=True, access_log=None)
     # Requests that hang are cut off at once: nobody waits for them any more.
     runner = web.ServerRunner(server, shutdown_timeout=0.02)
@@ -712,6 +772,11 @@ class RunningServer:
         bill: Json = self._call("GET", "/_bill")
         return bill
 
+    def batch_bill(self) -> Json:
+        """What rows of batches cost, before halving it, as a Bill; the batches by status, and the calls by name."""
+        bill: Json = self._call("GET", "/_batch_bill")
+        return bill
+
     @property
     def requests(self) -> list[Json]:
         requests: list[Json] = self._call("GET", "/_requests")
@@ -725,7 +790,7 @@ class RunningServer:
 
     def keep(self) -> None:
         with suppress(OSError):
-            self._kept = {path: self._call("GET", path) for path in ("/_bill", "/_requests")}
+            self._kept = {path: self._call("GET", path) for path in ("/_bill", "/_batch_bill", "/_requests")}
 
     def _call(self, method: str, path: str, body: str | None = None) -> Any:
         if self._kept is not None:

@@ -2,9 +2,12 @@
 
 Both sides of the API on one port: what the worker's loop calls (job-take, job-take-batch, job-done, job-stop, ping) and
 what the caller of an endpoint calls (/run, /status, /cancel, /health). `running_queue()` serves it in a thread; a test
-puts jobs in and reads what the workers posted.
+puts jobs in and reads what the workers posted. `running_queue_process()`, or `python -m tests.loopback_queue --rules
+JSON`, which prints the endpoint's URL as its first line, serves it in a process of its own. `Rules` bring in what can
+go wrong: rates, faults of calls, time-outs, expiry, and jobs handed out again when their worker's pings stop.
 
-Left out: streaming, /runsync, /retry, /purge-queue, time-outs, expiry of results and rate limits.
+Left out: streaming, /runsync, /retry, /purge-queue, the least and the greatest time that a policy may set, and rates
+that grow with the number of workers. A job is handed out again however often its workers die.
 
     with running_queue() as queue, running_worker(queue.environment()):
         job_id = queue.submit({"symbols": []})
@@ -13,27 +16,63 @@ Left out: streaming, /runsync, /retry, /purge-queue, time-outs, expiry of result
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
+import math
+import signal
+import subprocess
+import sys
 import threading
 import time
+import urllib.request
 import uuid
 from collections import Counter, defaultdict, deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, NoReturn, TypeVar
 
 import aiohttp
 from aiohttp import web
 
+from tests.loopback_faults import AFTER, BEFORE, CALL_FAULTS, Calls, Script, check_script
+from tests.worker_process import REPOSITORY_ROOT
+
 ENDPOINT_ID = "ep"
 RUN_BODY_LIMIT_BYTES = 10 * 1024 * 1024
 WEBHOOK_TRIES = 3
+# Calls in 10 s, and calls at once.
+DOCUMENTED_RATES = {"run": (1000, 200), "status": (2000, 400), "cancel": (100, 20)}
+RATE_WINDOW_S = 10.0
 _THREAD_LIMIT_S = 10.0
+_TICK_S = 0.05
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What time and chance do to calls and jobs: nothing, unless said here. JSON-able.
+
+    Calls are named run, status, cancel and health. The times of a job's own `policy` go before these.
+    """
+
+    rates: Mapping[str, Sequence[int]] = field(default_factory=dict)  # as DOCUMENTED_RATES
+    call_script: Script = ()  # as in loopback_faults
+    seed: int = 0
+    answer_delay_s: float = 0.0
+    ttl_s: float | None = None  # from submission on; then a job is unknown, even while it runs
+    execution_timeout_s: float | None = None
+    result_ttl_s: float | None = None  # from the end on; then a job is unknown
+    requeue_after_s: float | None = None  # without a ping
+
+    def __post_init__(self) -> None:
+        check_script(self.call_script, CALL_FAULTS)
+
+
+NO_RULES = Rules()
 
 
 @dataclass(frozen=True)
@@ -58,6 +97,8 @@ class Job:
     id: str
     input: Any
     webhook: str | None = None
+    ttl_s: float | None = None
+    execution_timeout_s: float | None = None
     status: str = "IN_QUEUE"
     submitted_s: float = field(default_factory=time.monotonic)
     taken_s: float | None = None
@@ -68,10 +109,24 @@ class Job:
     posts: list[Post] = field(default_factory=list)
     shown: dict[str, Any] = field(default_factory=dict)
     result: dict[str, Any] | None = None
+    expired: bool = False
 
     @property
     def unfinished(self) -> bool:
         return self.status in ("IN_QUEUE", "IN_PROGRESS")
+
+    def outlived(self, now_s: float, rules: Rules) -> bool:
+        """Whether callers may no longer know the job."""
+        ttl_s = rules.ttl_s if self.ttl_s is None else self.ttl_s
+        since_s, limit_s = (self.submitted_s, ttl_s) if self.unfinished else (self.ended_s, rules.result_ttl_s)
+        return since_s is not None and limit_s is not None and now_s - since_s > limit_s
+
+    def overdue(self, now_s: float, rules: Rules) -> bool:
+        """Whether its worker has had it for too long."""
+        limit_s = rules.execution_timeout_s if self.execution_timeout_s is None else self.execution_timeout_s
+        if limit_s is None or self.taken_s is None or self.status != "IN_PROGRESS":
+            return False
+        return now_s - self.taken_s > limit_s
 
     def end(self, status: str) -> None:
         self.status = status
@@ -95,6 +150,7 @@ class Book:
         self.jobs: dict[str, Job] = {}
         self.pending: deque[str] = deque()
         self.stops: defaultdict[str, list[str]] = defaultdict(list)
+        self.seen_s: dict[str, float] = {}  # when each worker pinged last
 
     def add(self, job: Job) -> Job:
         if job.id in self.jobs:
@@ -109,6 +165,7 @@ class Book:
             job.status = "IN_PROGRESS"
             job.taken_s = time.monotonic()
             job.pod_ids.add(pod_id)
+            self.seen_s[pod_id] = job.taken_s
         return taken
 
     def take_stops(self, pod_id: str) -> list[str]:
@@ -121,11 +178,11 @@ class Book:
         if post.final:
             job.pod_ids.discard(post.pod_id)
             job.result = post.body if job.result is None else job.result
-        if job.status != "CANCELLED":
+        if job.status not in ("CANCELLED", "TIMED_OUT"):
             job.shown = post.body
             _move_on(job, post)
 
-    def cancel(self, job: Job) -> None:
+    def stop(self, job: Job, status: str = "CANCELLED") -> None:
         if not job.unfinished:
             return
         with suppress(ValueError):
@@ -133,7 +190,22 @@ class Book:
         for pod_id in job.pod_ids:
             self.stops[pod_id].append(job.id)
         job.pod_ids.clear()
-        job.end("CANCELLED")
+        job.end(status)
+
+    def pass_time(self, now_s: float, rules: Rules) -> list[Job]:
+        """The jobs that time has done something to: expired, timed out, or taken from a worker that is silent."""
+        changed = []
+        for job in self.jobs.values():
+            if not job.expired and job.outlived(now_s, rules):
+                job.expired = True
+                self.stop(job)
+                changed.append(job)
+            elif job.overdue(now_s, rules):
+                self.stop(job, "TIMED_OUT")
+                changed.append(job)
+        silence_s = math.inf if rules.requeue_after_s is None else rules.requeue_after_s
+        silent = [pod_id for pod_id in self.busy_pods() if now_s - self.seen_s[pod_id] > silence_s]
+        return changed + [self.jobs[job_id] for pod_id in silent for job_id in self.requeue(pod_id)]
 
     def put_back(self, job: Job) -> None:
         job.status = "IN_QUEUE"
@@ -182,7 +254,10 @@ class LoopbackQueue:
     The book is changed in the server's loop only; a test's thread reads copies, and needs no lock.
     """
 
-    def __init__(self, *, api_key: str | None, poll_s: float, max_result_bytes: int) -> None:
+    def __init__(self, *, api_key: str | None, poll_s: float, max_result_bytes: int, rules: Rules) -> None:
+        self._calls = Calls()
+        self._follow(rules)
+        self._admitted: defaultdict[str, deque[float]] = defaultdict(deque)
         self.api_key = api_key
         self.poll_s = poll_s
         self.max_result_bytes = max_result_bytes
@@ -208,19 +283,19 @@ class LoopbackQueue:
 
     def environment(self, pod_id: str = "pod") -> dict[str, str]:
         """The variables that point the SDK of one worker at this queue."""
-        # The SDK fills in $ID and $RUNPOD_POD_ID, and appends "&...": each URL needs a query string of its own.
-        return {
-            "RUNPOD_WEBHOOK_GET_JOB": f"{self.url}/job-take/$ID?gpu=CPU",
-            "RUNPOD_WEBHOOK_POST_OUTPUT": f"{self.url}/job-done/$RUNPOD_POD_ID/$ID?gpu=CPU",
-            "RUNPOD_WEBHOOK_POST_STREAM": f"{self.url}/job-stream/$RUNPOD_POD_ID/$ID?gpu=CPU",
-            "RUNPOD_WEBHOOK_PING": f"{self.url}/ping/$RUNPOD_POD_ID?gpu=CPU",
-            "RUNPOD_AI_API_KEY": self.api_key or "loopback-key",
-            "RUNPOD_POD_ID": pod_id,
-            "RUNPOD_ENDPOINT_ID": ENDPOINT_ID,
-            "RUNPOD_PING_INTERVAL": "1000",
-            "RUNPOD_SKIP_AUTO_SYSTEM_CHECKS": "true",
-            "RUNPOD_SKIP_GPU_CHECK": "true",
-        }
+        return worker_environment(self.url, pod_id, self.api_key)
+
+    def follow(self, rules: Rules) -> None:
+        """From now on these rules; the script of calls begins anew."""
+        self._in_loop(lambda: self._follow(rules))
+
+    def calls(self) -> dict[str, int]:
+        """The public calls so far, as "run 200", "status 429" or, where the connection was broken, "run broken"."""
+        return dict(self._calls.answered)
+
+    def most_at_once(self) -> dict[str, int]:
+        """The most calls of each name that were under way at one time."""
+        return dict(self._calls.most_at_once)
 
     def submit(self, input: Any, job_id: str | None = None) -> str:
         """Put a job at the end of the queue."""
@@ -307,8 +382,32 @@ class LoopbackQueue:
                 await asyncio.wait_for(self._changed.wait(), left_s)
         return None
 
+    def _follow(self, rules: Rules) -> None:
+        self._rules = rules
+        self._calls.play(rules.call_script, rules.seed)
+
+    def _pass_time(self) -> None:
+        changed = self._book.pass_time(time.monotonic(), self._rules)
+        for job in changed:
+            self._notify(job)
+        if changed:
+            self._announce()
+
+    def _admit(self, name: str) -> bool:
+        """Whether the call, which has begun, keeps to the rate of its kind; one that is refused takes none of it."""
+        if name not in self._rules.rates:
+            return True
+        most, most_at_once = self._rules.rates[name]
+        now_s, admitted = time.monotonic(), self._admitted[name]
+        while admitted and now_s - admitted[0] > RATE_WINDOW_S:
+            admitted.popleft()
+        fits = len(admitted) < most and self._calls.at_once[name] <= most_at_once
+        if fits:
+            admitted.append(now_s)
+        return fits
+
     def _cancel(self, job: Job) -> None:
-        self._book.cancel(job)
+        self._book.stop(job)
         self._notify(job)
 
     def _set_failing(self, count: int, status: int) -> None:
@@ -344,6 +443,23 @@ class LoopbackQueue:
 
 
 _QUEUE = web.AppKey("queue", LoopbackQueue)
+
+
+def worker_environment(url: str, pod_id: str = "pod", api_key: str | None = None) -> dict[str, str]:
+    """The variables that point the SDK of one worker at the queue with this URL."""
+    # The SDK fills in $ID and $RUNPOD_POD_ID, and appends "&...": each URL needs a query string of its own.
+    return {
+        "RUNPOD_WEBHOOK_GET_JOB": f"{url}/job-take/$ID?gpu=CPU",
+        "RUNPOD_WEBHOOK_POST_OUTPUT": f"{url}/job-done/$RUNPOD_POD_ID/$ID?gpu=CPU",
+        "RUNPOD_WEBHOOK_POST_STREAM": f"{url}/job-stream/$RUNPOD_POD_ID/$ID?gpu=CPU",
+        "RUNPOD_WEBHOOK_PING": f"{url}/ping/$RUNPOD_POD_ID?gpu=CPU",
+        "RUNPOD_AI_API_KEY": api_key or "loopback-key",
+        "RUNPOD_POD_ID": pod_id,
+        "RUNPOD_ENDPOINT_ID": ENDPOINT_ID,
+        "RUNPOD_PING_INTERVAL": "1000",
+        "RUNPOD_SKIP_AUTO_SYSTEM_CHECKS": "true",
+        "RUNPOD_SKIP_GPU_CHECK": "true",
+    }
 
 
 def _new_job_id() -> str:
@@ -413,8 +529,9 @@ async def _job_done(request: web.Request) -> web.Response:
 
 
 async def _ping(request: web.Request) -> web.Response:
-    queue = request.app[_QUEUE]
-    queue._pings[request.match_info["pod_id"]].append(dict(request.query))
+    queue, pod_id = request.app[_QUEUE], request.match_info["pod_id"]
+    queue._pings[pod_id].append(dict(request.query))
+    queue._book.seen_s[pod_id] = time.monotonic()
     queue._announce()
     return web.Response()
 
@@ -427,7 +544,9 @@ async def _run(request: web.Request) -> web.Response:
     body = _strict_object(payload)
     if body is None or "input" not in body:
         return web.json_response({"error": "the body must be a JSON object with an input"}, status=400)
-    job = queue._book.add(Job(_new_job_id(), body["input"], body.get("webhook")))
+    policy = body.get("policy") or {}
+    ttl_s, timeout_s = (policy[key] / 1000 if key in policy else None for key in ("ttl", "executionTimeout"))
+    job = queue._book.add(Job(_new_job_id(), body["input"], body.get("webhook"), ttl_s, timeout_s))
     queue._announce()
     return web.json_response({"id": job.id, "status": job.status})
 
@@ -447,23 +566,55 @@ async def _health(request: web.Request) -> web.Response:
     return web.json_response(request.app[_QUEUE].health())
 
 
+async def _tell_calls(request: web.Request) -> web.Response:
+    queue = request.app[_QUEUE]
+    return web.json_response({"calls": queue.calls(), "most_at_once": queue.most_at_once()})
+
+
 def _known_job(request: web.Request) -> Job:
     job = request.app[_QUEUE]._book.jobs.get(request.match_info["job_id"])
-    if job is None:
+    # A worker may still post what callers can no longer ask for.
+    if job is None or (job.expired and "pod_id" not in request.match_info):
         raise web.HTTPNotFound(text=json.dumps({"error": "job not found"}), content_type="application/json")
     return job
 
 
-def _for_callers(handler: Callable[[web.Request], Awaitable[web.Response]]) -> Callable[..., Awaitable[web.Response]]:
-    """Ask for the bearer token, if the queue was given one; workers are not asked."""
+Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+
+def _for_callers(name: str, handler: Handler) -> Handler:
+    """Let a call meet what the rules have for it, and count it; workers' calls are spared."""
 
     async def guarded(request: web.Request) -> web.Response:
-        api_key = request.app[_QUEUE].api_key
-        if api_key is not None and request.headers.get("Authorization") != f"Bearer {api_key}":
-            return web.json_response({"error": "unauthorized"}, status=401)
-        return await handler(request)
+        calls = request.app[_QUEUE]._calls
+        fault = calls.begin(name)
+        status: int | None = None
+        try:
+            response = await _answer_caller(request, name, handler, fault)
+            status = None if str(fault).startswith("disconnect") else response.status
+        finally:
+            calls.end(name, status)
+        if status is None and request.transport is not None:
+            request.transport.close()
+        return response
 
     return guarded
+
+
+async def _answer_caller(request: web.Request, name: str, handler: Handler, fault: str | None) -> web.Response:
+    queue = request.app[_QUEUE]
+    if queue.api_key is not None and request.headers.get("Authorization") != f"Bearer {queue.api_key}":
+        return web.json_response({"error": "unauthorized"}, status=401)
+    if fault == "too_many" or not queue._admit(name):
+        return web.json_response({"error": "too many requests"}, status=429)
+    if queue._rules.answer_delay_s:
+        await queue._until(lambda: False, queue._rules.answer_delay_s)
+    try:
+        response = web.Response() if fault in BEFORE else await handler(request)
+    except web.HTTPNotFound as error:
+        response = web.json_response(text=error.text, status=404)
+    failed = fault in BEFORE or fault in AFTER
+    return web.json_response({"error": "internal error"}, status=500) if failed else response
 
 
 def _application(queue: LoopbackQueue) -> web.Application:
@@ -478,10 +629,11 @@ def _application(queue: LoopbackQueue) -> web.Application:
             web.get(root + "/job-stop/{pod_id}", _job_stop),
             web.post(root + "/job-done/{pod_id}/{job_id}", _job_done),
             web.get(root + "/ping/{pod_id}", _ping),
-            web.post(root + "/run", _for_callers(_run)),
-            web.get(root + "/status/{job_id}", _for_callers(_status)),
-            web.post(root + "/cancel/{job_id}", _for_callers(_cancel)),
-            web.get(root + "/health", _for_callers(_health)),
+            web.post(root + "/run", _for_callers("run", _run)),
+            web.get(root + "/status/{job_id}", _for_callers("status", _status)),
+            web.post(root + "/cancel/{job_id}", _for_callers("cancel", _cancel)),
+            web.get(root + "/health", _for_callers("health", _health)),
+            web.get(root + "/_calls", _tell_calls),
         ]
     )
     return app
@@ -498,21 +650,27 @@ async def _serve(queue: LoopbackQueue, started: Future[None]) -> None:
         queue._port = runner.addresses[0][1]
         started.set_result(None)
         while not queue._closing:
-            await queue._changed.wait()
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(queue._changed.wait(), _TICK_S)
+            queue._pass_time()
     finally:
         await runner.cleanup()
 
 
 @contextmanager
 def running_queue(
-    *, api_key: str | None = None, poll_s: float = 5.0, max_result_bytes: int = 10 * 1024 * 1024
+    *,
+    api_key: str | None = None,
+    poll_s: float = 5.0,
+    max_result_bytes: int = 10 * 1024 * 1024,
+    rules: Rules = NO_RULES,
 ) -> Iterator[LoopbackQueue]:
     """Serve a queue on 127.0.0.1 until the block ends.
 
     `poll_s` is how long a poll without news is held open: a worker told to terminate ends its open polls first, so a
     test of that wants it short. `api_key` is asked of callers as a bearer token.
     """
-    queue = LoopbackQueue(api_key=api_key, poll_s=poll_s, max_result_bytes=max_result_bytes)
+    queue = LoopbackQueue(api_key=api_key, poll_s=poll_s, max_result_bytes=max_result_bytes, rules=rules)
     started: Future[None] = Future()
     thread = threading.Thread(target=_run_in_thread, args=(queue, started), name="loopback-queue", daemon=True)
     thread.start()
@@ -533,3 +691,43 @@ def _run_in_thread(queue: LoopbackQueue, started: Future[None]) -> None:
         if started.done():
             raise
         started.set_exception(error)
+
+
+@contextmanager
+def running_queue_process(rules: Rules = NO_RULES, api_key: str | None = None) -> Iterator[str]:
+    """Serve a queue in a process of its own; its URL, for `worker_environment` and for callers."""
+    command = [sys.executable, "-m", "tests.loopback_queue", "--rules", json.dumps(asdict(rules))]
+    if api_key is not None:
+        command += ["--api-key", api_key]
+    with subprocess.Popen(command, cwd=REPOSITORY_ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            url = process.stdout.readline().strip() if process.stdout else ""
+            if not url:
+                raise RuntimeError("the loopback queue did not start")
+            yield url
+        finally:
+            process.terminate()
+
+
+def told_calls(url: str) -> dict[str, dict[str, int]]:
+    """What `calls()` and `most_at_once()` say of the queue at this URL."""
+    with urllib.request.urlopen(f"{url}/_calls", timeout=_THREAD_LIMIT_S) as response:
+        told: dict[str, dict[str, int]] = json.load(response)
+    return told
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rules", default="{}", help="Rules as JSON")
+    parser.add_argument("--api-key", help="asked of callers as a bearer token")
+    arguments = parser.parse_args()
+    # Before there is another thread: a signal goes to any that does not block it.
+    ends = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)
+    with running_queue(api_key=arguments.api_key, rules=Rules(**json.loads(arguments.rules))) as queue:
+        print(queue.url, flush=True)
+        signal.sigwait(ends)
+
+
+if __name__ == "__main__":
+    main()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import time
 import urllib.error
@@ -17,7 +18,15 @@ from typing import Any
 
 import pytest
 
-from tests.loopback_queue import RUN_BODY_LIMIT_BYTES, LoopbackQueue, running_queue
+from tests.loopback_queue import (
+    RUN_BODY_LIMIT_BYTES,
+    LoopbackQueue,
+    Rules,
+    running_queue,
+    running_queue_process,
+    told_calls,
+    worker_environment,
+)
 from tests.worker_process import RunningProcess, running_worker
 
 LIMIT_S = 30.0
@@ -168,6 +177,57 @@ def test_the_job_of_a_killed_worker_runs_on_another(handler_path: Path, tmp_path
         assert queue.health()["jobs"]["retried"] == 1
 
 
+def test_the_job_of_a_silent_worker_goes_to_another_by_itself(handler_path: Path, tmp_path: Path) -> None:
+    """Where a worker's pings stop, its job is handed out again; a worker that pings keeps its own."""
+    with running_queue(rules=Rules(requeue_after_s=2.5)) as queue, ExitStack() as stack:
+        workers = {
+            pod_id: stack.enter_context(running_worker(queue.environment(pod_id), args=[str(handler_path)]))
+            for pod_id in ("pod-1", "pod-2")
+        }
+        queue.wait_until(lambda: queue.health()["workers"] == {"idle": 2, "running": 0}, LIMIT_S)
+        job_id = queue.submit({"echo": "kept", "progress": 1, "wait_for": str(tmp_path / "go")})
+        queue.wait_until(lambda: bool(queue.posts(job_id)), LIMIT_S)
+        killed = queue.posts(job_id)[0].pod_id
+        queue.wait_until(lambda: len(queue.pings(killed)) > 4, LIMIT_S)
+        assert queue.status(job_id)["retries"] == 0
+        workers[killed].kill()
+        queue.wait_until(lambda: len(queue.posts(job_id)) == 2, LIMIT_S, "progress from the other worker")
+        (tmp_path / "go").touch()
+        assert queue.result(job_id, LIMIT_S) == {"output": {"echo": "kept"}}
+        assert queue.status(job_id)["retries"] == 1
+
+
+def test_a_job_that_takes_too_long_is_stopped_in_its_handler(served: Served) -> None:
+    """After the time-out of its policy a job is TIMED_OUT, and its handler is cancelled."""
+    queue, worker = served
+    body = {"input": {"wait_for": "/never"}, "policy": {"executionTimeout": 300}}
+    job_id = call("POST", f"{queue.url}/run", body)[1]["id"]
+    worker.wait_for_output(f"cancelled {job_id}", LIMIT_S)
+    assert call("GET", f"{queue.url}/status/{job_id}")[1]["status"] == "TIMED_OUT"
+
+
+def test_four_workers_in_processes_of_their_own_finish_a_hundred_jobs(handler_path: Path) -> None:
+    """A queue in a process of its own serves four real workers; each of 100 jobs is done, and the calls are counted."""
+    with running_queue_process(Rules(rates={"run": (1000, 200)}), api_key="key") as url, ExitStack() as stack:
+        for number in range(4):
+            environment = worker_environment(url, f"pod-{number}", "key")
+            stack.enter_context(running_worker(environment, args=[str(handler_path)]))
+        with ThreadPoolExecutor(8) as pool:
+            bodies: list[dict[str, Any]] = [{"input": {"echo": number}} for number in range(100)]
+            job_ids = [
+                run[1]["id"] for run in pool.map(lambda body: call("POST", f"{url}/run", body, "Bearer key"), bodies)
+            ]
+        deadline_s = time.monotonic() + LIMIT_S
+        while call("GET", f"{url}/health", token="Bearer key")[1]["jobs"]["completed"] < 100:
+            assert time.monotonic() < deadline_s
+            time.sleep(0.1)
+        for number, job_id in enumerate(job_ids):
+            assert call("GET", f"{url}/status/{job_id}", token="Bearer key")[1]["output"] == {"echo": number}
+        told = told_calls(url)
+    assert (told["calls"]["run 200"], told["calls"]["status 200"]) == (100, 100)
+    assert 1 <= told["most_at_once"]["run"] <= 8
+
+
 def test_a_terminated_worker_ends_with_its_polls(handler_path: Path) -> None:
     """After SIGTERM an idle worker waits for its open polls and ends well; short polls end it soon."""
     with (
@@ -295,6 +355,97 @@ def test_a_redelivered_job_is_handed_out_again() -> None:
             assert queue.result(job_id, LIMIT_S) == {"output": attempt}
             queue.redeliver(job_id)
         assert len(queue.posts(job_id)) == 2
+
+
+def test_what_is_over_the_rate_is_refused() -> None:
+    """Beyond so many calls in 10 s, or so many at once, a call is a 429 and does nothing."""
+    with running_queue(rules=Rules(rates={"run": (3, 2), "status": (100, 2)}, answer_delay_s=0.2)) as queue:
+        runs = [call("POST", f"{queue.url}/run", {"input": 1})[0] for _ in range(4)]
+        assert runs == [200, 200, 200, 429]
+        assert queue.health()["jobs"]["inQueue"] == 3
+        job_id = queue.submit({})
+        with ThreadPoolExecutor(5) as pool:
+            answers = list(pool.map(call, ["GET"] * 5, [f"{queue.url}/status/{job_id}"] * 5))
+        assert sum(status == 200 for status, _ in answers) < 5
+        assert {status for status, _ in answers} <= {200, 429}
+        assert queue.calls()["run 429"] == 1
+        assert 2 < queue.most_at_once()["status"] <= 5
+
+
+def test_calls_fail_before_or_after_they_were_carried_out() -> None:
+    """A connection broken before /run is answered has left a job behind, or not: its caller cannot tell."""
+    script = [
+        {"fault": "disconnect", "only": ["run"], "times": 1},
+        {"fault": "disconnect_after", "only": ["run"], "times": 1},
+        {"fault": "server_error_after", "only": ["run"], "times": 1},
+        {"fault": "too_many", "only": ["status"], "times": 1},
+        {"fault": "server_error", "only": ["cancel"], "times": 1},
+    ]
+    with running_queue(rules=Rules(call_script=script)) as queue:
+        for jobs in (0, 1):
+            with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
+                call("POST", f"{queue.url}/run", {"input": 1})
+            assert queue.health()["jobs"]["inQueue"] == jobs
+        assert [call("POST", f"{queue.url}/run", {"input": 1})[0] for _ in range(2)] == [500, 200]
+        assert queue.health()["jobs"]["inQueue"] == 3
+        job_id = queue.submit({})
+        assert [call("GET", f"{queue.url}/status/{job_id}")[0] for _ in range(2)] == [429, 200]
+        assert [call("POST", f"{queue.url}/cancel/{job_id}")[0] for _ in range(2)] == [500, 200]
+        assert queue.calls() == {
+            "run broken": 2, "run 500": 1, "run 200": 1,
+            "status 429": 1, "status 200": 1, "cancel 500": 1, "cancel 200": 1,
+        }  # fmt: skip
+
+
+def test_a_share_of_calls_fails_the_same_way_each_time() -> None:
+    """Which calls of a name fail is a matter of the seed and of their number."""
+    rules = Rules(call_script=[{"fault": "server_error", "only": ["status"], "share": 0.5}], seed=7)
+    runs = []
+    for _ in range(2):
+        with running_queue(rules=rules) as queue:
+            job_id = queue.submit({})
+            runs.append([call("GET", f"{queue.url}/status/{job_id}")[0] for _ in range(20)])
+    assert runs[0] == runs[1]
+    assert 3 < runs[0].count(500) < 17
+
+
+def test_results_are_kept_for_a_while_only() -> None:
+    """After its time a result is not found, though the test still sees it."""
+    with running_queue(rules=Rules(result_ttl_s=0.2)) as queue:
+        job_id = queue.submit({})
+        take(queue)
+        post(queue, job_id, {"output": 1})
+        url = f"{queue.url}/status/{job_id}"
+        assert call("GET", url)[0] == 200
+        queue.wait_until(lambda: queue._book.jobs[job_id].expired, LIMIT_S)
+        assert call("GET", url)[0] == 404
+        assert queue.result(job_id, LIMIT_S) == {"output": 1}
+
+
+def test_a_job_outlives_its_time_neither_in_the_queue_nor_in_a_worker() -> None:
+    """After its ttl a job is not found and not handed out; a worker that runs it is told to stop."""
+    with running_queue(poll_s=2, rules=Rules(ttl_s=LIMIT_S)) as queue:
+        running, waiting = (
+            call("POST", f"{queue.url}/run", {"input": 1, "policy": {"ttl": 300}})[1]["id"] for _ in range(2)
+        )
+        kept = queue.submit({})
+        assert take(queue)[1]["id"] == running
+        assert call("GET", f"{queue.url}/job-stop/pod?gpu=CPU") == (200, {"jobsToStop": [running]})
+        for job_id, status in ((running, 404), (waiting, 404), (kept, 200)):
+            assert call("GET", f"{queue.url}/status/{job_id}")[0] == status
+            assert call("POST", f"{queue.url}/cancel/{job_id}")[0] == status
+        assert post(queue, running, {"output": 1}) == 200
+        assert call("GET", f"{queue.url}/status/{running}")[0] == 404
+
+
+def test_rules_can_change_in_mid_run() -> None:
+    """Rules hold from when they are given on."""
+    with running_queue() as queue:
+        job_id = queue.submit({})
+        queue.follow(Rules(call_script=[{"fault": "too_many"}]))
+        assert call("GET", f"{queue.url}/status/{job_id}")[0] == 429
+        queue.follow(Rules())
+        assert call("GET", f"{queue.url}/status/{job_id}")[0] == 200
 
 
 def test_the_webhook_gets_the_status_until_it_takes_it() -> None:
