@@ -14,8 +14,8 @@ import logging
 import os
 import re
 import time
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from generation.errors import StorageError
@@ -29,16 +29,21 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # A kill costs at most what is not in a segment yet: so many symbols, or so many seconds. At two seconds a ten minute
-# job makes 300 writes, a seventh of a cent.
+# job makes 300 writes, a seventh of a cent. The first segments are small, and stay so while another run of the job is
+# under way: by them two runs know of each other.
 SEGMENT_SYMBOLS = 100
+FIRST_SEGMENT_SYMBOLS = 10
 SEGMENT_AGE_S = 2.0
+
+# Between tries to save where the store is away or refuses.
+MAX_PAUSE_S = 30.0
 
 # Segments that are read at once when a job starts anew.
 _READ_AT_ONCE = 16
 
 _SEGMENT_NAME = re.compile(r"(?P<run>\d{20}-[0-9a-f]{8})-(?P<number>\d{6})\.jsonl")
 
-_EVERY_SEGMENT = 1_000_000
+EVERY_SEGMENT = 1_000_000
 
 # Up to which number the segments of each run are part of something, without that number.
 Included = Mapping[str, int]
@@ -49,24 +54,42 @@ def prefix_of(job_id: str) -> str:
     return f"checkpoints/{job_id}/"
 
 
-class Checkpoint:
-    """Saves the outcomes of one run, in the background, while more of them come."""
+def new_run() -> str:
+    """A name for this start of a job; names of later starts are larger."""
+    return f"{time.time_ns():020}-{os.urandom(4).hex()}"
 
-    def __init__(self, storage: Storage, job_id: str) -> None:
+
+async def _alone() -> bool:
+    return False
+
+
+class Checkpoint:
+    """Saves the outcomes of one run, in the background, while more of them come.
+
+    `after_save` is awaited whenever a segment is saved, as long as the job runs; it says whether another run of the job
+    is under way.
+    """
+
+    def __init__(
+        self, storage: Storage, job_id: str, run: str, after_save: Callable[[], Awaitable[bool]] = _alone
+    ) -> None:
         self._storage = storage
         self._prefix = prefix_of(job_id)
-        self.run = f"{time.time_ns():020}-{os.urandom(4).hex()}"
-        self.segments = 0
+        self._run = run
+        self._after_save = after_save
+        self._segments = 0
+        self._segment_symbols = FIRST_SEGMENT_SYMBOLS
         self._unsaved: list[Outcome] = []
         self._due = asyncio.Event()
-        self._ending = False
+        self._end = asyncio.Event()
+        self._failed = asyncio.Event()
         self._saver: asyncio.Task[None] | None = None
         self._complained = False
 
     @property
     def included(self) -> Included:
         """What a document says that holds all of this run."""
-        return {self.run: _EVERY_SEGMENT}
+        return {self._run: EVERY_SEGMENT}
 
     def add(self, outcome: Outcome) -> None:
         """Take an outcome in; returns at once. One that no model was asked for is not worth saving."""
@@ -74,44 +97,65 @@ class Checkpoint:
         if not asked:
             return
         self._unsaved.append(outcome)
-        if len(self._unsaved) >= SEGMENT_SYMBOLS:
+        if len(self._unsaved) >= self._segment_symbols:
             self._due.set()
         if self._saver is None or self._saver.done():
             self._saver = asyncio.create_task(self._save_segments(), name="checkpoint")
 
     async def save(self, timeout_s: float | None) -> int:
-        """Save what is not saved yet, within so many seconds; the result is how many outcomes are not."""
-        self._ending = True
+        """Save what is not saved yet, within so many seconds; the result is how many outcomes are not.
+
+        Those are tried again, with longer and longer pauses, as long as the process lives: another run may need them.
+        """
+        self._end.set()
         self._due.set()
+        self._failed.clear()
         if self._saver is not None:
+            failed = asyncio.create_task(self._failed.wait())
             # Unlike asyncio.wait_for it leaves the saver alone, whoever is cancelled: a write may be under way.
-            await asyncio.wait([self._saver], timeout=timeout_s)
+            await asyncio.wait([self._saver, failed], timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+            failed.cancel()
         return len(self._unsaved)
 
     async def drop(self) -> None:
         """Remove the run's segments, once their content is elsewhere, and return when no write is under way."""
         self._unsaved.clear()
         await self.save(timeout_s=None)
-        await remove(self._storage, [self._key(number) for number in range(self.segments)])
+        await remove(self._storage, [self._key(number) for number in range(self._segments)])
 
     def _key(self, number: int) -> str:
-        return f"{self._prefix}{self.run}-{number:06}.jsonl"
+        return f"{self._prefix}{self._run}-{number:06}.jsonl"
 
     async def _save_segments(self) -> None:
+        failures = 0
         while self._unsaved:
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._due.wait(), SEGMENT_AGE_S)
-            if not self._ending:
-                self._due.clear()
-            if not await self._save_segment() and self._ending:
-                return
+            await self._pause(failures)
+            if await self._save_segment():
+                failures = 0
+            else:
+                failures += 1
+                self._failed.set()
+            if not failures and not self._end.is_set():
+                is_shared = await self._after_save()
+                larger = min(SEGMENT_SYMBOLS, 2 * self._segment_symbols)
+                self._segment_symbols = FIRST_SEGMENT_SYMBOLS if is_shared else larger
+
+    async def _pause(self, failures: int) -> None:
+        """Wait until a segment is due; after failures for longer, and when the job has ended, for no news."""
+        backoff_s = min(MAX_PAUSE_S, SEGMENT_AGE_S * 2.0**failures)
+        if self._end.is_set():
+            await asyncio.sleep(backoff_s if failures else 0.0)
+            return
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._end.wait() if failures else self._due.wait(), backoff_s)
+        self._due.clear()
 
     async def _save_segment(self) -> bool:
         """Save all that there is now; it stays unsaved until it is."""
         if not (count := len(self._unsaved)):
             return True
         # A number is never used twice: a write that was given up may arrive late, and must not replace a later one.
-        key, self.segments = self._key(self.segments), self.segments + 1
+        key, self._segments = self._key(self._segments), self._segments + 1
         body = await asyncio.to_thread(_as_lines, self._unsaved[:count])
         try:
             await self._storage.write(key, body)
@@ -128,37 +172,43 @@ def _as_lines(outcomes: list[Outcome]) -> bytes:
     return b"".join(json.dumps(kept_record(outcome)).encode() + b"\n" for outcome in outcomes)
 
 
+@dataclass(slots=True)
 class Segments:
-    """What the segments of a job hold: by run, each symbol's record once."""
+    """What the segments of a job hold: by run, each symbol's record once.
 
-    def __init__(self) -> None:
-        self.keys: list[str] = []
-        self.included: dict[str, int] = {}
-        self.runs: defaultdict[str, dict[str, Kept]] = defaultdict(dict)
+    `included` counts what was read, with what it was added to; `vanished` says that another run removed some meanwhile.
+    """
+
+    keys: list[str] = field(default_factory=list)
+    included: dict[str, int] = field(default_factory=dict)
+    runs: dict[str, dict[str, Kept]] = field(default_factory=dict)
+    vanished: bool = False
 
 
-async def find_segments(storage: Storage, job_id: str, included: Included) -> Segments:
-    """Read what earlier runs of a job have saved, but for what `included` names. Raises StorageError."""
-    segments = Segments()
-    segments.included.update(included)
-    wanted: list[tuple[str, str]] = []
-    for key in await storage.list_keys(prefix_of(job_id)):
-        if named := _SEGMENT_NAME.fullmatch(key.rpartition("/")[2]):
-            run, number = named["run"], int(named["number"])
-            segments.keys.append(key)
-            if number >= included.get(run, 0):
-                wanted.append((run, key))
-            segments.included[run] = max(segments.included.get(run, 0), number + 1)
+async def read_segments(storage: Storage, keys: Iterable[str], included: Included) -> Segments:
+    """Read the segments under these keys, but for those that `included` names. Raises StorageError."""
+    segments = Segments(included=dict(included))
     places = asyncio.Semaphore(_READ_AT_ONCE)
 
     async def read(run: str, key: str) -> None:
         async with places:
             stored = await storage.read(key)
-        if stored is not None:
-            # The same symbol twice in one run: of a write that was given up and arrived all the same.
-            segments.runs[run].update({record.symbol_id: record for record in read_records(_lines(stored.body))})
+        if stored is None:
+            segments.vanished = True
+            return
+        # The same symbol twice in one run: of a write that was given up and arrived all the same.
+        records = {record.symbol_id: record for record in read_records(_lines(stored.body))}
+        segments.runs.setdefault(run, {}).update(records)
 
-    await asyncio.gather(*(read(run, key) for run, key in wanted))
+    wanted = []
+    for key in keys:
+        if named := _SEGMENT_NAME.fullmatch(key.rpartition("/")[2]):
+            run, number = named["run"], int(named["number"])
+            segments.keys.append(key)
+            segments.included[run] = max(segments.included.get(run, 0), number + 1)
+            if number >= included.get(run, 0):
+                wanted.append(read(run, key))
+    await asyncio.gather(*wanted)
     return segments
 
 

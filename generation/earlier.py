@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from generation.checkpoint import Included, Segments, find_segments
+from generation.checkpoint import Included, Segments, prefix_of, read_segments
 from generation.errors import InputError, StorageError
 from generation.outcomes import Documented, Failed, Outcome, Symbol
 from generation.records import Kept, read_records
@@ -97,13 +97,25 @@ async def find_earlier(storage: Storage, job_id: str, previous_key: str | None) 
     """
     previous = await _read_previous(storage, previous_key) if previous_key else None
     try:
-        stored = await storage.read(results_key(job_id))
-        own = await asyncio.to_thread(read_results, stored.body) if stored else None
-        segments = await find_segments(storage, job_id, own.included if own else {})
+        own, version, segments = await _find_own(storage, job_id)
     except StorageError as error:
         log.warning("job %s: %s", job_id, error)
         return Found(previous=previous, warnings=(f"what an earlier run may have saved was not found: {error}",))
-    return Found(own, stored.version if stored else None, segments, previous)
+    return Found(own, version, segments, previous)
+
+
+async def _find_own(storage: Storage, job_id: str) -> tuple[Results | None, str | None, Segments]:
+    """The results of a job and its segments, in an order in which a run that is ending now hides neither.
+
+    It stores its results before it removes its segments: so what is no segment any more is in the results.
+    """
+    while True:
+        keys = await storage.list_keys(prefix_of(job_id))
+        stored = await storage.read(results_key(job_id))
+        own = await asyncio.to_thread(read_results, stored.body) if stored else None
+        segments = await read_segments(storage, keys, own.included if own else {})
+        if not segments.vanished:
+            return own, stored.version if stored else None, segments
 
 
 async def _read_previous(storage: Storage, key: str) -> Results:
@@ -143,6 +155,14 @@ def _own_records(found: Found, symbol_id: str) -> Iterator[Kept]:
             yield record
 
 
+def documented_from(record: Kept | None, position: int, content_hash: str) -> Documented | None:
+    """The summary of a record, where it was paid for and is from this content."""
+    if record is None or record.content_hash != content_hash:
+        return None
+    outcome = _best([record], position)
+    return outcome if isinstance(outcome, Documented) else None
+
+
 def _best(records: Iterable[Kept], position: int) -> Outcome | None:
     """The first summary that was paid for, or a failure that stays one."""
     outcomes = [record.outcome(position) for record in records]
@@ -153,10 +173,8 @@ def _best(records: Iterable[Kept], position: int) -> Outcome | None:
 
 def _taken_over(previous: Results | None, symbol: Symbol, content_hash: str) -> Documented | None:
     record = previous.records.get(symbol.symbol_id) if previous else None
-    if record is None or record.content_hash != content_hash:
-        return None
-    outcome = _best([record], symbol.position)
-    return replace(outcome, source="previous") if isinstance(outcome, Documented) else None
+    outcome = documented_from(record, symbol.position, content_hash)
+    return replace(outcome, source="previous") if outcome else None
 
 
 def covers(theirs: Results, ours: Iterable[Outcome]) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from importlib import import_module
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from generation import events
 from generation.budget import Budget
-from generation.checkpoint import Checkpoint
+from generation.checkpoint import Checkpoint, new_run
 from generation.checks import Findings, check_summary, known_names
 from generation.config import Settings
 from generation.content_hash import hasher
@@ -29,13 +29,14 @@ from generation.models import OFFLINE, model_warnings
 from generation.offline import document_offline, document_request_offline
 from generation.outcomes import Failed, Outcome, Symbol
 from generation.planner import Plan, make_plan
-from generation.report import Before, Report, Totals, planned
-from generation.results import publish
+from generation.report import Report, Totals, planned
+from generation.results import Place, publish
 from generation.schedule import Schedule
 from generation.schemas import JobInput, check_symbol_count, parse_job, parse_symbols
+from generation.sharing import Others, sharing
 from generation.sources import read_items, unpacked
 from generation.storage import Storage, open_storage
-from generation.token_counter import NO_USAGE, TokenCounter, VocabularyMissing, load_counter
+from generation.token_counter import NO_USAGE, TokenCounter, Usage, VocabularyMissing, load_counter
 
 if TYPE_CHECKING:
     from generation.openai_client import OpenAIDocumenter
@@ -87,52 +88,112 @@ async def run_job(  # noqa: PLR0913 - the last four are what only doors have
     settings = job.settings
     if request.options.dry_run:
         return planned(job.job_id, plan, job.failed, settings, job.warnings)
-    checkpoint = Checkpoint(job.storage, job.job_id)
-    before = _before(job.earlier, plan, checkpoint)
-    if not before.usage.total_tokens:
+    spent = _spent_before(job.earlier, plan)
+    if not spent.total_tokens:
         _refuse_above_cap(plan, settings)
-    report = Report(job.job_id, settings, len(job.failed) + len(job.hashes), before)
-    report.warnings += job.warnings
-
-    def tell(outcome: Outcome) -> None:
-        report.add(outcome)
-        emit(events.of_outcome(job.job_id, outcome))
-        watch(job.job_id, outcome, report.totals)
-
-    def fold(outcome: Outcome) -> None:
-        position = outcome.position
-        outcome = replace(outcome, content_hash=job.hashes.get(position, ""))
-        checkpoint.add(outcome)
-        paid = job.earlier.paid.get(position)
-        tell(replace(outcome, usage=outcome.usage + paid) if paid else outcome)
-
     knowledge = await asyncio.to_thread(_gather_knowledge, plan, settings)
     with_model = bool(plan.requests) and settings.model_name != OFFLINE
-    budget = Budget(settings.max_cost_usd, settings.pricing, before.usage)
+    budget = Budget(settings.max_cost_usd, settings.pricing, spent)
     documenter = await _documenter(plan, knowledge, budget, settings) if with_model else None
-    emit(events.started(job.job_id, report.totals.total, plan.expected.total_tokens))
-    free: list[Outcome] = [*job.failed, *plan.left_out, *(document_offline(symbol) for symbol in plan.offline)]
-    for outcome in free:
-        fold(outcome)
-    for symbol in plan.known:
-        known = job.earlier.outcomes[symbol.position]
-        knowledge.learn(known)
-        tell(known)
-    schedule = Schedule(plan)
+    run = _Run(job, plan, emit, watch)
+    emit(events.started(job.job_id, run.report.totals.total, plan.expected.total_tokens))
+    run.fold_what_is_free(plan, knowledge)
     # Only the schedule holds the contexts now, and lets go of each when it is done: most of the memory of a large job.
     del plan
-    run = generate(schedule, documenter or document_request_offline, settings.max_concurrent_requests, knowledge.learn)
     try:
         async with _ending_in_time(documenter, settings, started_s, stopping or asyncio.Event()):
-            report.warnings += await _generate(schedule, run, report, fold)
-        output = await publish(report, job.earlier, checkpoint, job.storage, settings)
+            await run.generate(documenter, knowledge)
+        output = await publish(run.report, run.place(), run.checkpoint, settings)
     except BaseException as error:
-        await checkpoint.save(SAVE_S)
+        await run.checkpoint.save(SAVE_S)
         if isinstance(error, JobError):
-            emit(events.completed(job.job_id, "failed", report.totals, [str(error)]))
+            emit(events.completed(job.job_id, "failed", run.report.totals, [str(error)]))
         raise
-    emit(events.completed(job.job_id, output["status"], report.totals, output["warnings"]))
+    emit(events.completed(job.job_id, output["status"], run.report.totals, output["warnings"]))
     return output
+
+
+class _Run:
+    """One run of a job, from its plan to its report: what outcomes flow into, and what other runs add."""
+
+    def __init__(self, job: _Job, plan: Plan, emit: events.Sink, watch: Watch) -> None:
+        name = new_run()
+        self.report = Report(job.job_id, job.settings, len(job.failed) + len(job.hashes))
+        self.report.warnings += job.warnings
+        self.report.removed = job.earlier.removed
+        self.checkpoint = Checkpoint(job.storage, job.job_id, name, self._look_at_others)
+        self._others = Others(job.storage, job.job_id, name, job.earlier.included)
+        self._schedule = Schedule(plan)
+        self._schedule.go_backwards(self._others.is_odd)
+        self._job = job
+        self._emit = emit
+        self._watch = watch
+
+    def fold_what_is_free(self, plan: Plan, knowledge: Knowledge) -> None:
+        """Take in what needs no request: what is invalid, left out, written offline, or known."""
+        free: list[Outcome] = [*self._job.failed, *plan.left_out, *(document_offline(one) for one in plan.offline)]
+        for outcome in free:
+            self._fold(outcome)
+        for symbol in plan.known:
+            known = self._job.earlier.outcomes[symbol.position]
+            knowledge.learn(known)
+            self._tell(known, known.usage)
+
+    async def generate(self, documenter: OpenAIDocumenter | None, knowledge: Knowledge) -> None:
+        """Ask for the rest. What stops the job in mid-run fails who is left, and what is done is kept."""
+        ask = sharing(documenter, self._others, self._job.hashes) if documenter else document_request_offline
+        workers = self._job.settings.max_concurrent_requests
+
+        def learn(outcome: Outcome) -> None:
+            knowledge.learn(outcome)
+            self._save(outcome)
+
+        try:
+            async with contextlib.aclosing(generate(self._schedule, ask, workers, learn)) as outcomes:
+                async for outcome in outcomes:
+                    self._fold(outcome)
+        except JobError as error:
+            if not isinstance(error, Stopped) and not self.report.usage.requests:
+                raise
+            self._give_up(error)
+
+    def place(self) -> Place:
+        """Where the results go, and what they then make superfluous."""
+        self.report.included = {**self._others.included, **self.checkpoint.included}
+        earlier = self._job.earlier
+        return Place(self._job.storage, earlier.version, self._others.keys.union(earlier.segments))
+
+    def _save(self, outcome: Outcome) -> None:
+        """Save what this run has paid, as soon as it is known: who is cancelled folds no more."""
+        if outcome.position not in self._others.taken:
+            self.checkpoint.add(self._hashed(outcome))
+
+    def _fold(self, outcome: Outcome) -> None:
+        paid = self._job.earlier.paid.get(outcome.position, NO_USAGE)
+        before = paid + outcome.usage if outcome.position in self._others.taken else paid
+        self._tell(replace(self._hashed(outcome), usage=outcome.usage + paid), before)
+
+    def _hashed(self, outcome: Outcome) -> Outcome:
+        return replace(outcome, content_hash=self._job.hashes.get(outcome.position, ""))
+
+    def _tell(self, outcome: Outcome, paid_before: Usage) -> None:
+        self.report.add(outcome, paid_before)
+        self._emit(events.of_outcome(self._job.job_id, outcome))
+        self._watch(self._job.job_id, outcome, self.report.totals)
+
+    def _give_up(self, error: JobError) -> None:
+        left = self._schedule.give_up(error.failure, str(error))
+        for outcome in left:
+            self._save(outcome)
+            self._fold(outcome)
+        count = sum(isinstance(outcome, Failed) for outcome in left)
+        advice = f"send it again as {self._job.job_id} and it goes on, at no cost for what is done"
+        self.report.warnings.append(f"the job stopped before its end, with {count} symbols left: {error}; {advice}")
+
+    async def _look_at_others(self) -> bool:
+        is_shared = await self._others.look()
+        self._schedule.go_backwards(self._others.is_odd)
+        return is_shared
 
 
 async def _prepare(request: JobInput, settings: Settings) -> tuple[_Job, Plan]:
@@ -160,13 +221,15 @@ def _plan(
     return plan, earlier, hashes
 
 
-def _before(earlier: Earlier, plan: Plan, checkpoint: Checkpoint) -> Before:
+def _spent_before(earlier: Earlier, plan: Plan) -> Usage:
     """What earlier runs had paid for the symbols that this one selects."""
-    known = [earlier.outcomes[symbol.position] for symbol in plan.known]
-    asked = (earlier.paid.get(symbol.position) for request in plan.requests for symbol in request.symbols)
-    usage = sum((*(one.usage for one in known), *filter(None, asked)), start=NO_USAGE)
-    paid = sum(one.usage != NO_USAGE for one in known)
-    return Before(paid, usage, earlier.removed, {**earlier.included, **checkpoint.included})
+    usages = (
+        earlier.outcomes[symbol.position].usage
+        if symbol.position in earlier.outcomes
+        else earlier.paid.get(symbol.position)
+        for symbol in plan.symbols
+    )
+    return sum(filter(None, usages), start=NO_USAGE)
 
 
 @contextlib.asynccontextmanager
@@ -288,23 +351,3 @@ def warm_up(settings: Settings) -> TokenCounter:
     """Import and load what a job with a model needs (0.7 s, once a process). Raises VocabularyMissing."""
     import_module("generation.openai_client")
     return load_counter(settings.model.encoding, settings.tiktoken_cache_dir)
-
-
-async def _generate(
-    schedule: Schedule, run: AsyncGenerator[Outcome, None], report: Report, fold: Callable[[Outcome], None]
-) -> list[str]:
-    """Run the schedule; the result is warnings. What stops the job in mid-run fails the rest and keeps the work."""
-    try:
-        async with contextlib.aclosing(run) as outcomes:
-            async for outcome in outcomes:
-                fold(outcome)
-    except JobError as error:
-        if not isinstance(error, Stopped) and not report.usage.requests:
-            raise
-        left = schedule.give_up(error.failure, str(error))
-        for outcome in left:
-            fold(outcome)
-        count = sum(isinstance(outcome, Failed) for outcome in left)
-        advice = f"send it again as {report.job_id} and it goes on, at no cost for what is done"
-        return [f"the job stopped before its end, with {count} symbols left: {error}; {advice}"]
-    return []

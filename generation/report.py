@@ -11,7 +11,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from generation.outcomes import Documented, Failed, Outcome
@@ -38,58 +38,48 @@ class Totals:
     elapsed_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Before:
-    """What was there before this run: what the job's earlier runs had paid, and for how many symbols.
+class Report:
+    """Folds a job's outcomes; one for each job.
 
-    Both are a part of the job's totals. `removed` are symbols of earlier results that the job does not have;
-    `included` says up to which number of which run's segments the document holds what they hold.
+    `removed` are symbols of earlier results that the job does not have; `included` says up to which number of which
+    run's segments the document holds what they hold.
     """
 
-    symbols: int = 0
-    usage: Usage = NO_USAGE
-    removed: tuple[str, ...] = ()
-    included: Mapping[str, int] = field(default_factory=dict)
-
-
-NOTHING_BEFORE = Before()
-
-
-class Report:
-    """Folds a job's outcomes; one for each job."""
-
     def __init__(
-        self,
-        job_id: str,
-        settings: Settings,
-        total: int,
-        before: Before = NOTHING_BEFORE,
-        now_s: Callable[[], float] = time.monotonic,
+        self, job_id: str, settings: Settings, total: int, now_s: Callable[[], float] = time.monotonic
     ) -> None:
         self.job_id = job_id
         self.outcomes: list[Outcome] = []
         self.usage = NO_USAGE
         self.warnings: list[str] = []
+        self.removed: Sequence[str] = ()
+        self.included: Mapping[str, int] = {}
         self._model = settings.model_name
         self._pricing = settings.pricing
         self._total = total
-        self._before = before
+        self._paid_before = NO_USAGE
+        self._symbols_before = 0
         self._documented = 0
         self._now_s = now_s
         self._started_s = now_s()
 
-    def add(self, outcome: Outcome) -> None:
-        """Take an outcome in."""
+    def add(self, outcome: Outcome, paid_before: Usage = NO_USAGE) -> None:
+        """Take an outcome in; `paid_before` is the part of its usage that other runs of the job have paid."""
         self.outcomes.append(outcome)
         self.usage += outcome.usage
         self._documented += isinstance(outcome, Documented)
+        if paid_before != NO_USAGE:
+            self._paid_before += paid_before
+            self._symbols_before += paid_before == outcome.usage
 
-    def put_in_place(self, better: Mapping[int, Documented]) -> None:
-        """Put outcomes of another run, by position, in the place of this one's."""
-        outcomes = [better.get(outcome.position, outcome) for outcome in self.outcomes]
-        self.outcomes, self.usage, self._documented = [], NO_USAGE, 0
-        for outcome in outcomes:
-            self.add(outcome)
+    def exchange(self, better: Mapping[int, Documented]) -> None:
+        """Put outcomes of another run, by position, in the place of this one's, which have failed."""
+        failed = {one.position: one for one in self.outcomes if one.position in better}
+        self.outcomes = [one for one in self.outcomes if one.position not in better]
+        for position, outcome in better.items():
+            spent = failed[position].usage
+            self.usage -= spent
+            self.add(replace(outcome, usage=outcome.usage + spent), outcome.usage)
 
     @property
     def documented(self) -> int:
@@ -99,7 +89,7 @@ class Report:
     @property
     def own_usage(self) -> Usage:
         """What this run has paid."""
-        return self.usage - self._before.usage
+        return self.usage - self._paid_before
 
     @property
     def totals(self) -> Totals:
@@ -130,15 +120,15 @@ class Report:
             "model": self._model,
             "documented_symbols": [kept_record(one) for one in ordered if isinstance(one, Documented)],
             "failed_symbols": [kept_record(one) for one in ordered if isinstance(one, Failed)],
-            "removed": list(self._before.removed),
+            "removed": list(self.removed),
             "documented_count": totals.completed,
             "failed_count": totals.failed,
             "total_tokens": totals.total_tokens,
             "total_cost": totals.total_cost,
             "paid_before": {
-                "symbols": self._before.symbols,
-                "total_tokens": self._before.usage.total_tokens,
-                "total_cost": cost_usd(self._before.usage, self._pricing),
+                "symbols": self._symbols_before,
+                "total_tokens": self._paid_before.total_tokens,
+                "total_cost": cost_usd(self._paid_before, self._pricing),
             },
             "usage": asdict(self.usage),
             "pricing": asdict(self._pricing),
@@ -146,7 +136,7 @@ class Report:
             "duration_ms": totals.elapsed_ms,
             "warnings": list(self.warnings),
             "results": None,
-            "checkpoint": dict(self._before.included),
+            "checkpoint": dict(self.included),
         }
 
 

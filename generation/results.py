@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from generation.checkpoint import Checkpoint, remove
-from generation.earlier import Earlier, adopted, covers, read_results, results_key
+from generation.earlier import adopted, covers, read_results, results_key
 from generation.errors import StorageError
 from generation.outcomes import Failed
 from generation.records import as_output
 from generation.report import SYMBOL_LISTS, Report, as_json, as_many_as_fit, fitted, pointer
+from generation.storage import MAX_BACKOFF_S
 from generation.token_counter import cost_usd
 
 if TYPE_CHECKING:
@@ -41,17 +43,24 @@ class _Placed:
     is_theirs: bool = False
 
 
-async def publish(
-    report: Report, earlier: Earlier, checkpoint: Checkpoint, storage: Storage, settings: Settings
-) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where results go: in the place of `version`, and then `segments` of other runs, which they include, go too."""
+
+    storage: Storage
+    version: str | None
+    segments: Collection[str]
+
+
+async def publish(report: Report, place: Place, checkpoint: Checkpoint, settings: Settings) -> dict[str, Any]:
     """Store the results, remove the checkpoint, and make the output, which carries the symbols where they fit."""
-    key = results_key(report.job_id)
+    key, storage = results_key(report.job_id), place.storage
     try:
-        placed = await _put_in_place(report, storage, key, earlier.version)
+        placed = await _put_in_place(report, storage, key, place.version)
     except StorageError as error:
         return await _keep_in_output(report, checkpoint, error, settings)
     await checkpoint.drop()
-    await remove(storage, earlier.segments)
+    await remove(storage, place.segments)
     url = storage.url(key)
     log.info("job %s: results are in %s", report.job_id, url or f"{storage.bucket}/{key}")
     output = _as_output(placed.document) | {"results": pointer(storage.bucket, key, url, placed.body)}
@@ -75,7 +84,7 @@ async def _put_in_place(report: Report, storage: Storage, key: str, version: str
             if covers(theirs, report.outcomes):
                 return _Placed(dict(theirs.document), present.body, is_theirs=True)
             failed = (one for one in report.outcomes if isinstance(one, Failed))
-            report.put_in_place({one.position: better for one in failed if (better := adopted(theirs, one))})
+            report.exchange({one.position: better for one in failed if (better := adopted(theirs, one))})
     raise StorageError(f"{key} is changed by others faster than it can be written")
 
 
@@ -84,9 +93,10 @@ async def _keep_in_output(
 ) -> dict[str, Any]:
     """The output where the results cannot be stored: with the symbols that fit, and the rest in the checkpoint."""
     log.error("job %s: %s", report.job_id, error)
-    unsaved = await checkpoint.save(settings.storage_retry_s)
+    # A write that is under way ends by itself: it must not arrive when a later run has removed its like.
+    unsaved = await checkpoint.save(settings.storage_retry_s + MAX_BACKOFF_S)
     report.warnings.append(f"the results are only in this output: {error}")
-    fate = "and are lost" if unsaved else f"and are in its checkpoint: send the job again as {report.job_id}"
+    fate = "and are not saved yet" if unsaved else f"and are in its checkpoint: send the job again as {report.job_id}"
     return await asyncio.to_thread(as_many_as_fit, _as_output(report.document()), EMERGENCY_OUTPUT_BYTES, fate)
 
 

@@ -19,6 +19,7 @@ class Schedule:
 
     def __init__(self, plan: Plan) -> None:
         self._ready: list[tuple[float, int, Request]] = []
+        self._direction = 1
         self._waiting: dict[int, Request] = {}
         self._missing: dict[int, set[int]] = {}
         self._callers: defaultdict[int, list[int]] = defaultdict(list)
@@ -38,9 +39,20 @@ class Schedule:
     def add(self, *requests: Request) -> None:
         """Requests that are ready; one that is asked again comes before all others, since others may wait for it."""
         for request in requests:
-            rank = float("-inf") if request.spent else -request.centrality
-            heapq.heappush(self._ready, (rank, self._added, request))
+            heapq.heappush(self._ready, self._ranked(request, self._added))
             self._added += 1
+
+    def _ranked(self, request: Request, number: int) -> tuple[float, int, Request]:
+        rank = float("-inf") if request.spent else -request.centrality * self._direction
+        return rank, number * self._direction, request
+
+    def go_backwards(self, backwards: bool) -> None:  # noqa: FBT001 - it says which
+        """Ask for the least central first, or for the most central again."""
+        direction = -1 if backwards else 1
+        if direction != self._direction:
+            self._direction = direction
+            self._ready = [self._ranked(request, abs(number)) for _, number, request in self._ready]
+            heapq.heapify(self._ready)
 
     def finish(self, position: int) -> None:
         """A symbol has come to an end."""

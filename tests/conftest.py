@@ -46,6 +46,15 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         reporter.write_line(f"random seed: {SEED}; hypothesis: derandomized")
 
 
+# What tests have found out, as lines of tables; shown when all have ended.
+TABLES: list[str] = []
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for line in TABLES:
+        terminalreporter.write_line(line)
+
+
 @pytest.fixture(scope="session")
 def counter() -> TokenCounter:
     return load_counter("o200k_base", Path(os.environ["TIKTOKEN_CACHE_DIR"]))

@@ -47,6 +47,7 @@ NODE_MAJOR_MIN = 20
 # The user agent by which the door knows the test's own look into the bucket: it meets no faults and is not recorded.
 _OWN_AGENT = "loopback-own"
 _STOP_LIMIT_S = 5.0
+HELD_AT_MOST_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,20 @@ class MotoS3(LoopbackS3):
         """Hold every request back before it takes effect."""
         self.door.delay_s = delay_s
 
+    def hold(self, part: str) -> None:
+        """Hold back every PUT to a key with this part, before it takes effect, until `release`."""
+        self.door.open.clear()
+        self.door.held_part = part
+
+    def release(self) -> None:
+        """Let in what is held."""
+        self.door.held_part = None
+        self.door.open.set()
+
+    def is_holding(self) -> bool:
+        """Whether a request is held back now."""
+        return self.door.holding > 0
+
 
 class Door:
     """WSGI middleware: records each request, holds it back, lets it fail, or lets it in."""
@@ -163,6 +178,9 @@ class Door:
         self.faults: deque[Fault] = deque()
         self.lasting_fault: Fault | None = None
         self.delay_s = 0.0
+        self.held_part: str | None = None
+        self.holding = 0
+        self.open = threading.Event()
         self.closing = threading.Event()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -172,6 +190,7 @@ class Door:
             self.seen.append(_seen(environ))
             self.arrival.notify_all()
         _read_body(environ)
+        self._hold(environ)
         if self.closing.wait(self.delay_s):
             return _hang_up(environ)
         fault = self._next_fault()
@@ -182,6 +201,15 @@ class Door:
         if fault.status is None:
             return _hang_up(environ)
         return _refuse(fault.status, environ, start_response)
+
+    def _hold(self, environ: WSGIEnvironment) -> None:
+        if self.held_part is None or environ["REQUEST_METHOD"] != "PUT" or self.held_part not in environ["RAW_URI"]:
+            return
+        with self.arrival:
+            self.holding += 1
+        self.open.wait(HELD_AT_MOST_S)
+        with self.arrival:
+            self.holding -= 1
 
     def _next_fault(self) -> Fault | None:
         try:
@@ -267,6 +295,7 @@ def _serving(door: Door, tls: Tls) -> Iterator[int]:
         yield server.port
     finally:
         door.closing.set()
+        door.open.set()
         server.shutdown()
         thread.join(_STOP_LIMIT_S)
 

@@ -12,7 +12,7 @@ import pytest
 from generation.config import Settings
 from generation.outcomes import Documented, Failed, Outcome
 from generation.progress import INTERVAL_S, SYMBOLS_AT_MOST, ProgressPump
-from generation.report import NOTHING_BEFORE, Report
+from generation.report import Report
 from generation.token_counter import Usage
 from tests.conftest import invented_time_loop, run_on_invented_time
 
@@ -47,7 +47,7 @@ class Job:
 
     def __init__(self, pump: ProgressPump, total: int) -> None:
         self._pump = pump
-        self._report = Report("j1", SETTINGS, total, NOTHING_BEFORE, invented_time_loop().time)
+        self._report = Report("j1", SETTINGS, total, invented_time_loop().time)
         self._done = 0
 
     def complete(self, *, fails: bool = False) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from generation.config import Settings
 from generation.outcomes import Documented, Failed, Outcome
-from generation.report import NOTHING_BEFORE, Before, Report, Totals, as_json, as_many_as_fit, fitted, pointer
+from generation.report import Report, Totals, as_json, as_many_as_fit, fitted, pointer
 from generation.token_counter import Usage
 
 NANO = Settings.from_env({"OPENAI_API_KEY": "key"})
@@ -36,10 +36,8 @@ def ticking(*times_s: float) -> Callable[[], float]:
     return now_s
 
 
-def report(
-    *outcomes: Outcome, now_s: Callable[[], float] | None = None, total: int = 4, before: Before = NOTHING_BEFORE
-) -> Report:
-    made = Report("j1", NANO, total, before, now_s or ticking(0.0))
+def report(*outcomes: Outcome, now_s: Callable[[], float] | None = None, total: int = 4) -> Report:
+    made = Report("j1", NANO, total, now_s or ticking(0.0))
     made.warnings.append("look out")
     for outcome in outcomes:
         made.add(outcome)
@@ -82,8 +80,11 @@ def test_a_status_is_all_some_or_none(outcomes: list[Outcome], status: str) -> N
 
 def test_the_document_lists_every_symbol_in_the_order_of_the_input() -> None:
     """The whole document of a job whose outcomes came out of order, worked by hand."""
-    before = Before(1, Usage(87, 0, 0, 0, 1, 0), ("gone",), {"run": 3})
-    document = report(*OUTCOMES, now_s=ticking(5.0, 7.5), before=before).document()
+    made = report(*OUTCOMES[:2], now_s=ticking(5.0, 7.5))
+    made.add(OUTCOMES[2], OUTCOMES[2].usage)
+    made.add(OUTCOMES[3])
+    made.removed, made.included = ("gone",), {"run": 3}
+    document = made.document()
 
     assert document == {
         "job_id": "j1",

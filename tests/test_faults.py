@@ -1,0 +1,356 @@
+"""Faults at every moment of a job, through the real worker loop: afterwards every symbol is documented, once, and what
+was saved before the fault is not bought again.
+
+Each cell of the matrix is a fault at a moment: a job meets it, a second run under the same job id follows, and what the
+OpenAI server sold is compared with what the bucket held in between. The table is printed at the end of the run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import pytest
+
+from generation.checkpoint import SEGMENT_SYMBOLS
+from generation.config import VOCABULARY_DIR, Settings
+from generation.outcomes import Symbol
+from generation.planner import make_plan
+from generation.schemas import parse_symbols
+from tests.conftest import TABLES
+from tests.contexts import item
+from tests.loopback_openai import Behaviour, RunningServer
+from tests.loopback_openai import running_process as running_openai
+from tests.loopback_queue import LoopbackQueue, running_queue
+from tests.loopback_s3 import MotoS3, running_moto
+from tests.test_handler import wait_until
+from tests.worker_process import RunningProcess, running_worker
+
+LIMIT_S = 60.0
+KEY = "sk-loopback-key-that-nobody-may-see"
+NAME = r"(?m)^Name: (.+)$"
+SYMBOLS = 120
+AT_ONCE = 20
+MOMENTS = ("at the start", "in the middle", "while uploading")
+# What one run may buy again: what was in flight, and what was in no segment.
+LOST_AT_MOST = AT_ONCE + SEGMENT_SYMBOLS
+
+Json = dict[str, Any]
+_numbers = itertools.count(1)
+
+
+class Cell(NamedTuple):
+    """What came of a fault at a moment: how many symbols were saved between the runs, and how many bought twice."""
+
+    fault: str
+    moment: str
+    first: str
+    saved: int
+    bought_again: int
+
+
+@pytest.fixture(scope="module")
+def cells() -> Iterator[list[Cell]]:
+    made: list[Cell] = []
+    yield made
+    TABLES.append(f"{'fault':<26}{'moment':<18}{'first run':<12}{'saved':>6}{'bought twice':>14}  of {SYMBOLS} symbols")
+    for cell in made:
+        TABLES.append(f"{cell.fault:<26}{cell.moment:<18}{cell.first:<12}{cell.saved:>6}{cell.bought_again:>14}")
+
+
+@dataclass
+class House:
+    """A queue, the servers that jobs need, and the worker of the day."""
+
+    queue: LoopbackQueue
+    openai: RunningServer
+    s3: MotoS3
+    stack: contextlib.ExitStack
+    worker: RunningProcess | None = None
+    pods: int = 0
+
+    def start_worker(self) -> RunningProcess:
+        self.pods += 1
+        environment = {
+            **self.queue.environment(f"pod-{self.pods}"),
+            **self.s3.environment(),
+            "OPENAI_API_KEY": KEY,
+            "OPENAI_BASE_URL": self.openai.base_url,
+            "TIKTOKEN_CACHE_DIR": str(VOCABULARY_DIR),
+            "STORAGE_RETRY_S": "0.6",
+            "MAX_RETRIES": "1",
+            "MAX_CONCURRENT_REQUESTS": str(AT_ONCE),
+        }
+        worker = self.stack.enter_context(running_worker(environment))
+        self.worker = worker
+        return worker
+
+    def living_worker(self) -> RunningProcess:
+        if self.worker is None or self.worker.returncode is not None:
+            return self.start_worker()
+        return self.worker
+
+    def behave(self, **changes: Any) -> None:
+        healthy = {"latency_mean_s": 0.04, "marker": NAME, "count_by": "characters"}
+        self.openai.set_behaviour(Behaviour(**{**healthy, **changes}))
+
+    def get_well(self) -> None:
+        """The servers are as they should be, from now on."""
+        self.behave()
+        self.s3.up()
+        self.s3.slow(0.0)
+        self.s3.release()
+
+    def bought(self) -> Counter[str]:
+        return Counter(self.openai.bill()["bought"])
+
+    def segments(self, job_id: str) -> list[str]:
+        stored = self.s3.keys()
+        return [key for key in stored if key.startswith(f"checkpoints/{job_id}/")]
+
+    def results(self, job_id: str) -> Json | None:
+        key = f"results/{job_id}.json"
+        return json.loads(self.s3.get(key)) if key in set(self.s3.keys()) else None
+
+    def saved(self, job_id: str) -> set[str]:
+        """The symbols that are documented in what the bucket holds of a job."""
+        records = [json.loads(line) for key in self.segments(job_id) for line in self.s3.get(key).splitlines()]
+        records += (self.results(job_id) or {"documented_symbols": []})["documented_symbols"]
+        return {record["symbol_id"].partition(":")[2] for record in records if "summary" in record}
+
+
+@pytest.fixture(scope="module")
+def shared_house() -> Iterator[House]:
+    with (
+        running_openai(Behaviour(count_by="characters")) as openai,
+        running_moto() as s3,
+        running_queue(poll_s=0.1) as queue,
+        contextlib.ExitStack() as stack,
+    ):
+        yield House(queue, openai, s3, stack)
+
+
+@pytest.fixture
+def house(shared_house: House) -> Iterator[House]:
+    shared_house.get_well()
+    shared_house.openai.reset()
+    shared_house.living_worker()
+    yield shared_house
+    shared_house.get_well()
+
+
+@dataclass
+class Trial:
+    """A job in its first run, at a moment of it."""
+
+    house: House
+    moment: str
+    job_id: str
+    symbols: list[Json]
+    run_id: str = ""
+
+    def begin(self, **options: Any) -> None:
+        """Submit the job and return when its moment has come."""
+        if self.moment == "while uploading":
+            self.house.s3.hold(f"results/{self.job_id}.json")
+        self.run_id = self.submit(**options)
+        happened: dict[str, Callable[[], bool]] = {
+            "at the start": lambda: bool(self.house.openai.bill()["arrived_at_s"]),
+            "in the middle": lambda: len(self.house.segments(self.job_id)) >= 2,
+            "while uploading": self.house.s3.is_holding,
+        }
+        wait_until(happened[self.moment], f"the moment {self.moment}")
+
+    def submit(self, **options: Any) -> str:
+        return self.house.queue.submit({"job_id": self.job_id, "symbols": self.symbols, "options": options})
+
+    def output(self, run_id: str | None = None) -> Json:
+        """The output of a run, the first by default."""
+        result = self.house.queue.result(run_id or self.run_id, LIMIT_S)
+        output: Json = result.get("output", {}) | ({"error": result["error"]} if "error" in result else {})
+        return output
+
+
+# Each fault is a function: it takes the trial through its first run and says how that ended.
+
+
+def sigkill(trial: Trial) -> str:
+    trial.begin()
+    worker = trial.house.living_worker()
+    worker.kill()
+    worker.wait(LIMIT_S)
+    trial.house.queue.cancel(trial.run_id)
+    return "killed"
+
+
+def sigterm(trial: Trial) -> str:
+    trial.begin()
+    worker = trial.house.living_worker()
+    worker.terminate()
+    trial.house.s3.release()
+    status = trial.output()["status"]
+    assert worker.wait(LIMIT_S) == 0
+    return str(status)
+
+
+def cancel(trial: Trial) -> str:
+    trial.house.behave(latency_mean_s=0.2)
+    trial.begin()
+    trial.house.queue.cancel(trial.run_id)
+    if trial.moment == "while uploading":
+        trial.house.s3.release()
+        wait_until(lambda: trial.house.results(trial.job_id) is not None, "the upload to end all the same")
+    else:
+        wait_until(lambda: trial.house.openai.bill()["abandoned"] == AT_ONCE, "calls that were hung up")
+        # An answer that was under way when its call was hung up may have been sold.
+        wait_until(
+            lambda: len(trial.house.saved(trial.job_id)) >= trial.house.bought().total() - AT_ONCE, "all to be saved"
+        )
+    assert not any(post.final for post in trial.house.queue.posts(trial.run_id))
+    return "cancelled"
+
+
+def openai_down(trial: Trial) -> str:
+    trial.begin()
+    trial.house.behave(fault_rates={"bad_gateway": 1.0})
+    trial.house.s3.release()
+    output = trial.output()
+    return str(output["status"])
+
+
+def openai_hanging(trial: Trial) -> str:
+    trial.begin(deadline_s=2.0)
+    trial.house.behave(fault_rates={"hang": 1.0})
+    trial.house.s3.release()
+    return str(trial.output()["status"])
+
+
+def r2_down(trial: Trial) -> str:
+    trial.begin()
+    trial.house.s3.down()
+    trial.house.s3.release()
+    output = trial.output()
+    assert any("only in this output" in text for text in output["warnings"])
+    assert output["documented_count"] == SYMBOLS
+    trial.house.s3.up()
+    wait_until(lambda: len(trial.house.saved(trial.job_id)) == SYMBOLS, "the worker to save what it has")
+    return str(output["status"])
+
+
+def r2_slow(trial: Trial) -> str:
+    trial.begin()
+    trial.house.s3.slow(0.3)
+    trial.house.s3.release()
+    return str(trial.output()["status"])
+
+
+def r2_refusing(trial: Trial) -> str:
+    trial.begin()
+    trial.house.s3.down(403)
+    trial.house.s3.release()
+    output = trial.output()
+    assert any("AccessDenied" in text for text in output["warnings"])
+    trial.house.s3.up()
+    wait_until(lambda: len(trial.house.saved(trial.job_id)) == SYMBOLS, "the worker to save what it has")
+    return str(output["status"])
+
+
+def twice_at_once(trial: Trial) -> str:
+    first = trial.house.living_worker()
+    trial.begin()
+    trial.house.start_worker()
+    trial.house.queue.redeliver(trial.run_id)
+    trial.house.s3.release()
+    output = trial.output()
+    wait_until(lambda: len([post for post in trial.house.queue.posts(trial.run_id) if post.final]) == 2, "both results")
+    first.kill()
+    return str(output["status"])
+
+
+def deadline(trial: Trial) -> str:
+    if trial.moment == "while uploading":
+        trial.begin(deadline_s=2.0)
+        time.sleep(1.5)
+        trial.house.s3.release()
+    else:
+        trial.house.behave(latency_mean_s=0.2)
+        trial.run_id = trial.submit(deadline_s={"at the start": 0.01, "in the middle": 0.9}[trial.moment])
+    output = trial.output()
+    if trial.moment != "while uploading":
+        assert {one["failure"] for one in output["failed_symbols"]} == {"deadline_exceeded"}
+        assert any(f"send it again as {trial.job_id}" in text for text in output["warnings"])
+    return str(output["status"])
+
+
+def cost_cap(trial: Trial) -> str:
+    # Answers that are of no use are billed all the same, so that a job costs more than was expected.
+    trial.house.behave(fault_rates={"wrong_schema": {"at the start": 1.0, "in the middle": 0.7}.get(trial.moment, 0.0)})
+    cap_usd = 1.02 * expected_cost_usd(trial.symbols)
+    trial.begin(max_cost_usd=cap_usd)
+    trial.house.s3.release()
+    output = trial.output()
+    assert output["total_cost"] <= cap_usd
+    if trial.moment != "while uploading":
+        assert "cost_cap_reached" in {one["failure"] for one in output["failed_symbols"]}
+    return str(output["status"])
+
+
+def expected_cost_usd(items: list[Json]) -> float:
+    symbols = [one for one in parse_symbols(items, set()) if isinstance(one, Symbol)]
+    return make_plan(symbols, Settings.from_env({"OPENAI_API_KEY": KEY})).expected_cost_usd
+
+
+FAULTS: dict[str, Callable[[Trial], str]] = {
+    "SIGKILL": sigkill,
+    "SIGTERM": sigterm,
+    "cancelled": cancel,
+    "OpenAI down": openai_down,
+    "OpenAI hanging": openai_hanging,
+    "R2 down": r2_down,
+    "R2 slow": r2_slow,
+    "R2 refusing": r2_refusing,
+    "delivered twice at once": twice_at_once,
+    "deadline": deadline,
+    "cost cap": cost_cap,
+}
+# Where a run was cut off, or two ran side by side, what was in flight was billed and is in no total.
+UNCOUNTED = {"SIGKILL", "cancelled", "delivered twice at once"}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_after_a_fault_a_second_run_pays_only_for_what_was_not_saved(
+    house: House, cells: list[Cell], fault: str, moment: str
+) -> None:
+    """Every symbol is documented once, and none that was saved before is bought again."""
+    job_id = f"trial-{next(_numbers)}"
+    trial = Trial(house, moment, job_id, [item(f"symbol_{number}_of_{job_id}") for number in range(SYMBOLS)])
+    first = FAULTS[fault](trial)
+    house.get_well()
+    house.living_worker()
+    saved, bought_before = house.saved(job_id), house.bought()
+
+    output = trial.output(trial.submit())
+
+    assert output["status"] == "success", output["warnings"]
+    assert [one["symbol_id"] for one in output["documented_symbols"]] == [one["symbol_id"] for one in trial.symbols]
+    bought = house.bought()
+    assert {name for name in saved if bought[name] > bought_before[name]} == set()
+    assert house.segments(job_id) == []
+    results = house.results(job_id)
+    assert results is not None
+    assert len(results["documented_symbols"]) == SYMBOLS
+    spoiled = house.openai.bill()["faults"].get("wrong_schema", 0)
+    bought_again = bought.total() - spoiled - SYMBOLS
+    assert bought_again >= 0
+    assert bought_again <= LOST_AT_MOST
+    if fault not in UNCOUNTED:
+        bill = house.openai.bill()
+        assert output["total_tokens"] == bill["input_tokens"] + bill["output_tokens"]
+    cells.append(Cell(fault, moment, first, len(saved), bought_again))
