@@ -1,0 +1,225 @@
+"""Jobs that begin again: killed at thirty points, and run on a codebase of which little has changed.
+
+Each run of the first test is a process of its own, forked from a server that has the libraries loaded, so that a run
+takes a fraction of a second; what it does is `run_job`, against the loopback OpenAI server and a folder or a bucket.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import random
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from generation.config import VOCABULARY_DIR
+from generation.errors import InputError
+from tests.conftest import TABLES
+from tests.contexts import SEED, item, payload
+from tests.forked_job import document
+from tests.loopback_openai import Behaviour, RunningServer, running
+from tests.loopback_s3 import MotoS3
+from tests.test_handler import wait_until
+
+LIMIT_S = 60.0
+KEY = "sk-loopback-key-that-nobody-may-see"
+NAME = r"(?m)^Name: (.+)$"
+KILLS = 30
+AT_ONCE = 10
+
+# Segments of the bucket that were read before: their keys are used once.
+SEEN: dict[str, bytes] = {}
+
+Json = dict[str, Any]
+
+
+@pytest.fixture
+def server() -> Iterator[RunningServer]:
+    with running(Behaviour(latency_mean_s=0.01, marker=NAME, count_by="characters")) as server:
+        yield server
+
+
+def environment(server: RunningServer, folder: Path, **more: str) -> dict[str, str]:
+    settings = {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": server.base_url, "RESULTS_DIR": str(folder)}
+    return {**settings, "MAX_CONCURRENT_REQUESTS": str(AT_ONCE), "TIKTOKEN_CACHE_DIR": str(VOCABULARY_DIR), **more}
+
+
+def bought(server: RunningServer) -> Counter[str]:
+    return Counter(server.bill()["bought"])
+
+
+def saved(folder: Path, s3: MotoS3 | None) -> set[str]:
+    """The names of the symbols that the job's segments hold."""
+    if s3:
+        segments = [key for key in set(s3.keys()) if key.startswith("checkpoints/")]
+        SEEN.update({key: s3.get(key) for key in segments if key not in SEEN})
+        texts = [SEEN[key] for key in segments]
+    else:
+        texts = [path.read_bytes() for path in folder.glob("checkpoints/*/*.jsonl")]
+    return {json.loads(line)["symbol_id"].partition(":")[2] for text in texts for line in text.splitlines()}
+
+
+@pytest.mark.parametrize("store", ["folder", "bucket"])
+def test_thirty_kills_at_chance_points_buy_nothing_again_that_was_saved(
+    server: RunningServer, tmp_path: Path, store: str, request: pytest.FixtureRequest
+) -> None:
+    """Killed 30 times, a job ends with every symbol documented, and at most what was unsaved at a kill bought again."""
+    s3: MotoS3 | None = request.getfixturevalue("moto") if store == "bucket" else None
+    settings = environment(server, tmp_path, **(s3.environment() if s3 else {}))
+    chance = random.Random(SEED)  # noqa: S311 - no secret
+    symbols = [item(f"symbol_{number}") for number in range(900)]
+    forks = multiprocessing.get_context("forkserver")
+    forks.set_forkserver_preload(["tests.forked_job"])
+    lost = 0
+    for _ in range(KILLS):
+        saved_before, bought_before = saved(tmp_path, s3), bought(server)
+        goal = bought_before.total() + chance.randint(0, 60)
+        process = forks.Process(target=document, args=({"symbols": symbols}, settings))
+        process.start()
+        wait_until(lambda goal=goal: bought(server).total() >= goal, "so many symbols to be bought")  # type: ignore[misc]
+        process.kill()
+        process.join(LIMIT_S)
+        bought_now = bought(server)
+        assert {name for name in saved_before if bought_now[name] > bought_before[name]} == set()
+        lost += bought_now.total() - bought_before.total() - len(saved(tmp_path, s3) - saved_before)
+    output = document({"symbols": symbols}, settings)
+
+    assert output["status"] == "success"
+    assert [one["symbol_id"] for one in output["documented_symbols"]] == [one["symbol_id"] for one in symbols]
+    assert set(bought(server)) == {f"symbol_{number}" for number in range(900)}
+    assert bought(server).total() == 900 + lost
+    assert 0 < output["paid_before"]["symbols"] < 900
+    TABLES.append(f"{KILLS} kills with a {store}: {lost} of 900 symbols bought twice")
+
+
+def changed(job_input: Json, places: Iterable[int]) -> Json:
+    """The same input with other bodies of some symbols."""
+    again: Json = json.loads(json.dumps(job_input))
+    for place in places:
+        again["symbols"][place]["context"]["source_code"] += "\n    # mended"
+    return again
+
+
+def test_five_changed_of_320_buy_five(server: RunningServer, tmp_path: Path) -> None:
+    """Named in previous_results_key, earlier results spare all symbols but those that have changed."""
+    first, settings = payload(320), environment(server, tmp_path)
+    document({**first, "job_id": "monday"}, settings)
+    server.reset()
+    places = [3, 77, 150, 200, 319]
+    second = {**changed(first, places), "job_id": "tuesday", "previous_results_key": "results/monday.json"}
+
+    output = document(second, settings)
+
+    names = {first["symbols"][place]["context"]["name"] for place in places}
+    assert bought(server) == dict.fromkeys(names, 1)
+    sources = Counter(one["source"] for one in output["documented_symbols"])
+    assert sources == {"previous": 315, "model": 5}
+    assert sum(one["tokens_used"] for one in output["documented_symbols"] if one["source"] == "previous") == 0
+    bill = server.bill()
+    assert output["total_tokens"] == bill["input_tokens"] + bill["output_tokens"]
+    assert output["removed"] == []
+
+
+def test_a_changed_callee_does_not_buy_its_callers_again(server: RunningServer, tmp_path: Path) -> None:
+    """With callees first, callers stay as they are when only the summary of what they call has become another."""
+    first, settings = payload(12), environment(server, tmp_path)
+    document({**first, "job_id": "monday"}, settings)
+    server.reset()
+    place = next(number for number, one in enumerate(first["symbols"]) if one["context"]["name"] == "find_article")
+    assert any("find_article" in one["context"]["calls"] for one in first["symbols"])
+    second = {**changed(first, [place]), "job_id": "tuesday", "previous_results_key": "results/monday.json"}
+
+    document(second, settings)
+
+    assert bought(server) == {"find_article": 1}
+
+
+def test_a_symbol_that_gains_a_caller_is_bought_again_and_one_that_moves_in_rank_is_not(
+    server: RunningServer, tmp_path: Path
+) -> None:
+    """Callers are in the prompt and decide; centrality, which moves for all symbols at once, does not."""
+    first, settings = payload(12), environment(server, tmp_path)
+    document({**first, "job_id": "monday"}, settings)
+    server.reset()
+    second: Json = json.loads(json.dumps(first))
+    for number, one in enumerate(second["symbols"]):
+        one["context"]["centrality"] = round(number / 100, 2)
+    second["symbols"][0]["context"]["called_by"].append("new_caller")
+
+    document({**second, "job_id": "tuesday", "previous_results_key": "results/monday.json"}, settings)
+
+    assert bought(server) == {first["symbols"][0]["context"]["name"]: 1}
+
+
+def test_symbols_that_are_gone_are_listed(server: RunningServer, tmp_path: Path) -> None:
+    """What the earlier results have and the job has not is `removed`, in their order; a failed symbol is not gone."""
+    first, settings = payload(12), environment(server, tmp_path)
+    document({**first, "job_id": "monday"}, settings)
+    kept = [*first["symbols"][:3], *first["symbols"][5:]]
+    kept[0] = {"symbol_id": kept[0]["symbol_id"], "context": "none"}
+
+    output = document({"symbols": kept, "job_id": "tuesday", "previous_results_key": "results/monday.json"}, settings)
+
+    assert output["removed"] == [one["symbol_id"] for one in first["symbols"][3:5]]
+    assert output["failed_count"] == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [(None, "names nothing"), ("[]", "names no results document"), ("{", "names no results document")],
+)
+def test_previous_results_that_are_none_stop_the_job_before_it_pays(
+    server: RunningServer, tmp_path: Path, text: str | None, words: str
+) -> None:
+    """A key that names nothing, or something else, is one sentence: to go on would pay for everything."""
+    if text is not None:
+        (tmp_path / "monday.json").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=f"previous_results_key: results/monday.json {words}"):
+        document({**payload(3), "previous_results_key": "results/monday.json"}, environment(server, tmp_path))
+    assert bought(server) == {}
+
+
+def test_the_same_job_again_pays_nothing_and_says_what_was_paid(server: RunningServer, tmp_path: Path) -> None:
+    """Sent again under its id a job has the same summaries and totals, and all of it was paid before."""
+    settings = environment(server, tmp_path)
+    first = document(payload(24), settings)
+    again = document(payload(24), settings)
+    assert bought(server).total() == 24
+    assert again["documented_symbols"] == first["documented_symbols"]
+    assert (again["total_tokens"], again["total_cost"]) == (first["total_tokens"], first["total_cost"])
+    assert first["paid_before"] == {"symbols": 0, "total_tokens": 0, "total_cost": 0.0}
+    paid = {"symbols": 24, "total_tokens": first["total_tokens"], "total_cost": first["total_cost"]}
+    assert again["paid_before"] == paid
+
+
+def test_a_refusal_is_not_asked_again_and_a_time_out_is(server: RunningServer, tmp_path: Path) -> None:
+    """Of what failed, a second run asks for what may pass, and counts what it had cost."""
+    settings = environment(server, tmp_path, MAX_RETRIES="0")
+    refused, broken = (item(name) for name in ("refused", "broken"))
+    script = [{"fault": "refusal", "contains": "Name: refused"}, {"fault": "wrong_schema", "contains": "Name: broken"}]
+    server.set_behaviour(Behaviour(fault_script=script, marker=NAME, count_by="characters"))
+    first = document({"symbols": [refused, broken]}, settings)
+    server.set_behaviour(Behaviour(fault_script=script[:1], marker=NAME, count_by="characters"))
+
+    again = document({"symbols": [refused, broken]}, settings)
+
+    assert {one["failure"] for one in first["failed_symbols"]} == {"refused", "bad_answer"}
+    assert {one["failure"] for one in again["failed_symbols"]} == {"refused"}
+    assert bought(server) == {"refused": 1, "broken": 2}
+    bill = server.bill()
+    assert again["total_tokens"] == bill["input_tokens"] + bill["output_tokens"]
+
+
+def test_callers_that_are_left_learn_what_was_documented_before(server: RunningServer, tmp_path: Path) -> None:
+    """A resumed job puts the summaries of callees that an earlier run has documented into their callers' prompts."""
+    settings = environment(server, tmp_path)
+    callee, caller = item("check_discount"), item("order_total")
+    document({"symbols": [callee]}, settings)
+    server.set_behaviour(Behaviour(marker=NAME, count_by="characters", keep_requests=True))
+    document({"symbols": [callee, caller]}, settings)
+    (request,) = server.requests
+    assert "Documented before, of what it calls:\n- check_discount: Handles" in json.dumps(request).replace("\\n", "\n")
