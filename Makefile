@@ -16,7 +16,7 @@ PEERS := litellm==1.82.2 langchain-openai==1.7.3 instructor==1.17.0 pydantic-ai-
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test lint bench bench-peers setup vocabulary lock clean
+.PHONY: help run run-service test lint bench bench-peers setup vocabulary schemas types lock clean
 
 VOCABULARY := vocabulary/fb374d419588a4632f3f557e76b4b70aebbca790
 MADE := $(VENV)/.made
@@ -24,6 +24,7 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 INSTALLED_BENCH := $(VENV)/.installed-bench
 IN_VENV := $(VENV)/bin/python
+CLIENT := clients/typescript
 
 # The caller's own variables that would change what the tests see: the worker's settings, named in .runpod/hub.json
 # (which a test holds to the code), and what its libraries and pytest read.
@@ -35,12 +36,17 @@ WITHOUT_FOREIGN := env $(addprefix -u ,$(FOREIGN))
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-run: $(INSTALLED) $(VOCABULARY) ## document the symbols of test_input.json (without a key: offline)
-	@if [ -z "$${OPENAI_API_KEY:-}" ] && [ -z "$${MODEL_NAME:-}" ]; then \
+# Who has no key yet gets a worker that works all the same.
+OFFLINE_WITHOUT_KEY = if [ -z "$${OPENAI_API_KEY:-}" ] && [ -z "$${MODEL_NAME:-}" ]; then \
 		echo "OPENAI_API_KEY is not set, so the summaries are written offline, without a model (MODEL_NAME=offline)." >&2; \
 		export MODEL_NAME=offline; \
-	fi; \
-	exec $(IN_VENV) -u handler.py
+	fi
+
+run: $(INSTALLED) $(VOCABULARY) ## document the symbols of test_input.json (without a key: offline)
+	@$(OFFLINE_WITHOUT_KEY); exec $(IN_VENV) -u handler.py
+
+run-service: $(INSTALLED) $(VOCABULARY) ## serve POST /generate on port 8003 (without a key: offline)
+	@$(OFFLINE_WITHOUT_KEY); exec $(IN_VENV) -u -m generation.service
 
 test: $(INSTALLED_DEV) $(VOCABULARY) ## run the tests
 	$(WITHOUT_FOREIGN) $(IN_VENV) -m pytest
@@ -59,6 +65,12 @@ setup: $(INSTALLED_DEV) $(VOCABULARY) ## set up everything that run, test and li
 
 vocabulary: $(VOCABULARY) ## fetch the tokenizer's vocabulary, checked by its SHA-256
 
+schemas: $(INSTALLED) ## write the JSON Schemas in schemas/ anew
+	$(IN_VENV) builder/write_schemas.py
+
+types: schemas $(CLIENT)/node_modules/.installed ## write the types of the TypeScript client anew (needs Node 20)
+	cd $(CLIENT) && npm run --silent types
+
 # One version of each package for all Pythons: what is tested on one is what runs on the others. Extras are kept, as pip
 # before 23.3 does not find a pin that is written without the extra that a package asks for.
 LOCK := $(IN_VENV) -m uv pip compile --quiet --universal --python-version 3.10 --fork-strategy fewest \
@@ -69,7 +81,7 @@ lock: $(MADE) ## lock the dependencies anew, each at its newest version that req
 	$(LOCK) --upgrade --constraints requirements.lock requirements-dev.txt --output-file requirements-dev.lock
 
 clean: ## remove what the other targets made, except results
-	rm -rf .venv .venv-* vocabulary .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-* $(CLIENT)/node_modules vocabulary .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp, not the folder, says that an environment is whole: a broken `python -m venv` leaves a folder behind.
@@ -99,6 +111,10 @@ $(INSTALLED_BENCH): requirements-bench.txt $(INSTALLED_DEV)
 
 $(VENV)-peers/.installed: Makefile $(VENV)-peers/.made
 	$(VENV)-peers/bin/python -m pip install --quiet --disable-pip-version-check $(PEERS)
+	@touch $@
+
+$(CLIENT)/node_modules/.installed: $(CLIENT)/package-lock.json
+	cd $(CLIENT) && npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 $(VOCABULARY): | $(MADE)

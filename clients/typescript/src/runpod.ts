@@ -1,0 +1,287 @@
+/** The client of the worker on RunPod: jobs through its queue, results from the bucket where they are too large. */
+
+import { GenerationError } from './errors.js'
+import {
+  asObject,
+  decode,
+  defaultFetch,
+  exchange,
+  requireObject,
+  sleep,
+  withRetries,
+  withoutTrailingSlash,
+} from './http.js'
+import type { Fetch, JobRequest, Repeatable, RetryOptions } from './http.js'
+import type {
+  GenerationInput,
+  JobOutput,
+  PlannedOutput,
+  ProgressPayload,
+  ResultsDocument,
+  ResultsPointer,
+} from './types.js'
+
+export type RunPodState = 'IN_QUEUE' | 'IN_PROGRESS' | 'COMPLETED' | 'FAILED' | 'CANCELLED' | 'TIMED_OUT'
+
+/** What RunPod tells of a job. While it is in progress `output` is the newest progress, afterwards its output. */
+export interface JobStatus {
+  id: string
+  status: RunPodState
+  output?: unknown
+  error?: unknown
+  /** Milliseconds in the queue. */
+  delayTime?: number
+  /** Milliseconds in a worker. */
+  executionTime?: number
+  retries?: number
+}
+
+/** A job's output with its symbols, wherever they were. */
+export type CompleteOutput = JobOutput & Required<Pick<JobOutput, 'documented_symbols' | 'failed_symbols'>>
+
+/** Gets a results document of a bucket that is not public, for instance by a presigned address. */
+export type FetchDocument = (pointer: ResultsPointer, signal: AbortSignal | undefined) => Promise<Response>
+
+export interface RunPodClientOptions {
+  endpointId: string
+  /** Keep it on the server: whoever has it can spend your money. */
+  apiKey: string
+  baseUrl?: string
+  /** Another `fetch`, such as the one that a framework hands to a request. */
+  fetch?: Fetch
+  results?: { fetchDocument?: FetchDocument }
+  retry?: RetryOptions
+  /** Seconds after which one call of the API counts as broken; default 30. A document may take ten times that. */
+  timeoutS?: number
+}
+
+export interface RunPodPolicy {
+  /** Milliseconds that the job may run. */
+  executionTimeout?: number
+  /** Milliseconds from now after which RunPod forgets the job, whatever it is doing. */
+  ttl?: number
+  lowPriority?: boolean
+}
+
+export interface SubmitOptions {
+  /** Is posted the final status. */
+  webhook?: string
+  policy?: RunPodPolicy
+  signal?: AbortSignal | undefined
+}
+
+export interface PollOptions {
+  signal?: AbortSignal | undefined
+  /** Seconds between two looks, up to five times as long while nothing changes; default 1. */
+  pollS?: number
+}
+
+const ENDED: ReadonlySet<RunPodState> = new Set(['COMPLETED', 'FAILED', 'CANCELLED', 'TIMED_OUT'])
+const POLL_GROWTH = 1.5
+const POLL_GROWN_AT_MOST = 5
+
+export class RunPodClient {
+  readonly #endpoint: string
+  readonly #apiKey: string
+  readonly #fetch: Fetch
+  readonly #fetchDocument: FetchDocument | undefined
+  readonly #retry: RetryOptions
+  readonly #timeoutS: number
+
+  constructor({
+    endpointId,
+    apiKey,
+    baseUrl = 'https://api.runpod.ai/v2',
+    fetch = defaultFetch,
+    results = {},
+    retry = {},
+    timeoutS = 30,
+  }: RunPodClientOptions) {
+    this.#endpoint = `${withoutTrailingSlash(baseUrl)}/${encodeURIComponent(endpointId)}`
+    this.#apiKey = apiKey
+    this.#fetch = fetch
+    this.#fetchDocument = results.fetchDocument
+    this.#retry = retry
+    this.#timeoutS = timeoutS
+  }
+
+  /**
+   * Puts a job into the queue and returns RunPod's id of it.
+   *
+   * A refused submission (429) is tried again. After a broken connection or a 5xx the job may be in the queue already,
+   * so it is tried again only where the input has a `job_id`: a second job of one id takes over what the first has
+   * stored, and pays for the rest only. Give one.
+   */
+  async submit(input: JobRequest, { webhook, policy, signal }: SubmitOptions = {}): Promise<string> {
+    return this.#run({ input, webhook, policy }, signal)
+  }
+
+  /** What the job would do and cost; nothing is asked and nothing stored. It takes a turn in the queue like any job. */
+  async plan(input: JobRequest, { signal, pollS }: PollOptions = {}): Promise<PlannedOutput> {
+    const id = await this.#run({ input: { ...input, options: { ...input.options, dry_run: true } } }, signal)
+    return (await this.#output(id, signal, pollS)) as unknown as PlannedOutput
+  }
+
+  /** How a job stands. */
+  async status(id: string, { signal }: { signal?: AbortSignal | undefined } = {}): Promise<JobStatus> {
+    const body = await this.#call('GET', `/status/${encodeURIComponent(id)}`, undefined, 'always', signal)
+    if (typeof body['status'] !== 'string')
+      throw new GenerationError('bad_reply', 'the status of the job has no `status`')
+    return body as unknown as JobStatus
+  }
+
+  /**
+   * Where the job stands, each time that it has got further, until it has ended, however it ended: `result` tells that.
+   *
+   * It never goes backwards, also where RunPod hands the job to a second worker. `symbols` of a snapshot are those
+   * documented since the snapshot before, and a look may miss a snapshot: count with the numbers, and read all the
+   * symbols from the result.
+   */
+  async *progress(id: string, { signal, pollS }: PollOptions = {}): AsyncGenerator<ProgressPayload, void, undefined> {
+    let newest: ProgressPayload | null = null
+    for await (const status of this.#looks(id, signal, pollS)) {
+      const seen = status.status === 'IN_PROGRESS' ? progressOf(status.output) : null
+      if (seen !== null && isFurther(seen, newest)) {
+        newest = seen
+        yield seen
+      }
+    }
+  }
+
+  /** Stops a job, in the queue or in its worker, and returns its status. What was documented by then is paid for. */
+  async cancel(id: string, { signal }: { signal?: AbortSignal | undefined } = {}): Promise<RunPodState> {
+    const body = await this.#call('POST', `/cancel/${encodeURIComponent(id)}`, undefined, 'always', signal)
+    return body['status'] as RunPodState
+  }
+
+  /**
+   * Waits for the job and returns its output with all of its symbols, which are read from the results document where
+   * the output would have been too large. Raises a GenerationError where the job failed, was cancelled or timed out, or
+   * is not known any more.
+   */
+  async result(id: string, { signal, pollS }: PollOptions = {}): Promise<CompleteOutput> {
+    const output = (await this.#output(id, signal, pollS)) as unknown as JobOutput
+    if (hasSymbols(output)) return output
+    if (!output.results) throw new GenerationError('bad_reply', 'the output has no symbols and no results')
+    const { documented_symbols, failed_symbols, removed } = await this.#document(output.results, signal)
+    return { ...output, documented_symbols, failed_symbols, ...(removed ? { removed } : {}) }
+  }
+
+  async #run(
+    body: { input: GenerationInput; webhook?: string | undefined; policy?: RunPodPolicy | undefined },
+    signal: AbortSignal | undefined,
+  ): Promise<string> {
+    const { id } = await this.#call('POST', '/run', body, body.input.job_id ? 'always' : 'refused', signal)
+    if (typeof id !== 'string' || id === '') throw new GenerationError('bad_reply', 'the submission has no id')
+    return id
+  }
+
+  /** The output of a job, once it has completed. */
+  async #output(
+    id: string,
+    signal: AbortSignal | undefined,
+    pollS: number | undefined,
+  ): Promise<Record<string, unknown>> {
+    let last: JobStatus | null = null
+    for await (const status of this.#looks(id, signal, pollS)) last = status
+    if (last?.status !== 'COMPLETED') throw endedBadly(last)
+    const output = asObject(last.output)
+    if (typeof output?.['status'] === 'string') return output
+    const advice = 'if it was stored, it is under results/ in the bucket by the name of its job_id'
+    throw new GenerationError('no_output', `the job is completed and RunPod has no output of it: ${advice}`)
+  }
+
+  /** One status after another, the last one being that of the ended job. */
+  async *#looks(id: string, signal: AbortSignal | undefined, pollS = 1): AsyncGenerator<JobStatus, void, undefined> {
+    let waitS = pollS
+    let before = ''
+    for (;;) {
+      const status = await this.status(id, { signal })
+      yield status
+      if (ENDED.has(status.status)) return
+      const now = JSON.stringify([status.status, status.output])
+      waitS = now === before ? Math.min(waitS * POLL_GROWTH, pollS * POLL_GROWN_AT_MOST) : pollS
+      before = now
+      await sleep(waitS, signal)
+    }
+  }
+
+  async #call(
+    method: string,
+    path: string,
+    body: unknown,
+    repeatable: Repeatable,
+    signal: AbortSignal | undefined,
+  ): Promise<Record<string, unknown>> {
+    const headers: Record<string, string> = { authorization: `Bearer ${this.#apiKey}` }
+    if (body !== undefined) headers['content-type'] = 'application/json'
+    const init: RequestInit = {
+      method,
+      headers,
+      cache: 'no-store',
+      body: body === undefined ? null : JSON.stringify(body),
+    }
+    const limits = { signal, timeoutS: this.#timeoutS }
+    const attempt = () => exchange(this.#fetch, `${this.#endpoint}${path}`, init, limits)
+    const { bytes } = await withRetries(attempt, repeatable, this.#retry, signal)
+    return requireObject(decode(bytes), "RunPod's answer")
+  }
+
+  async #document(pointer: ResultsPointer, signal: AbortSignal | undefined): Promise<ResultsDocument> {
+    const fetch = this.#documentFetch(pointer)
+    const limits = { signal, timeoutS: this.#timeoutS * 10 }
+    const attempt = () => exchange(fetch, pointer.url ?? '', {}, limits)
+    const { bytes } = await withRetries(attempt, 'always', this.#retry, signal)
+    if (bytes.byteLength !== pointer.bytes || (await sha256(bytes)) !== pointer.sha256) {
+      const advice = 'a later run of the same job has written it anew, or it came incomplete'
+      throw new GenerationError('results_changed', `${pointer.key} is not what the job wrote: ${advice}`)
+    }
+    return requireObject(decode(bytes), 'the results document') as unknown as ResultsDocument
+  }
+
+  #documentFetch(pointer: ResultsPointer): Fetch {
+    const given = this.#fetchDocument
+    if (given) return (_url, init) => given(pointer, init?.signal ?? undefined)
+    if (pointer.url !== null) return this.#fetch
+    const advice = 'give the client results.fetchDocument, or the worker R2_PUBLIC_BASE_URL'
+    throw new GenerationError('results_private', `the symbols are in ${pointer.key} of ${pointer.bucket}: ${advice}`)
+  }
+}
+
+function hasSymbols(output: JobOutput): output is CompleteOutput {
+  return output.documented_symbols !== undefined && output.failed_symbols !== undefined
+}
+
+function progressOf(output: unknown): ProgressPayload | null {
+  const snapshot = asObject(output)
+  if (snapshot?.['type'] !== 'generation.progress.v1') return null
+  return asObject(snapshot['payload']) as ProgressPayload | null
+}
+
+function isFurther(seen: ProgressPayload, newest: ProgressPayload | null): boolean {
+  if (newest === null) return true
+  return seen.completed >= newest.completed && seen.completed + seen.failed > newest.completed + newest.failed
+}
+
+function endedBadly(status: JobStatus | null): GenerationError {
+  const failure = asObject(status?.output)?.['failure']
+  switch (status?.status) {
+    case 'CANCELLED':
+      return new GenerationError('cancelled', 'the job was cancelled')
+    case 'TIMED_OUT':
+      return new GenerationError(
+        'timed_out',
+        "the job exceeded the endpoint's execution timeout: raise it, or split the job",
+      )
+    default:
+      return new GenerationError(
+        typeof failure === 'string' ? failure : 'job_failed',
+        typeof status?.error === 'string' && status.error ? status.error : 'the job failed and did not say why',
+      )
+  }
+}
+
+async function sha256(bytes: ArrayBuffer): Promise<string> {
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes))
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('')
+}

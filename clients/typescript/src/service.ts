@@ -1,0 +1,152 @@
+/** The client of the worker's HTTP service. It retries nothing: what to do with a refusal, the caller knows best. */
+
+import { GenerationError } from './errors.js'
+import {
+  asConnectionError,
+  asObject,
+  decode,
+  defaultFetch,
+  exchange,
+  parseJson,
+  refusal,
+  requireObject,
+  withoutTrailingSlash,
+} from './http.js'
+import type { Fetch, JobRequest } from './http.js'
+import { readMessages } from './sse.js'
+import type { SseMessage } from './sse.js'
+import type { GenerationEvent, GenerationInput, JobOutput, PlannedOutput } from './types.js'
+
+export interface GenerationClientOptions {
+  /** The service's bearer token, where it asks for one. */
+  token?: string
+  /** Another `fetch`, such as the one that a framework hands to a request. */
+  fetch?: Fetch
+}
+
+export interface CallOptions {
+  signal?: AbortSignal | undefined
+}
+
+export interface Health {
+  status: string
+  model: string
+  ready: boolean
+  /** Why it is not ready. */
+  reason?: string | null
+}
+
+/** An event of the job, or its output, with which the stream ends. */
+export type StreamMessage = GenerationEvent | { type: 'result'; output: JobOutput }
+
+const EVENTS: ReadonlySet<string> = new Set([
+  'generation.started.v1',
+  'generation.symbol_documented.v1',
+  'generation.symbol_failed.v1',
+  'generation.completed.v1',
+] satisfies GenerationEvent['type'][])
+
+export class GenerationClient {
+  readonly #baseUrl: string
+  readonly #token: string | undefined
+  readonly #fetch: Fetch
+
+  constructor(baseUrl: string, { token, fetch = defaultFetch }: GenerationClientOptions = {}) {
+    this.#baseUrl = withoutTrailingSlash(baseUrl)
+    this.#token = token
+    this.#fetch = fetch
+  }
+
+  /** Whether the service can take a job; one that cannot answers too, with the reason. */
+  async health({ signal }: CallOptions = {}): Promise<Health> {
+    const response = await this.#send('/health', { headers: this.#headers() }, signal)
+    const text = await this.#text(response, signal)
+    const body = asObject(parseJson(text))
+    if (typeof body?.['ready'] === 'boolean') return body as unknown as Health
+    throw response.ok
+      ? new GenerationError('bad_reply', 'the health of the service has no `ready`')
+      : refusal(response, text)
+  }
+
+  /**
+   * Documents the symbols and returns the job's output; it takes as long as the job. Most runtimes and proxies give up
+   * after some minutes without a byte, so for a large job `stream` is the better way.
+   */
+  async generate(input: JobRequest, { signal }: CallOptions = {}): Promise<JobOutput> {
+    return (await this.#post(input, signal)) as unknown as JobOutput
+  }
+
+  /** What the job would do and cost; nothing is asked and nothing stored. */
+  async plan(input: JobRequest, { signal }: CallOptions = {}): Promise<PlannedOutput> {
+    const question = { ...input, options: { ...input.options, dry_run: true } }
+    return (await this.#post(question, signal)) as unknown as PlannedOutput
+  }
+
+  /**
+   * Documents the symbols and tells of each as it is done; the last message is the job's output. The request leaves
+   * when the first message is asked for, and who stops asking hangs up, which cancels the job.
+   */
+  async *stream(input: JobRequest, { signal }: CallOptions = {}): AsyncGenerator<StreamMessage, void, undefined> {
+    const response = await this.#send('/generate', this.#request(input, 'text/event-stream'), signal)
+    if (!response.ok || response.body === null) throw refusal(response, await this.#text(response, signal))
+    const messages = readMessages(response.body)
+    try {
+      for await (const message of messages) {
+        const known = readMessage(message)
+        if (known === null) continue
+        yield known
+        if (known.type === 'result') return
+      }
+    } catch (error) {
+      throw asConnectionError(error, signal)
+    }
+    throw new GenerationError('connection', 'the stream ended before its result')
+  }
+
+  async #post(input: GenerationInput, signal: AbortSignal | undefined): Promise<Record<string, unknown>> {
+    const url = `${this.#baseUrl}/generate`
+    const { bytes } = await exchange(this.#fetch, url, this.#request(input, 'application/json'), { signal })
+    return requireObject(decode(bytes), 'the answer of the service')
+  }
+
+  async #send(path: string, init: RequestInit, signal: AbortSignal | undefined): Promise<Response> {
+    try {
+      return await this.#fetch(`${this.#baseUrl}${path}`, { ...init, signal: signal ?? null })
+    } catch (error) {
+      throw asConnectionError(error, signal)
+    }
+  }
+
+  async #text(response: Response, signal: AbortSignal | undefined): Promise<string> {
+    try {
+      return await response.text()
+    } catch (error) {
+      throw asConnectionError(error, signal)
+    }
+  }
+
+  #request(input: GenerationInput, accept: string): RequestInit {
+    const headers = { ...this.#headers(), 'content-type': 'application/json', accept }
+    return { method: 'POST', headers, body: JSON.stringify(input) }
+  }
+
+  #headers(): Record<string, string> {
+    return this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` }
+  }
+}
+
+/** A message of the stream; null for one of a kind that is not known here, and raised where it is a fault. */
+function readMessage({ event, data }: SseMessage): StreamMessage | null {
+  if (event === 'result') {
+    return { type: 'result', output: requireObject(data, 'the result of the stream') as unknown as JobOutput }
+  }
+  if (event === 'error') {
+    const { error, failure } = requireObject(data, 'the fault of the stream')
+    throw new GenerationError(
+      typeof failure === 'string' ? failure : 'job_failed',
+      typeof error === 'string' && error ? error : 'the job failed and did not say why',
+    )
+  }
+  if (!EVENTS.has(event)) return null
+  return requireObject(data, 'an event of the stream') as unknown as GenerationEvent
+}

@@ -1,0 +1,667 @@
+// Made from schemas/*.schema.json by `make types`: edit generation/contract.py instead.
+
+/**
+ * A line on standard output, and a message of the HTTP service's stream.
+ */
+export type GenerationEvent = StartedEvent | SymbolDocumentedEvent | SymbolFailedEvent | CompletedEvent
+/**
+ * Whatever a job may return: its output, the plan of a dry run, or why it could not run.
+ */
+export type GenerationOutput = JobOutput | PlannedOutput | JobFailure
+
+/**
+ * A job has ended.
+ */
+export interface CompletedEvent {
+  type: 'generation.completed.v1'
+  /**
+   * The job, by its own id.
+   */
+  job_id: string
+  /**
+   * UTC, in RFC 3339, to a millisecond.
+   */
+  timestamp: string
+  payload: CompletedPayload
+}
+/**
+ * How it went.
+ */
+export interface CompletedPayload {
+  status: 'success' | 'partial' | 'failed'
+  total_tokens: number
+  /**
+   * US dollars, to a millionth.
+   */
+  total_cost: number
+  duration_ms: number
+  /**
+   * What is worth knowing and stopped nothing; a sentence each.
+   */
+  warnings: string[]
+}
+/**
+ * A job is about to make its first request.
+ */
+export interface StartedEvent {
+  type: 'generation.started.v1'
+  /**
+   * The job, by its own id.
+   */
+  job_id: string
+  /**
+   * UTC, in RFC 3339, to a millisecond.
+   */
+  timestamp: string
+  payload: StartedPayload
+}
+/**
+ * How much there is to do.
+ */
+export interface StartedPayload {
+  symbol_count: number
+  estimated_tokens: number
+}
+/**
+ * A symbol is documented.
+ */
+export interface SymbolDocumentedEvent {
+  type: 'generation.symbol_documented.v1'
+  /**
+   * The job, by its own id.
+   */
+  job_id: string
+  /**
+   * UTC, in RFC 3339, to a millisecond.
+   */
+  timestamp: string
+  payload: SymbolDocumentedPayload
+}
+/**
+ * A symbol that has its summary.
+ */
+export interface SymbolDocumentedPayload {
+  /**
+   * The symbol, by the id under which it came.
+   */
+  symbol_id: string
+  token_count: number
+  /**
+   * In the HTTP service's stream only, not on standard output.
+   */
+  summary?: string
+}
+/**
+ * A symbol has failed.
+ */
+export interface SymbolFailedEvent {
+  type: 'generation.symbol_failed.v1'
+  /**
+   * The job, by its own id.
+   */
+  job_id: string
+  /**
+   * UTC, in RFC 3339, to a millisecond.
+   */
+  timestamp: string
+  payload: SymbolFailedPayload
+}
+/**
+ * A symbol that has none.
+ */
+export interface SymbolFailedPayload {
+  /**
+   * The symbol, by the id under which it came.
+   */
+  symbol_id: string
+  /**
+   * Why, as a code of the README's table of failures. New ones may come.
+   */
+  failure: string
+  /**
+   * A sentence for people; never a text of the payload.
+   */
+  message: string
+}
+/**
+ * A job's own choices; each one's default is the setting of the same name in capitals (`model`: MODEL_NAME).
+ */
+export interface JobOptions {
+  /**
+   * The model, or `offline` for summaries without one
+   */
+  model?: string | null
+  /**
+   * Requests in flight at once, at most
+   */
+  max_concurrent_requests?: number | null
+  /**
+   * Document at most so many symbols of a job, the most central first
+   */
+  max_symbols?: number | null
+  /**
+   * Ask for several symbols in one request
+   */
+  batch_mode?: boolean | null
+  /**
+   * Symbols in one request of batch mode, at most
+   */
+  batch_size?: number | null
+  /**
+   * Input tokens of one request of batch mode, at most
+   */
+  max_batch_tokens?: number | null
+  /**
+   * Put nearest neighbours, symbols of the same file and imports into prompts
+   */
+  include_semantic_context?: boolean | null
+  /**
+   * Document callees before their callers and put their summaries into the callers' prompts
+   */
+  callees_first?: boolean | null
+  /**
+   * Language of the summaries, by its English name
+   */
+  output_language?: string | null
+  /**
+   * Below this centrality a summary is written offline, at no cost
+   */
+  min_centrality?: number | null
+  /**
+   * Refuse a job whose estimated cost is above this, in USD
+   */
+  max_cost_usd?: number | null
+  /**
+   * Answer with the plan and its price; nothing is asked and nothing stored.
+   */
+  dry_run?: boolean
+}
+/**
+ * A related symbol of which more is known than its name; `similarity` is a cosine, -1 to 1.
+ */
+export interface RelatedSymbol {
+  name: string
+  similarity?: number | null
+  note?: string | null
+}
+/**
+ * What static analysis knows of one symbol. `centrality` runs from 0 to 1.
+ */
+export interface SymbolContext {
+  /**
+   * The same as beside `context`.
+   */
+  symbol_id: string
+  /**
+   * As the source calls it.
+   */
+  name: string
+  /**
+   * Such as function, method or class.
+   */
+  kind: string
+  /**
+   * The programming language.
+   */
+  language: string
+  /**
+   * Where it is, from the root of the repository.
+   */
+  file_path: string
+  /**
+   * As it stands in the source.
+   */
+  signature?: string | null
+  /**
+   * Names of what it calls.
+   *
+   * @maxItems 10000
+   */
+  calls?: string[]
+  /**
+   * Names of what calls it.
+   *
+   * @maxItems 10000
+   */
+  called_by?: string[]
+  /**
+   * Import lines of its file.
+   *
+   * @maxItems 10000
+   */
+  imports?: string[]
+  /**
+   * Names, or objects that say more; semantic context uses those as they are.
+   *
+   * @maxItems 10000
+   */
+  related_symbols?: (string | RelatedSymbol)[]
+  /**
+   * The part of the codebase that it belongs to.
+   */
+  cluster_label?: string | null
+  /**
+   * 0 to 1; 1 is the most central symbol.
+   */
+  centrality?: number | null
+  /**
+   * As it stands in the source, without its quotes.
+   */
+  docstring?: string | null
+  /**
+   * The more of the body is there, the better the summary.
+   */
+  source_code?: string | null
+  /**
+   * Of one dimension for all of a job; semantic context finds the nearest neighbours by it.
+   */
+  embedding?: number[] | null
+  [k: string]: unknown | undefined
+}
+/**
+ * A symbol to document.
+ */
+export interface SymbolItem {
+  /**
+   * Its id, different from all others of the job.
+   */
+  symbol_id: string
+  context: SymbolContext
+}
+/**
+ * What to document, and how: RunPod's `input`, and the body of the HTTP service's `POST /generate`.
+ *
+ * Exactly one of `symbols` and `symbols_key` must be given.
+ */
+export interface GenerationInput {
+  /**
+   * 1 to 128 letters, digits, dots, underscores or hyphens, and not only dots; default: the door's own id.
+   */
+  job_id?: string | null
+  /**
+   * The symbols to document.
+   */
+  symbols?: SymbolItem[] | null
+  /**
+   * Instead of `symbols`: an object of the results bucket that holds them (JSON, JSON Lines, gzip).
+   */
+  symbols_key?: string | null
+  options?: JobOptions
+}
+/**
+ * How the summaries of a model fared in their checks.
+ */
+export interface CheckCounts {
+  checked: number
+  passed_all: number
+  /**
+   * How many summaries each check found fault with.
+   */
+  findings: {
+    [k: string]: number | undefined
+  }
+}
+/**
+ * A symbol with its summary.
+ */
+export interface DocumentedSymbol {
+  /**
+   * The symbol, by the id under which it came.
+   */
+  symbol_id: string
+  /**
+   * One or two sentences.
+   */
+  summary: string
+  /**
+   * Input and output tokens billed for it, failed attempts included.
+   */
+  tokens_used: number
+  /**
+   * A model, no model at all, or the earlier results that the input named.
+   */
+  source: 'model' | 'offline' | 'previous'
+  /**
+   * Changes with whatever of the context the summary rests on.
+   */
+  content_hash?: string
+}
+/**
+ * A symbol without a summary.
+ */
+export interface FailedSymbol {
+  /**
+   * The symbol, by the id under which it came.
+   */
+  symbol_id: string
+  file_path: string | null
+  /**
+   * Why, as a code of the README's table of failures. New ones may come.
+   */
+  failure: string
+  /**
+   * A sentence for people; never a text of the payload.
+   */
+  message: string
+}
+/**
+ * What is returned where a job could not run at all.
+ */
+export interface JobFailure {
+  /**
+   * One sentence that says what to do.
+   */
+  error: string
+  /**
+   * Why, as a code of the README's table of failures. New ones may come.
+   */
+  failure: string
+}
+/**
+ * What a job returns. Where it would be too large its symbols are left out, and are in the results document only.
+ *
+ * Then `documented_symbols`, `failed_symbols` and `removed` are absent.
+ */
+export interface JobOutput {
+  /**
+   * The job, by its own id.
+   */
+  job_id: string
+  /**
+   * Whether all, some or none of the symbols have a summary.
+   */
+  status: 'success' | 'partial' | 'failed'
+  /**
+   * The model, or `offline`.
+   */
+  model: string
+  documented_count: number
+  failed_count: number
+  total_tokens: number
+  /**
+   * US dollars, to a millionth.
+   */
+  total_cost: number
+  usage: TokenUsage
+  pricing: TokenPricing
+  paid_before?: PaidBefore
+  checks: CheckCounts
+  duration_ms: number
+  /**
+   * What is worth knowing and stopped nothing; a sentence each.
+   */
+  warnings: string[]
+  documented_symbols?: DocumentedSymbol[]
+  failed_symbols?: FailedSymbol[]
+  /**
+   * Symbols of the earlier results that this job no longer has.
+   *
+   * Items: The symbol, by the id under which it came.
+   */
+  removed?: string[]
+  /**
+   * The results document; null where it could not be stored.
+   */
+  results: ResultsPointer | null
+}
+/**
+ * What the API reported, failed attempts included.
+ */
+export interface TokenUsage {
+  input_tokens: number
+  /**
+   * A part of the input tokens.
+   */
+  cached_input_tokens: number
+  output_tokens: number
+  /**
+   * A part of the output tokens.
+   */
+  reasoning_tokens: number
+  requests: number
+  retries: number
+}
+/**
+ * The prices by which `total_cost` was worked out, in US dollars for a million tokens.
+ */
+export interface TokenPricing {
+  input_per_1m: number
+  cached_input_per_1m: number
+  output_per_1m: number
+}
+/**
+ * What earlier runs of the same job had paid for and this one took over: a part of the totals.
+ */
+export interface PaidBefore {
+  symbols: number
+  total_tokens: number
+  /**
+   * US dollars, to a millionth.
+   */
+  total_cost: number
+}
+/**
+ * Where the results document is, and how to know it.
+ */
+export interface ResultsPointer {
+  /**
+   * The bucket; null where the results are in a folder.
+   */
+  bucket: string | null
+  /**
+   * The object's key in the bucket.
+   */
+  key: string
+  /**
+   * Its public address; null where it has none.
+   */
+  url: string | null
+  bytes: number
+  /**
+   * SHA-256 of its bytes.
+   */
+  sha256: string
+}
+/**
+ * What a job would do and what it would cost.
+ */
+export interface Plan {
+  requests: number
+  symbols: number
+  offline_symbols: number
+  left_out_symbols: number
+  large_symbols: number
+  medium_symbols: number
+  small_symbols: number
+  estimated_input_tokens: number
+  estimated_output_tokens: number
+  /**
+   * US dollars, to a millionth.
+   */
+  estimated_cost: number
+}
+/**
+ * What a dry run returns.
+ */
+export interface PlannedOutput {
+  /**
+   * The job, by its own id.
+   */
+  job_id: string
+  status: 'planned'
+  model: string
+  plan: Plan
+  failed_symbols: FailedSymbol[]
+  pricing: TokenPricing
+  /**
+   * What is worth knowing and stopped nothing; a sentence each.
+   */
+  warnings: string[]
+}
+/**
+ * Where a job stands: cumulative, so that the newest tells all.
+ */
+export interface ProgressPayload {
+  completed: number
+  failed: number
+  total: number
+  total_tokens: number
+  /**
+   * US dollars, to a millionth.
+   */
+  total_cost: number
+  elapsed_ms: number
+  /**
+   * Those documented since the last snapshot, the newest of them.
+   *
+   * @maxItems 50
+   */
+  symbols: DocumentedSymbol[]
+}
+/**
+ * The `output` of RunPod's status while a job is in progress.
+ */
+export interface ProgressSnapshot {
+  type: 'generation.progress.v1'
+  /**
+   * The job, by its own id.
+   */
+  job_id: string
+  payload: ProgressPayload
+}
+/**
+ * What a check found fault with.
+ */
+export interface CheckFinding {
+  /**
+   * The check, by the name that the README's table gives it.
+   */
+  check: string
+  /**
+   * Whether it is worth asking again.
+   */
+  hard: boolean
+  /**
+   * A sentence for people; never a text of the payload.
+   */
+  reason: string
+}
+/**
+ * A failed symbol of the results document.
+ */
+export interface StoredFailure {
+  /**
+   * The symbol, by the id under which it came.
+   */
+  symbol_id: string
+  file_path: string | null
+  /**
+   * Why, as a code of the README's table of failures. New ones may come.
+   */
+  failure: string
+  /**
+   * A sentence for people; never a text of the payload.
+   */
+  message: string
+  usage?: SymbolUsage
+  /**
+   * Changes with whatever of the context the summary rests on.
+   */
+  content_hash?: string
+}
+/**
+ * What one symbol was billed; what is not named is 0.
+ */
+export interface SymbolUsage {
+  input_tokens?: number
+  cached_input_tokens?: number
+  output_tokens?: number
+  reasoning_tokens?: number
+  requests?: number
+  retries?: number
+}
+/**
+ * A documented symbol of the results document.
+ */
+export interface StoredSymbol {
+  /**
+   * The symbol, by the id under which it came.
+   */
+  symbol_id: string
+  /**
+   * One or two sentences.
+   */
+  summary: string
+  /**
+   * Input and output tokens billed for it, failed attempts included.
+   */
+  tokens_used: number
+  /**
+   * A model, no model at all, or the earlier results that the input named.
+   */
+  source: 'model' | 'offline' | 'previous'
+  /**
+   * Changes with whatever of the context the summary rests on.
+   */
+  content_hash?: string
+  usage?: SymbolUsage
+  checks?: SymbolChecks
+}
+/**
+ * The checks of one summary; one that does not apply is in neither list.
+ */
+export interface SymbolChecks {
+  passed: string[]
+  findings: CheckFinding[]
+}
+/**
+ * What is stored: every symbol of the input in its order, with what it cost and how its checks went.
+ */
+export interface ResultsDocument {
+  /**
+   * The job, by its own id.
+   */
+  job_id: string
+  /**
+   * Whether all, some or none of the symbols have a summary.
+   */
+  status: 'success' | 'partial' | 'failed'
+  /**
+   * The model, or `offline`.
+   */
+  model: string
+  documented_count: number
+  failed_count: number
+  total_tokens: number
+  /**
+   * US dollars, to a millionth.
+   */
+  total_cost: number
+  usage: TokenUsage
+  pricing: TokenPricing
+  paid_before?: PaidBefore
+  checks: CheckCounts
+  duration_ms: number
+  /**
+   * What is worth knowing and stopped nothing; a sentence each.
+   */
+  warnings: string[]
+  documented_symbols: StoredSymbol[]
+  failed_symbols: StoredFailure[]
+  /**
+   * Symbols of the earlier results that this job no longer has.
+   *
+   * Items: The symbol, by the id under which it came.
+   */
+  removed?: string[]
+  /**
+   * Always null: this is the document that others point to.
+   */
+  results: null
+  /**
+   * Present in a document that a job under way has left; for the worker only.
+   */
+  checkpoint?: {
+    [k: string]: number | undefined
+  }
+}

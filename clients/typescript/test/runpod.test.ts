@@ -1,0 +1,312 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { setTimeout as wait } from 'node:timers/promises'
+import { GenerationError, RunPodClient } from '../src/index.js'
+import type { JobOutput, ProgressPayload, RunPodClientOptions } from '../src/index.js'
+import { LIMIT, documents, hangingSymbols, ids, runpod, symbols } from './real.js'
+import { events, hangUp, json, silence, startStub } from './stub.js'
+import type { Reply, Stub } from './stub.js'
+
+const KEY = 'rp-key-that-nobody-may-see'
+const QUICK = { baseDelayS: 0.001, maxDelayS: 0.01 }
+const INPUT = { symbols: [] }
+
+function clientOf(stub: Stub, options: Partial<RunPodClientOptions> = {}): RunPodClient {
+  return new RunPodClient({ endpointId: 'ep', apiKey: KEY, baseUrl: stub.url, retry: QUICK, ...options })
+}
+
+async function fault(promise: Promise<unknown>): Promise<GenerationError> {
+  const error: unknown = await promise.then(
+    () => assert.fail('nothing was raised'),
+    (raised: unknown) => raised,
+  )
+  assert.ok(error instanceof GenerationError, String(error))
+  assert.ok(!`${error.message}${error.stack}`.includes(KEY))
+  return error
+}
+
+// --- The real worker
+
+const real = { ...LIMIT, skip: runpod === null && 'RUNPOD_URL is not set' }
+
+function realClient(options: Partial<RunPodClientOptions> = {}): RunPodClient {
+  assert.ok(runpod)
+  return new RunPodClient({ ...runpod, ...options })
+}
+
+test('a job is documented, tells how far it is, and its progress never goes backwards', real, async () => {
+  const client = realClient()
+  const id = await client.submit({ symbols: symbols(80) })
+  const seen: ProgressPayload[] = []
+  for await (const progress of client.progress(id, { pollS: 0.05 })) seen.push(progress)
+  assert.ok(seen.length > 1)
+  seen.reduce((before, now) => {
+    assert.ok(now.completed + now.failed > before.completed + before.failed)
+    assert.ok(now.total_tokens >= before.total_tokens)
+    return now
+  })
+  assert.ok(seen.every((one) => one.total === 80))
+
+  const output = await client.result(id)
+  assert.equal(output.status, 'success')
+  assert.deepEqual(ids(output.documented_symbols), ids(symbols(80)))
+  assert.ok(output.total_tokens > 0)
+  assert.equal((await client.status(id)).status, 'COMPLETED')
+})
+
+test('symbols that are too many for the output are read from the results document', real, async () => {
+  const client = realClient()
+  const id = await client.submit({ symbols: symbols(400), options: { model: 'offline' } })
+  const output = await client.result(id, { pollS: 0.05 })
+  const { output: sent } = (await client.status(id)) as { output: JobOutput }
+  assert.equal(sent.documented_symbols, undefined)
+  assert.match(sent.results?.url ?? '', /^http/)
+  assert.deepEqual(ids(output.documented_symbols), ids(symbols(400)))
+  assert.deepEqual(output.failed_symbols, [])
+})
+
+test('a results document of a private bucket comes through the function that is given', real, async () => {
+  const asked: (string | null)[] = []
+  const client = realClient({
+    results: {
+      fetchDocument: (pointer) => {
+        asked.push(pointer.bucket, pointer.key)
+        return fetch(`${documents}/${pointer.key}`)
+      },
+    },
+  })
+  const id = await client.submit({ job_id: 'private', symbols: symbols(400), options: { model: 'offline' } })
+  const output = await client.result(id, { pollS: 0.05 })
+  assert.deepEqual(asked, ['results', 'results/private.json'])
+  assert.deepEqual(ids(output.documented_symbols), ids(symbols(400)))
+})
+
+test('a job that could not run is raised with its sentence and its code', real, async () => {
+  const client = realClient()
+  const error = await fault(client.result(await client.submit({ symbols: [] }), { pollS: 0.05 }))
+  assert.equal(error.failure, 'bad_input')
+  assert.match(error.message, /symbols is empty/)
+})
+
+test('the plan of a job has its price and documents nothing', real, async () => {
+  const planned = await realClient().plan({ symbols: symbols(12) }, { pollS: 0.05 })
+  assert.equal(planned.status, 'planned')
+  assert.equal(planned.plan.symbols, 12)
+  assert.ok(planned.plan.estimated_cost > 0)
+})
+
+test('a job that is cancelled ends its progress and has no result', real, async () => {
+  const client = realClient()
+  const id = await client.submit({ symbols: hangingSymbols(5) })
+  while ((await client.status(id)).status !== 'IN_PROGRESS') await wait(20)
+  assert.equal(await client.cancel(id), 'CANCELLED')
+  for await (const progress of client.progress(id)) assert.ok(progress.completed === 0)
+  assert.equal((await fault(client.result(id))).failure, 'cancelled')
+})
+
+test('a job that nobody knows is not found, and a wrong key is refused', real, async () => {
+  const unknown = await fault(realClient().result('no-such-job'))
+  assert.deepEqual([unknown.failure, unknown.status], ['not_found', 404])
+  const refused = await fault(realClient({ apiKey: 'wrong' }).submit(INPUT))
+  assert.deepEqual([refused.failure, refused.status], ['unauthorized', 401])
+})
+
+test('the webhook of a job is told of its end', real, async () => {
+  const stub = await startStub(json({}))
+  const client = realClient()
+  const id = await client.submit(
+    { symbols: symbols(2), options: { model: 'offline' } },
+    { webhook: `${stub.url}/ended` },
+  )
+  await client.result(id, { pollS: 0.05 })
+  while (stub.seen.length === 0) await wait(20)
+  assert.equal(stub.seen[0]?.path, '/ended')
+  assert.deepEqual([JSON.parse(stub.seen[0].body).id, JSON.parse(stub.seen[0].body).status], [id, 'COMPLETED'])
+})
+
+test('an abort ends a wait with its own reason', real, async () => {
+  const client = realClient()
+  const id = await client.submit({ symbols: hangingSymbols(2) })
+  const reason = new Error('the page was closed')
+  const stop = new AbortController()
+  const waiting = client.result(id, { signal: stop.signal, pollS: 30 })
+  setTimeout(() => stop.abort(reason), 100)
+  await assert.rejects(waiting, reason)
+  await client.cancel(id)
+})
+
+// --- What is sent
+
+test('a submission carries the input, the webhook and the policy, and the key in its header only', async () => {
+  const stub = await startStub(json({ id: 'job-1', status: 'IN_QUEUE' }))
+  const policy = { executionTimeout: 900_000, lowPriority: true }
+  assert.equal(await clientOf(stub).submit(INPUT, { webhook: 'https://site.example/hook', policy }), 'job-1')
+  const [seen] = stub.seen
+  assert.deepEqual([seen?.method, seen?.path, seen?.headers.authorization], ['POST', '/ep/run', `Bearer ${KEY}`])
+  assert.deepEqual(JSON.parse(seen?.body ?? ''), { input: INPUT, webhook: 'https://site.example/hook', policy })
+})
+
+test('ids are sent as one part of the path, whatever they hold', async () => {
+  const stub = await startStub(json({ id: 'a', status: 'IN_QUEUE' }))
+  await clientOf(stub).status('../../purge-queue?x=1')
+  assert.equal(stub.seen[0]?.path, '/ep/status/..%2F..%2Fpurge-queue%3Fx%3D1')
+})
+
+// --- What is tried again
+
+const ACCEPTED = json({ id: 'job-1', status: 'IN_QUEUE' })
+const REFUSED = json({ error: 'too many requests' }, 429, { 'retry-after': '0' })
+
+test('a refused submission is tried again until it is accepted', async () => {
+  const stub = await startStub(REFUSED, json({}, 429), ACCEPTED)
+  assert.equal(await clientOf(stub).submit(INPUT), 'job-1')
+  assert.equal(stub.seen.length, 3)
+})
+
+for (const [what, reply, failure] of [
+  ['a broken connection', hangUp, 'connection'],
+  ['a server error', json({}, 500), 'server_error'],
+  ['a silent server', silence, 'connection'],
+] as [string, Reply, string][]) {
+  test(`after ${what} a submission is tried again only where the job has an id`, async () => {
+    const unnamed = await startStub(reply, ACCEPTED)
+    const error = await fault(clientOf(unnamed, { timeoutS: 0.1 }).submit(INPUT))
+    assert.equal(error.failure, failure)
+    assert.equal(unnamed.seen.length, 1)
+
+    const named = await startStub(reply, ACCEPTED)
+    assert.equal(await clientOf(named, { timeoutS: 0.1 }).submit({ ...INPUT, job_id: 'mine' }), 'job-1')
+    assert.equal(named.seen.length, 2)
+  })
+
+  test(`after ${what} a question and a cancellation are tried again`, async () => {
+    const asked = await startStub(reply, REFUSED, json({ id: 'a', status: 'IN_QUEUE' }))
+    assert.equal((await clientOf(asked, { timeoutS: 0.1 }).status('a')).status, 'IN_QUEUE')
+    assert.equal(asked.seen.length, 3)
+
+    const cancelled = await startStub(reply, REFUSED, json({ id: 'a', status: 'CANCELLED' }))
+    assert.equal(await clientOf(cancelled, { timeoutS: 0.1 }).cancel('a'), 'CANCELLED')
+    assert.equal(cancelled.seen.length, 3)
+  })
+}
+
+test('a call is given up after its attempts, with the last fault', async () => {
+  const stub = await startStub(json({ error: 'on fire' }, 502))
+  const error = await fault(clientOf(stub, { retry: { ...QUICK, attempts: 3 } }).status('a'))
+  assert.deepEqual([error.status, error.message, stub.seen.length], [502, 'on fire', 3])
+})
+
+test('what would fail again is not tried again', async () => {
+  for (const status of [400, 401, 403, 404, 413]) {
+    const stub = await startStub(json({}, status))
+    assert.equal((await fault(clientOf(stub).submit({ ...INPUT, job_id: 'mine' }))).status, status)
+    assert.equal(stub.seen.length, 1)
+  }
+})
+
+test('a server that asks for a longer wait than is allowed is told of and not waited for', async () => {
+  const stub = await startStub(json({}, 429, { 'retry-after': '3600' }))
+  const error = await fault(clientOf(stub).submit(INPUT))
+  assert.deepEqual([error.failure, error.retryAfterS, stub.seen.length], ['rate_limited', 3600, 1])
+  const dated = await startStub(json({}, 429, { 'retry-after': new Date(Date.now() + 7_200_000).toUTCString() }))
+  assert.ok(((await fault(clientOf(dated).submit(INPUT))).retryAfterS ?? 0) > 7_000)
+})
+
+test('an abort ends a wait between two attempts', async () => {
+  const stub = await startStub(json({}, 429, { 'retry-after': '60' }))
+  const stop = new AbortController()
+  const reason = new Error('enough')
+  const submitting = clientOf(stub).submit(INPUT, { signal: stop.signal })
+  while (stub.seen.length === 0) await wait(5)
+  stop.abort(reason)
+  await assert.rejects(submitting, reason)
+})
+
+test('an abort that came before sends nothing', async () => {
+  const stub = await startStub(ACCEPTED)
+  const reason = new Error('enough')
+  await assert.rejects(clientOf(stub).submit(INPUT, { signal: AbortSignal.abort(reason) }), reason)
+  assert.equal(stub.seen.length, 0)
+})
+
+// --- How jobs end
+
+function inProgress(completed: number, failed = 0): Reply {
+  const payload = { completed, failed, total: 9, total_tokens: 1, total_cost: 0, elapsed_ms: 1, symbols: [] }
+  return json({ id: 'a', status: 'IN_PROGRESS', output: { type: 'generation.progress.v1', job_id: 'a', payload } })
+}
+
+test('progress leaves out what is no further, also after a second worker began anew', async () => {
+  const stub = await startStub(
+    json({ id: 'a', status: 'IN_QUEUE' }),
+    json({ id: 'a', status: 'IN_PROGRESS' }),
+    inProgress(2),
+    inProgress(2),
+    inProgress(4, 1),
+    json({ id: 'a', status: 'IN_QUEUE' }),
+    inProgress(1),
+    inProgress(5, 0),
+    inProgress(3, 4),
+    inProgress(6, 0),
+    json({ id: 'a', status: 'FAILED', error: 'no' }),
+  )
+  const seen: number[] = []
+  for await (const { completed } of clientOf(stub).progress('a', { pollS: 0.001 })) seen.push(completed)
+  assert.deepEqual(seen, [2, 4, 6])
+})
+
+for (const [what, status, failure] of [
+  ['timed out', { status: 'TIMED_OUT' }, 'timed_out'],
+  ['failed with a code', { status: 'FAILED', error: 'add credit', output: { failure: 'no_quota' } }, 'no_quota'],
+  ['failed without a word', { status: 'FAILED' }, 'job_failed'],
+  ['is completed without an output', { status: 'COMPLETED' }, 'no_output'],
+  ['is completed with an output of another kind', { status: 'COMPLETED', output: 'text' }, 'no_output'],
+] as [string, object, string][]) {
+  test(`a job that ${what} is raised as ${failure}`, async () => {
+    const stub = await startStub(json({ id: 'a', ...status }))
+    assert.equal((await fault(clientOf(stub).result('a'))).failure, failure)
+  })
+}
+
+test('an answer that is no JSON object is a bad reply', async () => {
+  const stub = await startStub(events('<html>'))
+  assert.equal((await fault(clientOf(stub).status('a'))).failure, 'bad_reply')
+})
+
+function pointingTo(
+  url: string | null,
+  sha256 = '44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a',
+): Reply {
+  const results = { bucket: 'docs', key: 'results/a.json', url, bytes: 2, sha256 }
+  return json({ id: 'a', status: 'COMPLETED', output: { job_id: 'a', status: 'success', results } })
+}
+
+test('a document that is not the one that was written is not taken for it', async () => {
+  const stub = await startStub((response, seen) =>
+    seen.path === '/doc' ? response.end('{}') : pointingTo(`${stub.url}/doc`, '0'.repeat(64))(response, seen),
+  )
+  assert.equal((await fault(clientOf(stub).result('a'))).failure, 'results_changed')
+})
+
+test('a document is asked for again where its server failed, and never with the key', async () => {
+  const stub = await startStub((response, seen) => {
+    if (seen.path !== '/doc') pointingTo(`${stub.url}/doc`)(response, seen)
+    else if (stub.seen.length === 2) response.writeHead(503).end()
+    else response.end('{}')
+  })
+  await clientOf(stub).result('a')
+  assert.deepEqual(
+    stub.seen.map((one) => one.path),
+    ['/ep/status/a', '/doc', '/doc'],
+  )
+  assert.deepEqual(
+    stub.seen.map((one) => one.headers.authorization),
+    [`Bearer ${KEY}`, undefined, undefined],
+  )
+})
+
+test('symbols in a bucket to which there is no way are said to be there', async () => {
+  const error = await fault(clientOf(await startStub(pointingTo(null))).result('a'))
+  assert.equal(error.failure, 'results_private')
+  assert.match(error.message, /results\/a\.json of docs/)
+})
