@@ -1,15 +1,18 @@
 """Every setting, read once from a mapping.
 
 `Settings.from_env(os.environ)` is called by the doors (`handler.py` and its like) and nowhere else; what is below them
-gets the frozen settings. Secrets are masked in `repr`; a bad value is refused by the name of its setting and never
-shown. Leaves out: options of a job, which `schemas.JobOptions` reads and `Settings.with_options` applies.
+gets the frozen settings. `ServiceSettings` are what only the HTTP service has. Secrets are masked in `repr`; a bad
+value is refused by the name of its setting and never shown. Leaves out: options of a job, which `schemas.JobOptions`
+reads and `Settings.with_options` applies.
 """
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -26,6 +29,9 @@ from pydantic import (
 from generation.errors import ConfigError
 from generation.models import OFFLINE, Model, Pricing, find_model
 from generation.prompt_builder import LEAST_BUDGET_TOKENS
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 VOCABULARY_DIR = REPOSITORY / "vocabulary"
@@ -46,10 +52,26 @@ Effort = Literal["none", "minimal", "low", "medium", "high"]
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(lambda value: str(value).upper())]
 
 
-class Settings(BaseModel):
-    """The worker's settings; the environment variable of each is its name in capitals."""
+class _Environment(BaseModel):
+    """Settings that are read from the environment; the variable of each is its name in capitals."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, protected_namespaces=())
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Self:
+        """Read the settings from a mapping such as `os.environ`; an empty value counts as not set.
+
+        Raises ConfigError, with every setting that is wrong by name.
+        """
+        given = {name: environ.get(name.upper(), "").strip() for name in cls.model_fields}
+        try:
+            return cls.model_validate({name: value for name, value in given.items() if value})
+        except ValidationError as error:
+            raise ConfigError("; ".join(_setting_fault(fault) for fault in error.errors())) from None
+
+
+class Settings(_Environment):
+    """The worker's settings; the environment variable of each is its name in capitals."""
 
     openai_api_key: SecretStr | None = Field(
         None, description="Key of the OpenAI account; required unless MODEL_NAME is `offline`"
@@ -121,18 +143,6 @@ class Settings(BaseModel):
     tiktoken_cache_dir: Path = Field(VOCABULARY_DIR, description="Folder of the tokenizer's vocabulary")
     log_level: LogLevel = Field("INFO", description="Least level that is logged: DEBUG, INFO, WARNING, ERROR")
 
-    @classmethod
-    def from_env(cls, environ: Mapping[str, str]) -> Settings:
-        """Read the settings from a mapping such as `os.environ`; an empty value counts as not set.
-
-        Raises ConfigError, with every setting that is wrong by name.
-        """
-        given = {name: environ.get(name.upper(), "").strip() for name in cls.model_fields}
-        try:
-            return cls.model_validate({name: value for name, value in given.items() if value})
-        except ValidationError as error:
-            raise ConfigError("; ".join(_setting_fault(fault) for fault in error.errors())) from None
-
     @field_validator("openai_base_url", "r2_endpoint_url", "r2_public_base_url")
     @classmethod
     def _is_web_address(cls, url: str | None) -> str | None:
@@ -142,10 +152,8 @@ class Settings(BaseModel):
 
     @field_validator("openai_api_key", "r2_access_key_id", "r2_secret_access_key")
     @classmethod
-    def _fits_in_a_header(cls, secret: SecretStr | None) -> SecretStr | None:
-        if secret is not None and not all("!" <= char <= "~" for char in secret.get_secret_value()):
-            raise ValueError("has white space or a character that no key has")
-        return secret
+    def _is_a_key(cls, secret: SecretStr | None) -> SecretStr | None:
+        return _fits_in_a_header(secret)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Settings:
@@ -213,6 +221,62 @@ class Settings(BaseModel):
         except ValueError as error:
             raise ConfigError(str(error)) from None
         return changed
+
+
+class ServiceSettings(_Environment):
+    """What only the HTTP service has: where it listens, and for whom."""
+
+    host: Annotated[str, Field(pattern=r"^[A-Za-z0-9.:-]+$")] = Field(
+        "0.0.0.0",  # noqa: S104 - in a container nobody could reach it otherwise
+        description="Address that the service listens on",
+    )
+    port: int = Field(8003, ge=0, le=65_535, description="Port that the service listens on; 0 takes any that is free")
+    allowed_origins: str = Field("", description="Web sites whose pages may call the service, with commas between them")
+    service_token: SecretStr | None = Field(
+        None, description="What `/generate` asks for as `Authorization: Bearer`; without it anyone may call"
+    )
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _are_origins(cls, text: str) -> str:
+        if not all(one == "*" or _ORIGIN.fullmatch(one) for one in _origins(text)):
+            raise ValueError("must be origins such as https://site.example, with commas between them")
+        return text
+
+    @field_validator("service_token")
+    @classmethod
+    def _is_a_token(cls, secret: SecretStr | None) -> SecretStr | None:
+        return _fits_in_a_header(secret)
+
+    @property
+    def origins(self) -> list[str]:
+        """The origins one by one, as browsers name them: without a slash at the end."""
+        return _origins(self.allowed_origins)
+
+    @property
+    def is_open_to_others(self) -> bool:
+        """Whether other machines may call without a token."""
+        return self.service_token is None and not _is_loopback(self.host)
+
+
+_ORIGIN = re.compile(r"https?://[^\s/@?#]+")
+
+
+def _origins(text: str) -> list[str]:
+    return [one.strip().rstrip("/") for one in text.split(",") if one.strip()]
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _fits_in_a_header(secret: SecretStr | None) -> SecretStr | None:
+    if secret is not None and not all("!" <= char <= "~" for char in secret.get_secret_value()):
+        raise ValueError("has white space or a character that no key has")
+    return secret
 
 
 def _names_a_host(url: str) -> bool:

@@ -60,6 +60,7 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT_S = 5.0
 FIRST_BACKOFF_S = 0.5
 MAX_BACKOFF_S = 20.0
+REACH_TIMEOUT_S = 5.0
 SHORTENED_TO = 0.75
 
 # OpenAI admits a request by the larger of its completion cap and its characters / 4: up to that the cap is free, and
@@ -175,6 +176,27 @@ async def _close_with_the_loop(client: openai.AsyncOpenAI) -> None:
         await asyncio.get_running_loop().create_future()
     finally:
         await client.close()
+
+
+async def reach(settings: Settings) -> str | None:
+    """Why the model cannot be asked now, or None. It asks for the model's entry in the server's list, which is free."""
+    client, _ = shared_client_and_limiter(settings)
+    try:
+        await client.models.retrieve(settings.model_name, timeout=REACH_TIMEOUT_S)
+    except openai.OpenAIError as error:
+        translated = translate(error, settings)
+        return None if _says_little(error, settings) or isinstance(translated, SlowDown) else str(translated)
+    return None
+
+
+def _says_little(error: openai.OpenAIError, settings: Settings) -> bool:
+    """Whether a refusal of the list says nothing of completions.
+
+    Not every server with OpenAI's API has such entries, and a restricted key may use a model and not read the list.
+    """
+    if isinstance(error, openai.NotFoundError):
+        return not settings.model.listed
+    return isinstance(error, openai.APIStatusError) and "Missing scopes" in _refusal(error, settings).message
 
 
 @dataclass(slots=True)

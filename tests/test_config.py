@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
-from generation.config import VOCABULARY_DIR, Settings, set_process_defaults
+from generation.config import VOCABULARY_DIR, ServiceSettings, Settings, set_process_defaults
 from generation.errors import ConfigError
 from generation.models import Pricing
 
@@ -299,3 +299,56 @@ def test_what_libraries_read_themselves_is_set_only_where_it_is_not() -> None:
     assert empty["TIKTOKEN_CACHE_DIR"] == str(VOCABULARY_DIR)
     assert empty["RUNPOD_LOG_LEVEL"] == "INFO"
     assert (own["TIKTOKEN_CACHE_DIR"], own["RUNPOD_LOG_LEVEL"]) == ("/srv/v", "ERROR")
+
+
+def test_the_services_own_settings_have_their_defaults() -> None:
+    """With nothing set, or set to nothing, the service listens everywhere, for no web site and without a token."""
+    empty = dict.fromkeys((name.upper() for name in ServiceSettings.model_fields), " ")
+
+    for environ in ({}, empty):
+        read = ServiceSettings.from_env(environ)
+        assert (read.host, read.port, read.origins, read.service_token) == ("0.0.0.0", 8003, [], None)  # noqa: S104
+
+
+@pytest.mark.parametrize(
+    ("text", "origins"),
+    [
+        ("https://site.example", ["https://site.example"]),
+        (" https://a.example/ ,, http://localhost:3000 ", ["https://a.example", "http://localhost:3000"]),
+        ("*", ["*"]),
+    ],
+)
+def test_allowed_origins_are_read_one_by_one(text: str, origins: list[str]) -> None:
+    """Origins stand with commas between them; white space and a slash at the end do not count."""
+    assert ServiceSettings.from_env({"ALLOWED_ORIGINS": text}).origins == origins
+
+
+@pytest.mark.parametrize(
+    "text", ["site.example", "https://planted/path", "https://u:planted@site", "a,https://b", "**"]
+)
+def test_what_is_no_origin_is_refused_by_name(text: str) -> None:
+    """A host alone, a path or a password makes no origin: no browser would ever send it."""
+    with pytest.raises(ConfigError, match="ALLOWED_ORIGINS") as caught:
+        ServiceSettings.from_env({"ALLOWED_ORIGINS": text})
+    assert "planted" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("host", "token", "is_open"),
+    [
+        ("0.0.0.0", "", True),  # noqa: S104
+        ("::", "", True),
+        ("worker.example", "", True),
+        ("0.0.0.0", "token", False),  # noqa: S104
+        ("127.0.0.1", "", False),
+        ("127.9.9.9", "", False),
+        ("::1", "", False),
+        ("localhost", "", False),
+    ],
+)
+def test_a_service_is_open_where_others_reach_it_without_a_token(host: str, token: str, is_open: bool) -> None:
+    """Only an address of this machine, or a token, keeps others out."""
+    read = ServiceSettings.from_env({"HOST": host, "SERVICE_TOKEN": token})
+
+    assert read.is_open_to_others == is_open
+    assert "token" not in repr(read.service_token)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from generation import events, models
-from generation.config import Settings
+from generation.config import ServiceSettings, Settings
 from generation.job import run_job
 from generation.outcomes import Documented, Failed
 from generation.report import Report, Totals
@@ -40,13 +40,16 @@ def named(cell: str) -> list[str]:
     return re.findall(r"`([^`]+)`", cell)
 
 
-def test_every_setting_is_in_its_table_with_its_default_and_meaning() -> None:
-    """The table of settings has each setting of the code, in its order, with its default and its description."""
-    rows = [(named(name)[0], named(default), meaning) for name, default, meaning in table("setting")]
+@pytest.mark.parametrize(("header", "kind"), [("setting", Settings), ("service setting", ServiceSettings)])
+def test_every_setting_is_in_its_table_with_its_default_and_meaning(
+    header: str, kind: type[Settings | ServiceSettings]
+) -> None:
+    """The tables of settings have each setting of the code, in its order, with its default and its description."""
+    rows = [(named(name)[0], named(default), meaning) for name, default, meaning in table(header)]
     expected = []
-    for name, field in Settings.model_fields.items():
+    for name, field in kind.model_fields.items():
         default = field.default.name if isinstance(field.default, Path) else field.default
-        expected.append((name.upper(), [] if default is None else [str(default)], field.description))
+        expected.append((name.upper(), [] if default in {None, ""} else [str(default)], field.description))
     assert rows == expected
 
 

@@ -8,6 +8,7 @@ with them) and here. Left out: that the base image and the packages of its distr
 from __future__ import annotations
 
 import hashlib
+import http.server
 import inspect
 import json
 import os
@@ -16,15 +17,17 @@ import runpy
 import shlex
 import subprocess
 import sys
+import threading
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tiktoken_ext.openai_public
+import yaml
 from pydantic import SecretStr
 
-from generation.config import Settings
+from generation.config import ServiceSettings, Settings
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 FETCH = REPOSITORY / "builder" / "fetch_vocabulary.py"
@@ -116,6 +119,95 @@ def test_results_can_be_written_by_the_user_of_the_image() -> None:
     results_dir = Settings.model_fields["results_dir"].default
 
     assert f"install --directory --owner {user} --group {user} {results_dir}" in " ".join(dockerfile("RUN"))
+
+
+# --- The service beside the worker
+
+(COMPOSE,) = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())["services"].values()
+
+
+def test_compose_runs_the_service_from_the_image_of_the_worker() -> None:
+    assert COMPOSE["build"] == "."
+    assert COMPOSE["command"] == ["python", "-u", "-m", "generation.service"]
+    assert "user" not in COMPOSE, "the image's own, which is not root"
+
+
+def test_compose_publishes_the_port_that_it_sets_and_probes() -> None:
+    (published,) = COMPOSE["ports"]
+    port = COMPOSE["environment"]["PORT"]
+
+    assert port == str(ServiceSettings.model_fields["port"].default)
+    assert published == f"127.0.0.1:{port}:{port}", "to this machine only: without a token anyone could spend"
+    assert COMPOSE["environment"]["HOST"] == ServiceSettings.model_fields["host"].default
+    assert f"http://127.0.0.1:{port}/health" in COMPOSE["healthcheck"]["test"][-1]
+
+
+def test_compose_keeps_results_where_the_image_lets_them_be_written() -> None:
+    (working_dir,) = dockerfile("WORKDIR")
+
+    assert COMPOSE["volumes"] == [f"results:{working_dir}/{Settings.model_fields['results_dir'].default}"]
+
+
+@pytest.mark.parametrize(("status", "exit_code"), [(200, 0), (503, 1)])
+def test_the_probe_of_compose_tells_ready_from_not_ready(status: int, exit_code: int) -> None:
+    kind, program, *arguments = COMPOSE["healthcheck"]["test"]
+
+    class Health(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status if self.path == "/health" else 404)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Health) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        arguments = [text.replace("8003", str(server.server_port)) for text in arguments]
+        ended = subprocess.run([sys.executable, *arguments], capture_output=True, check=False)
+        thread.join()
+
+    assert (kind, program) == ("CMD", "python")
+    assert ended.returncode == exit_code
+
+
+def test_the_example_of_an_environment_has_every_setting_and_no_other() -> None:
+    text = (REPOSITORY / ".env.example").read_text()
+    entries = re.findall(r"^# (.+)\n(#?)([A-Z0-9_]+)=(.*)$", text, re.MULTILINE)
+    fields = {**Settings.model_fields, **ServiceSettings.model_fields}
+
+    assert re.findall(r"^#?([A-Z0-9_]+)=", text, re.MULTILINE) == [name.upper() for name in fields]
+    assert len(entries) == len(fields)
+    for (description, _, name, value), field in zip(entries, fields.values(), strict=True):
+        default = field.default.name if isinstance(field.default, Path) else field.default
+        assert (description, value) == (field.description, "" if default is None else str(default)), name
+    assert [name for _, mark, name, _ in entries if not mark] == ["OPENAI_API_KEY", "SERVICE_TOKEN"]
+
+
+def test_the_example_of_an_environment_is_a_valid_one() -> None:
+    text = (REPOSITORY / ".env.example").read_text()
+    given = dict(re.findall(r"^#?([A-Z0-9_]+)=(.*)$", text, re.MULTILINE))
+
+    assert ServiceSettings.from_env(given) == ServiceSettings.from_env({})
+    assert Settings.from_env({**given, "OPENAI_API_KEY": "sk-test"}).max_concurrent_requests == 10
+
+
+@pytest.mark.parametrize(("script", "target"), [("setup.sh", "setup"), ("run.sh", "run-service")])
+def test_a_script_is_a_door_to_make(script: str, target: str, tmp_path: Path) -> None:
+    options = ["--dry-run", "--always-make", "--no-print-directory"]
+    ended = subprocess.run(
+        [REPOSITORY / script, *options], cwd=tmp_path, env=BARE_ENVIRONMENT, capture_output=True, text=True, check=True
+    )
+
+    assert ended.stdout == dry_run(target)
+
+
+def test_make_runs_the_service_with_the_same_set_up_as_the_worker() -> None:
+    *worker, _ = dry_run("run").splitlines()
+    *service, command = dry_run("run-service").splitlines()
+
+    assert service == worker
+    assert command.endswith("-u -m generation.service")
+    assert "MODEL_NAME=offline" in command
 
 
 # --- The vocabulary
