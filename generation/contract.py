@@ -19,21 +19,11 @@ from generation.schemas import JOB_ID, MAX_JOB_SYMBOLS, JobInput, JobOptions, Li
 
 VERSION = 1
 
-# FLIP HERE: what a later worker always writes and this one does not yet. Empty it, and run `make schemas types`.
-NOT_WRITTEN_YET = frozenset({"content_hash", "paid_before"})
-
-
-def _not_required_yet(schema: dict[str, Any]) -> None:
-    if "required" in schema:
-        schema["required"] = [name for name in schema["required"] if name not in NOT_WRITTEN_YET]
-
 
 class _Record(BaseModel):
     """One JSON object: every key is named, and no other may be there."""
 
-    model_config = ConfigDict(
-        strict=True, extra="forbid", protected_namespaces=(), json_schema_extra=_not_required_yet, allow_inf_nan=False
-    )
+    model_config = ConfigDict(strict=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
 
 Count = Annotated[int, Field(ge=0)]
@@ -240,7 +230,8 @@ class Plan(_Record):
     """What a job would do and what it would cost."""
 
     requests: Count
-    symbols: Count
+    symbols: Annotated[int, Field(ge=0, description="Those that a model would be asked for.")]
+    known_symbols: Annotated[int, Field(ge=0, description="Those that need not be paid again.")]
     offline_symbols: Count
     left_out_symbols: Count
     large_symbols: Count

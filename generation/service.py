@@ -352,7 +352,8 @@ class Service:
                 self._running.add(me)
                 payload = await asyncio.to_thread(body.parsed)
                 body.release()
-                return await run_job(payload, self.settings, default_job_id=uuid.uuid4().hex, emit=emit, watch=watch)
+                run = functools.partial(run_job, default_job_id=uuid.uuid4().hex, stopping=self.stopping)
+                return await run(payload, self.settings, emit=emit, watch=watch)
         except (JobError, Declined):
             raise
         except Exception as error:  # noqa: BLE001 - the caller gets a sentence

@@ -79,7 +79,8 @@ class House:
             snapshots.append(snapshot)
 
         async def handle() -> Json:
-            return await asyncio.wait_for(make_handler(read, send)({"id": "job-1", "input": job_input}), LIMIT_S)
+            handler = make_handler(read, send, asyncio.Event())
+            return await asyncio.wait_for(handler({"id": "job-1", "input": job_input}), LIMIT_S)
 
         output = asyncio.run(handle())
         lines = self._capsys.readouterr().out.splitlines()

@@ -168,9 +168,13 @@ export interface JobOptions {
    */
   min_centrality?: number | null
   /**
-   * Refuse a job whose estimated cost is above this, in USD
+   * Spend no more than this on a job, in USD; refuse one whose estimate is above it
    */
   max_cost_usd?: number | null
+  /**
+   * Seconds after which a job ends with what is done, under RunPod's execution time-out of 600
+   */
+  deadline_s?: number | null
   /**
    * Answer with the plan and its price; nothing is asked and nothing stored.
    */
@@ -286,6 +290,10 @@ export interface GenerationInput {
    * Instead of `symbols`: an object of the results bucket that holds them (JSON, JSON Lines, gzip).
    */
   symbols_key?: string | null
+  /**
+   * Earlier results, an object of the results bucket: what has not changed is taken over.
+   */
+  previous_results_key?: string | null
   options?: JobOptions
 }
 /**
@@ -324,7 +332,7 @@ export interface DocumentedSymbol {
   /**
    * Changes with whatever of the context the summary rests on.
    */
-  content_hash?: string
+  content_hash: string
 }
 /**
  * A symbol without a summary.
@@ -384,7 +392,7 @@ export interface JobOutput {
   total_cost: number
   usage: TokenUsage
   pricing: TokenPricing
-  paid_before?: PaidBefore
+  paid_before: PaidBefore
   checks: CheckCounts
   duration_ms: number
   /**
@@ -467,7 +475,14 @@ export interface ResultsPointer {
  */
 export interface Plan {
   requests: number
+  /**
+   * Those that a model would be asked for.
+   */
   symbols: number
+  /**
+   * Those that need not be paid again.
+   */
+  known_symbols: number
   offline_symbols: number
   left_out_symbols: number
   large_symbols: number
@@ -603,7 +618,7 @@ export interface StoredSymbol {
   /**
    * Changes with whatever of the context the summary rests on.
    */
-  content_hash?: string
+  content_hash: string
   usage?: SymbolUsage
   checks?: SymbolChecks
 }
@@ -639,7 +654,7 @@ export interface ResultsDocument {
   total_cost: number
   usage: TokenUsage
   pricing: TokenPricing
-  paid_before?: PaidBefore
+  paid_before: PaidBefore
   checks: CheckCounts
   duration_ms: number
   /**
