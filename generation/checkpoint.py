@@ -45,6 +45,13 @@ _SEGMENT_NAME = re.compile(r"(?P<run>\d{20}-[0-9a-f]{8})-(?P<number>\d{6})\.json
 
 EVERY_SEGMENT = 1_000_000
 
+
+def run_of(key: str) -> str:
+    """The run that wrote a segment; an empty text where the key is that of none."""
+    named = _SEGMENT_NAME.fullmatch(key.rpartition("/")[2])
+    return named["run"] if named else ""
+
+
 # Up to which number the segments of each run are part of something, without that number.
 Included = Mapping[str, int]
 

@@ -70,10 +70,14 @@ def results_key(job_id: str) -> str:
     return f"results/{job_id}.json"
 
 
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
 def read_results(body: bytes) -> Results | None:
     """A results document of any earlier version; None for what is none."""
     try:
-        document = json.loads(body)
+        document = json.loads(body, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         return None
     if not isinstance(document, dict) or not isinstance(document.get("documented_symbols"), list):
@@ -135,7 +139,7 @@ def settle(found: Found, symbols: Sequence[Symbol], hashes: Mapping[int, str], a
         position, content_hash = symbol.position, hashes[symbol.position]
         records = [one for one in _own_records(found, symbol.symbol_id) if one.content_hash == content_hash]
         usage = sum((one.usage for one in records), start=NO_USAGE)
-        outcome = _best(records, position) or _taken_over(found.previous, symbol, content_hash)
+        outcome = best_of(records, position) or _taken_over(found.previous, symbol, content_hash)
         if outcome is not None:
             outcomes[position] = replace(outcome, usage=usage)
         elif usage != NO_USAGE:
@@ -159,12 +163,12 @@ def documented_from(record: Kept | None, position: int, content_hash: str) -> Do
     """The summary of a record, where it was paid for and is from this content."""
     if record is None or record.content_hash != content_hash:
         return None
-    outcome = _best([record], position)
+    outcome = best_of([record], position)
     return outcome if isinstance(outcome, Documented) else None
 
 
-def _best(records: Iterable[Kept], position: int) -> Outcome | None:
-    """The first summary that was paid for, or a failure that stays one."""
+def best_of(records: Iterable[Kept], position: int) -> Outcome | None:
+    """Of records of one symbol and content, the first summary that was paid for, or a failure that stays one."""
     outcomes = [record.outcome(position) for record in records]
     documented = (one for one in outcomes if isinstance(one, Documented) and one.source != "offline")
     final = (one for one in outcomes if isinstance(one, Failed) and one.failure in FINAL)
@@ -186,7 +190,7 @@ def covers(theirs: Results, ours: Iterable[Outcome]) -> bool:
 def adopted(theirs: Results, ours: Outcome) -> Documented | None:
     """The summary that a results document has of a symbol from the same content."""
     record = theirs.records.get(ours.symbol_id)
-    if record is None or record.summary is None or record.content_hash != ours.content_hash:
+    if record is None or record.summary is None or not ours.content_hash or record.content_hash != ours.content_hash:
         return None
     outcome = record.outcome(ours.position)
     return outcome if isinstance(outcome, Documented) else None

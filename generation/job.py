@@ -117,12 +117,12 @@ class _Run:
     """One run of a job, from its plan to its report: what outcomes flow into, and what other runs add."""
 
     def __init__(self, job: _Job, plan: Plan, emit: events.Sink, watch: Watch) -> None:
-        name = new_run()
+        self._name = name = new_run()
         self.report = Report(job.job_id, job.settings, len(job.failed) + len(job.hashes))
         self.report.warnings += job.warnings
         self.report.removed = job.earlier.removed
         self.checkpoint = Checkpoint(job.storage, job.job_id, name, self._look_at_others)
-        self._others = Others(job.storage, job.job_id, name, job.earlier.included)
+        self._others = Others(job.storage, job.job_id, name, job.earlier)
         self._schedule = Schedule(plan)
         self._schedule.go_backwards(self._others.is_odd)
         self._job = job
@@ -158,10 +158,18 @@ class _Run:
             self._give_up(error)
 
     def place(self) -> Place:
-        """Where the results go, and what they then make superfluous."""
-        self.report.included = {**self._others.included, **self.checkpoint.included}
-        earlier = self._job.earlier
-        return Place(self._job.storage, earlier.version, self._others.keys.union(earlier.segments))
+        """Where the results go, and what they then make superfluous: all that other runs have saved is in them."""
+        if self._others.have_saved:
+            self.report.exchange({one.position: self._beside_others(one) for one in self.report.outcomes})
+        self.report.included = self._others.included
+        return Place(self._job.storage, self._name, self._job.earlier.version, self._others.keys)
+
+    def _beside_others(self, outcome: Outcome) -> Outcome:
+        """An outcome with what its symbol has cost by now in all runs, and a failed one with their summary if any."""
+        key = (outcome.symbol_id, outcome.content_hash)
+        theirs = self._others.take(outcome.position, *key) if isinstance(outcome, Failed) else None
+        here = self.report.paid_here(outcome) + self._job.earlier.paid.get(outcome.position, NO_USAGE)
+        return replace(theirs or outcome, usage=self._others.cost(*key, here).at_least(outcome.usage))
 
     def _save(self, outcome: Outcome) -> None:
         """Save what this run has paid, as soon as it is known: who is cancelled folds no more."""
@@ -169,9 +177,10 @@ class _Run:
             self.checkpoint.add(self._hashed(outcome))
 
     def _fold(self, outcome: Outcome) -> None:
-        paid = self._job.earlier.paid.get(outcome.position, NO_USAGE)
-        before = paid + outcome.usage if outcome.position in self._others.taken else paid
-        self._tell(replace(self._hashed(outcome), usage=outcome.usage + paid), before)
+        outcome = self._hashed(outcome)
+        here = outcome.usage + self._job.earlier.paid.get(outcome.position, NO_USAGE)
+        usage = self._others.cost(outcome.symbol_id, outcome.content_hash, here)
+        self._tell(replace(outcome, usage=usage), usage - outcome.usage)
 
     def _hashed(self, outcome: Outcome) -> Outcome:
         return replace(outcome, content_hash=self._job.hashes.get(outcome.position, ""))

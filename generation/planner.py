@@ -38,7 +38,8 @@ NOTE_TOKENS = 35
 class Plan:
     """The requests in the order of their planning, who waits for whom, and what is expected of the run.
 
-    `symbols` are those that a model documents; of these, `known` have been documented before and are not asked for.
+    `symbols` are those that a model documents; of these, `known` have been documented before and are not asked for:
+    what costs nothing is not left out either, whatever the limits are.
     """
 
     requests: tuple[Request, ...]
@@ -57,11 +58,13 @@ class Plan:
 def make_plan(symbols: Sequence[Symbol], settings: Settings, known: Collection[int] = ()) -> Plan:
     """Select by centrality, leave out whose positions are `known`, group, and order the most central first."""
     ordered = sorted(symbols, key=lambda symbol: (-symbol.centrality, symbol.position))
-    chosen = ordered[: settings.max_symbols]
+    known_symbols = [symbol for symbol in ordered if symbol.position in known]
+    chosen = [symbol for symbol in ordered[: settings.max_symbols] if symbol.position not in known]
+    left_out = [] if settings.max_symbols is None else ordered[settings.max_symbols :]
     offline = [symbol for symbol in chosen if symbol.centrality < settings.min_centrality]
-    selected = chosen[: len(chosen) - len(offline)]
+    asked = chosen[: len(chosen) - len(offline)]
+    selected = [*asked, *known_symbols]
     callees = callees_within(selected) if settings.callees_first and settings.model_name != OFFLINE else {}
-    asked = [symbol for symbol in selected if symbol.position not in known]
     requests = _group(asked, callees, settings) if settings.batch_mode else [Request((symbol,)) for symbol in asked]
     expected = _expected(requests, callees, settings)
     sizes = [len(symbol.context.source_code or "") for symbol in asked]
@@ -70,10 +73,10 @@ def make_plan(symbols: Sequence[Symbol], settings: Settings, known: Collection[i
     return Plan(
         requests=tuple(requests),
         symbols=tuple(selected),
-        known=tuple(symbol for symbol in selected if symbol.position in known),
+        known=tuple(known_symbols),
         callees=callees,
         offline=tuple(offline),
-        left_out=tuple(_left_out(symbol, len(chosen)) for symbol in ordered[len(chosen) :]),
+        left_out=tuple(_left_out(symbol, settings.max_symbols) for symbol in left_out if symbol.position not in known),
         large=large,
         medium=medium,
         small=len(asked) - large - medium,
@@ -82,7 +85,7 @@ def make_plan(symbols: Sequence[Symbol], settings: Settings, known: Collection[i
     )
 
 
-def _left_out(symbol: Symbol, limit: int) -> Failed:
+def _left_out(symbol: Symbol, limit: int | None) -> Failed:
     message = f"left out: max_symbols is {limit} and other symbols are more central"
     return Failed(symbol.position, symbol.symbol_id, symbol.context.file_path, "not_selected", message)
 

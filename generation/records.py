@@ -7,10 +7,10 @@ and whoever needed it does without. Leaves out: where records are kept (`checkpo
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from generation.checks import Findings
@@ -60,19 +60,40 @@ def as_output(record: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in record.items() if key not in left_out}
 
 
+def _sendable(text: str) -> str:
+    # Of a lone surrogate, which JSON can hold and UTF-8 cannot, this is a ValueError.
+    text.encode("utf-8")
+    return text
+
+
+def _sendable_findings(checks: Findings) -> Findings:
+    for text in (*checks.passed, *(text for one in checks.findings for text in (one.check, one.reason))):
+        _sendable(text)
+    return checks
+
+
+def _not_negative(usage: Usage) -> Usage:
+    if min(astuple(usage)) < 0:
+        raise ValueError("counts begin at 0")
+    return usage
+
+
+Text = Annotated[str, AfterValidator(_sendable)]
+
+
 @pydantic_dataclass(frozen=True, slots=True, config=ConfigDict(extra="ignore"))
 class Kept:
     """A record that was read. A symbol with a `summary` is documented, one with a `failure` is not."""
 
-    symbol_id: str
-    content_hash: str = ""
-    summary: Annotated[str, Field(min_length=1)] | None = None
+    symbol_id: Text
+    content_hash: Text = ""
+    summary: Annotated[Text, Field(min_length=1)] | None = None
     source: Source = "model"
-    file_path: str | None = None
-    failure: str | None = None
-    message: str = ""
-    usage: Usage = NO_USAGE
-    checks: Findings | None = None
+    file_path: Text | None = None
+    failure: Text | None = None
+    message: Text = ""
+    usage: Annotated[Usage, AfterValidator(_not_negative)] = NO_USAGE
+    checks: Annotated[Findings, AfterValidator(_sendable_findings)] | None = None
 
     def outcome(self, position: int) -> Outcome:
         """The outcome that the record was made from, at the place where its symbol is now."""

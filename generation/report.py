@@ -11,7 +11,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from generation.outcomes import Documented, Failed, Outcome
@@ -57,8 +57,7 @@ class Report:
         self._model = settings.model_name
         self._pricing = settings.pricing
         self._total = total
-        self._paid_before = NO_USAGE
-        self._symbols_before = 0
+        self._before: dict[int, Usage] = {}
         self._documented = 0
         self._now_s = now_s
         self._started_s = now_s()
@@ -69,22 +68,28 @@ class Report:
         self.usage += outcome.usage
         self._documented += isinstance(outcome, Documented)
         if paid_before != NO_USAGE:
-            self._paid_before += paid_before
-            self._symbols_before += paid_before == outcome.usage
+            self._before[outcome.position] = paid_before
 
-    def exchange(self, better: Mapping[int, Documented]) -> None:
-        """Put outcomes of another run, by position, in the place of this one's, which have failed."""
-        failed = {one.position: one for one in self.outcomes if one.position in better}
-        self.outcomes = [one for one in self.outcomes if one.position not in better]
-        for position, outcome in better.items():
-            spent = failed[position].usage
-            self.usage -= spent
-            self.add(replace(outcome, usage=outcome.usage + spent), outcome.usage)
+    def exchange(self, better: Mapping[int, Outcome]) -> None:
+        """Put outcomes, by position, in the place of others; what their usage is more was paid by other runs."""
+        former, before = self.outcomes, self._before
+        self.outcomes, self._before, self.usage, self._documented = [], {}, NO_USAGE, 0
+        for outcome in former:
+            now = better.get(outcome.position, outcome)
+            self.add(now, before.get(outcome.position, NO_USAGE) + now.usage - outcome.usage)
 
     @property
     def documented(self) -> int:
         """How many symbols have a summary."""
         return self._documented
+
+    @property
+    def _paid_before(self) -> Usage:
+        return sum(self._before.values(), start=NO_USAGE)
+
+    def paid_here(self, outcome: Outcome) -> Usage:
+        """The part of an outcome's usage that this run has paid."""
+        return outcome.usage - self._before.get(outcome.position, NO_USAGE)
 
     @property
     def own_usage(self) -> Usage:
@@ -113,7 +118,7 @@ class Report:
     def document(self) -> dict[str, Any]:
         """The results document, with every symbol in the order of the input."""
         ordered = sorted(self.outcomes, key=lambda outcome: outcome.position)
-        totals = self.totals
+        totals, before = self.totals, self._paid_before
         return {
             "job_id": self.job_id,
             "status": self.status,
@@ -126,9 +131,9 @@ class Report:
             "total_tokens": totals.total_tokens,
             "total_cost": totals.total_cost,
             "paid_before": {
-                "symbols": self._symbols_before,
-                "total_tokens": self._paid_before.total_tokens,
-                "total_cost": cost_usd(self._paid_before, self._pricing),
+                "symbols": sum(self._before.get(one.position) == one.usage for one in self.outcomes),
+                "total_tokens": before.total_tokens,
+                "total_cost": cost_usd(before, self._pricing),
             },
             "usage": asdict(self.usage),
             "pricing": asdict(self._pricing),

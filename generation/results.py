@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from generation.checkpoint import Checkpoint, remove
-from generation.earlier import adopted, covers, read_results, results_key
+from generation.earlier import Results, adopted, covers, read_results, results_key
 from generation.errors import StorageError
-from generation.outcomes import Failed
+from generation.outcomes import Failed, Outcome
 from generation.records import as_output
 from generation.report import SYMBOL_LISTS, Report, as_json, as_many_as_fit, fitted, pointer
 from generation.storage import MAX_BACKOFF_S
@@ -45,9 +45,10 @@ class _Placed:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where results go: in the place of `version`, and then `segments` of other runs, which they include, go too."""
+    """Where a run's results go: in the place of `version`; then `segments` of other runs go, which they include."""
 
     storage: Storage
+    run: str
     version: str | None
     segments: Collection[str]
 
@@ -56,7 +57,7 @@ async def publish(report: Report, place: Place, checkpoint: Checkpoint, settings
     """Store the results, remove the checkpoint, and make the output, which carries the symbols where they fit."""
     key, storage = results_key(report.job_id), place.storage
     try:
-        placed = await _put_in_place(report, storage, key, place.version)
+        placed = await _put_in_place(report, place, key)
     except StorageError as error:
         return await _keep_in_output(report, checkpoint, error, settings)
     await checkpoint.drop()
@@ -71,7 +72,8 @@ async def publish(report: Report, place: Place, checkpoint: Checkpoint, settings
     return await asyncio.to_thread(fitted, output, settings.max_output_bytes)
 
 
-async def _put_in_place(report: Report, storage: Storage, key: str, version: str | None) -> _Placed:
+async def _put_in_place(report: Report, place: Place, key: str) -> _Placed:
+    storage, version = place.storage, place.version
     for _ in range(CONFLICTS_AT_MOST):
         document = report.document()
         body = await asyncio.to_thread(as_json, document)
@@ -80,12 +82,35 @@ async def _put_in_place(report: Report, storage: Storage, key: str, version: str
         present = await storage.read(key)
         version = present.version if present else None
         theirs = await asyncio.to_thread(read_results, present.body) if present else None
-        if present and theirs:
+        if present and theirs and _is_whole(theirs.document):
             if covers(theirs, report.outcomes):
                 return _Placed(dict(theirs.document), present.body, is_theirs=True)
-            failed = (one for one in report.outcomes if isinstance(one, Failed))
-            report.exchange({one.position: better for one in failed if (better := adopted(theirs, one))})
+            report.exchange(dict(_merged(report, theirs, know_us=place.run in theirs.included)))
     raise StorageError(f"{key} is changed by others faster than it can be written")
+
+
+def _is_whole(document: Mapping[str, Any]) -> bool:
+    """Whether a document, which another version or another hand may have written, can be an output."""
+    try:
+        output = _as_output(document)
+        as_json([*output["warnings"], output])
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return False
+    return True
+
+
+def _merged(report: Report, theirs: Results, *, know_us: bool) -> Iterator[tuple[int, Outcome]]:
+    """What becomes of this run's outcomes beside those of another: who failed here has their summary, if there is one.
+
+    What this run has paid is added to what they know of, unless they `know_us` and have it already.
+    """
+    for outcome in report.outcomes:
+        record = theirs.records.get(outcome.symbol_id)
+        if record is None or not outcome.content_hash or record.content_hash != outcome.content_hash:
+            continue
+        better = (isinstance(outcome, Failed) and adopted(theirs, outcome)) or outcome
+        together = record.usage if know_us else record.usage + report.paid_here(outcome)
+        yield outcome.position, replace(better, usage=outcome.usage.at_least(together))
 
 
 async def _keep_in_output(
@@ -100,7 +125,7 @@ async def _keep_in_output(
     return await asyncio.to_thread(as_many_as_fit, _as_output(report.document()), EMERGENCY_OUTPUT_BYTES, fate)
 
 
-def _as_output(document: dict[str, Any]) -> dict[str, Any]:
+def _as_output(document: Mapping[str, Any]) -> dict[str, Any]:
     """A results document in the form of a job's output."""
     lists = {name: [as_output(record) for record in document[name]] for name in SYMBOL_LISTS[:2]}
     return {name: value for name, value in document.items() if name != "checkpoint"} | lists

@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from generation.checkpoint import EVERY_SEGMENT, prefix_of, read_segments
-from generation.earlier import documented_from, read_results, results_key
+from generation.checkpoint import EVERY_SEGMENT, prefix_of, read_segments, run_of
+from generation.earlier import Earlier, best_of, read_results, results_key
 from generation.errors import StorageError
 from generation.outcomes import Documented, Outcome, Request
+from generation.token_counter import NO_USAGE, Usage
 
 if TYPE_CHECKING:
     from generation.generator import Documenter
@@ -29,55 +32,76 @@ log = logging.getLogger(__name__)
 class Others:
     """What other runs of a job have saved since this one began, and what this one has taken of it."""
 
-    def __init__(self, storage: Storage, job_id: str, run: str, included: Mapping[str, int]) -> None:
+    def __init__(self, storage: Storage, job_id: str, run: str, earlier: Earlier) -> None:
         self._storage = storage
         self._job_id = job_id
         self._run = run
-        self._records: dict[str, Kept] = {}
+        self._saved: defaultdict[str, list[Kept]] = defaultdict(list)
+        self._results: Mapping[str, Kept] = {}
+        self._seen = {run_of(key) for key in earlier.segments}
         self._running: set[str] = set()
-        self.included = {**included, run: EVERY_SEGMENT}
-        self.keys: set[str] = set()
+        self.included = {**earlier.included, run: EVERY_SEGMENT}
+        self.keys = set(earlier.segments)
         self.taken: set[int] = set()
 
     @property
     def is_odd(self) -> bool:
-        """Whether an odd number of runs began before this one: such a run begins at the other end."""
-        return sum(run < self._run for run in self.included) % 2 == 1
+        """Whether an odd number of runs that may go on began before this one: it begins at the other end."""
+        return sum(run < self._run for run in self._seen) % 2 == 1
 
     async def look(self) -> bool:
         """Read what is new, and say whether another run is under way. What cannot be read now is read the next time."""
         try:
             keys = await self._storage.list_keys(prefix_of(self._job_id))
             segments = await read_segments(self._storage, keys, self.included)
-            running = {run for run in segments.runs if run != self._run} | self._still_there(keys)
-            if self._running - running:
+            there = {run_of(key) for key in keys}
+            # A run whose segments are gone has put them into the results.
+            if self._running - there:
                 await self._read_results()
         except StorageError as error:
             log.warning("job %s: other runs of it, if there are any, are not seen now: %s", self._job_id, error)
             return bool(self._running)
-        self._running = running
-        self.included, self.keys = segments.included, self.keys.union(segments.keys)
+        self._running = (self._running | segments.runs.keys()) & there
+        self._seen |= segments.runs.keys()
+        self.included, self.keys = (
+            segments.included,
+            self.keys.union(key for key in segments.keys if run_of(key) != self._run),
+        )
         for records in segments.runs.values():
-            self._records.update(records)
-        return bool(running)
-
-    def _still_there(self, keys: Iterable[str]) -> set[str]:
-        names = [key.rpartition("/")[2] for key in keys]
-        return {run for run in self._running if any(name.startswith(run) for name in names)}
+            for symbol_id, record in records.items():
+                self._saved[symbol_id].append(record)
+        return bool(self._running)
 
     async def _read_results(self) -> None:
-        """A run whose segments are gone has put them into the results."""
         stored = await self._storage.read(results_key(self._job_id))
         results = await asyncio.to_thread(read_results, stored.body) if stored else None
-        if results:
-            self._records.update(results.records)
+        self._results = results.records if results else self._results
 
     def take(self, position: int, symbol_id: str, content_hash: str) -> Documented | None:
-        """The outcome that another run has saved of a symbol."""
-        outcome = documented_from(self._records.get(symbol_id), position, content_hash)
-        if outcome is not None:
-            self.taken.add(position)
-        return outcome
+        """The outcome that another run has saved of a symbol, without what it cost."""
+        outcome = best_of(self._records(symbol_id, content_hash), position)
+        if not isinstance(outcome, Documented):
+            return None
+        self.taken.add(position)
+        return replace(outcome, usage=NO_USAGE)
+
+    def cost(self, symbol_id: str, content_hash: str, here: Usage) -> Usage:
+        """What a symbol has cost, here and in the other runs. Results know of all runs before them, segments of one."""
+        saved = (one.usage for one in self._saved.get(symbol_id, ()) if one.content_hash == content_hash)
+        result = self._results.get(symbol_id)
+        known = result.usage if result and result.content_hash == content_hash else NO_USAGE
+        return sum(saved, start=here).at_least(known)
+
+    def _records(self, symbol_id: str, content_hash: str) -> list[Kept]:
+        records = [*self._saved.get(symbol_id, ())]
+        if result := self._results.get(symbol_id):
+            records.append(result)
+        return [one for one in records if one.content_hash == content_hash]
+
+    @property
+    def have_saved(self) -> bool:
+        """Whether any other run has saved anything."""
+        return bool(self._saved or self._results)
 
 
 def sharing(ask: Documenter, others: Others, hashes: Mapping[int, str]) -> Documenter:
@@ -85,19 +109,16 @@ def sharing(ask: Documenter, others: Others, hashes: Mapping[int, str]) -> Docum
 
     async def document(request: Request) -> Sequence[Outcome | Request]:
         # What has cost something here comes to its end here.
-        taken = (
-            []
-            if request.spent
-            else [
-                outcome
-                for symbol in request.symbols
-                if (outcome := others.take(symbol.position, symbol.symbol_id, hashes[symbol.position]))
-            ]
-        )
+        taken = [
+            outcome
+            for symbol in (() if request.spent else request.symbols)
+            if (outcome := others.take(symbol.position, symbol.symbol_id, hashes[symbol.position]))
+        ]
         if not taken:
             return await ask(request)
         positions = {outcome.position for outcome in taken}
         left = tuple(symbol for symbol in request.symbols if symbol.position not in positions)
-        return [*taken, *(await ask(request.part(left)) if left else ())]
+        # The rest is asked for by itself: a fault of that must not strike what is known.
+        return [*taken, request.part(left)] if left else taken
 
     return document

@@ -68,6 +68,10 @@ class Usage:
     def __sub__(self, other: Usage) -> Usage:
         return Usage(*(own - its for own, its in zip(astuple(self), astuple(other), strict=True)))
 
+    def at_least(self, other: Usage) -> Usage:
+        """The larger of each count."""
+        return Usage(*(max(own, its) for own, its in zip(astuple(self), astuple(other), strict=True)))
+
 
 NO_USAGE = Usage()
 
