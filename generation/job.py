@@ -133,7 +133,7 @@ class _Run:
         """Take in what needs no request: what is invalid, left out, written offline, or known."""
         free: list[Outcome] = [*self._job.failed, *plan.left_out, *(document_offline(one) for one in plan.offline)]
         for outcome in free:
-            self._fold(outcome)
+            self._fold(self._hashed(outcome))
         for symbol in plan.known:
             known = self._job.earlier.outcomes[symbol.position]
             knowledge.learn(known)
@@ -141,7 +141,7 @@ class _Run:
 
     async def generate(self, documenter: OpenAIDocumenter | None, knowledge: Knowledge) -> None:
         """Ask for the rest. What stops the job in mid-run fails who is left, and what is done is kept."""
-        ask = sharing(documenter, self._others, self._job.hashes) if documenter else document_request_offline
+        ask = sharing(documenter or document_request_offline, self._others, self._job.hashes)
         workers = self._job.settings.max_concurrent_requests
 
         def learn(outcome: Outcome) -> None:
@@ -174,15 +174,19 @@ class _Run:
     def _save(self, outcome: Outcome) -> None:
         """Save what this run has paid, as soon as it is known: who is cancelled folds no more."""
         if outcome.position not in self._others.taken:
-            self.checkpoint.add(self._hashed(outcome))
+            self.checkpoint.add(outcome)
 
     def _fold(self, outcome: Outcome) -> None:
-        outcome = self._hashed(outcome)
-        here = outcome.usage + self._job.earlier.paid.get(outcome.position, NO_USAGE)
+        paid = self._job.earlier.paid.get(outcome.position)
+        if paid is None and not self._others.have_saved:
+            self._tell(outcome, NO_USAGE)
+            return
+        here = outcome.usage + (paid or NO_USAGE)
         usage = self._others.cost(outcome.symbol_id, outcome.content_hash, here)
         self._tell(replace(outcome, usage=usage), usage - outcome.usage)
 
     def _hashed(self, outcome: Outcome) -> Outcome:
+        """An outcome that no documenter made, with its content hash."""
         return replace(outcome, content_hash=self._job.hashes.get(outcome.position, ""))
 
     def _tell(self, outcome: Outcome, paid_before: Usage) -> None:
@@ -191,7 +195,7 @@ class _Run:
         self._watch(self._job.job_id, outcome, self.report.totals)
 
     def _give_up(self, error: JobError) -> None:
-        left = self._schedule.give_up(error.failure, str(error))
+        left = [self._hashed(outcome) for outcome in self._schedule.give_up(error.failure, str(error))]
         for outcome in left:
             self._save(outcome)
             self._fold(outcome)
@@ -200,9 +204,10 @@ class _Run:
         self.report.warnings.append(f"the job stopped before its end, with {count} symbols left: {error}; {advice}")
 
     async def _look_at_others(self) -> bool:
-        is_shared = await self._others.look()
-        self._schedule.go_backwards(self._others.is_odd)
-        return is_shared
+        if await self._others.look_now_and_then():
+            self._schedule.go_backwards(self._others.is_odd)
+            return True
+        return False
 
 
 async def _prepare(request: JobInput, settings: Settings) -> tuple[_Job, Plan]:

@@ -7,7 +7,7 @@ and whoever needed it does without. Leaves out: where records are kept (`checkpo
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, astuple
+from dataclasses import fields
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
@@ -20,6 +20,8 @@ from generation.token_counter import NO_USAGE, Usage
 # What outputs leave out of a kept record: of a documented symbol, and of a failed one.
 _KEPT_ONLY = frozenset({"usage", "checks"})
 _KEPT_OF_FAILED = _KEPT_ONLY | {"content_hash"}
+
+_COUNTS = tuple(field.name for field in fields(Usage))
 
 
 def output_record(outcome: Outcome) -> dict[str, Any]:
@@ -44,10 +46,11 @@ def kept_record(outcome: Outcome) -> dict[str, Any]:
     """A symbol as results documents and checkpoints keep it: enough to make the outcome again."""
     record = output_record(outcome)
     if outcome.usage != NO_USAGE:
-        record["usage"] = {name: count for name, count in asdict(outcome.usage).items() if count}
+        counts = zip(_COUNTS, outcome.usage.counts, strict=True)
+        record["usage"] = {name: count for name, count in counts if count}
     if isinstance(outcome, Documented):
         if outcome.checks is not None:
-            findings = [asdict(finding) for finding in outcome.checks.findings]
+            findings = [{"check": one.check, "hard": one.hard, "reason": one.reason} for one in outcome.checks.findings]
             record["checks"] = {"passed": list(outcome.checks.passed), "findings": findings}
     elif outcome.content_hash:
         record["content_hash"] = outcome.content_hash
@@ -73,7 +76,7 @@ def _sendable_findings(checks: Findings) -> Findings:
 
 
 def _not_negative(usage: Usage) -> Usage:
-    if min(astuple(usage)) < 0:
+    if min(usage.counts) < 0:
         raise ValueError("counts begin at 0")
     return usage
 

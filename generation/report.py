@@ -7,10 +7,11 @@ document goes (`storage`).
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -117,14 +118,41 @@ class Report:
 
     def document(self) -> dict[str, Any]:
         """The results document, with every symbol in the order of the input."""
+        document = self.document_without_symbols()
+        for name, outcomes in self._lists():
+            document[name] = [kept_record(outcome) for outcome in outcomes]
+        return document
+
+    def document_body(self) -> bytes:
+        """The same as strict JSON in UTF-8, made record by record: the document itself takes several times its size."""
+        body, lists = io.BytesIO(), dict(self._lists())
+        for place, (name, value) in enumerate(self.document_without_symbols().items()):
+            body.write(b", " if place else b"{")
+            body.write(as_json(name) + b": ")
+            if name not in lists:
+                body.write(as_json(value))
+                continue
+            for number, outcome in enumerate(lists[name]):
+                body.write(b", " if number else b"[")
+                body.write(as_json(kept_record(outcome)))
+            body.write(b"]" if lists[name] else b"[]")
+        body.write(b"}")
+        return body.getvalue()
+
+    def _lists(self) -> Iterator[tuple[str, list[Outcome]]]:
         ordered = sorted(self.outcomes, key=lambda outcome: outcome.position)
+        yield "documented_symbols", [one for one in ordered if isinstance(one, Documented)]
+        yield "failed_symbols", [one for one in ordered if isinstance(one, Failed)]
+
+    def document_without_symbols(self) -> dict[str, Any]:
+        """The results document with empty lists in the place of its symbols."""
         totals, before = self.totals, self._paid_before
         return {
             "job_id": self.job_id,
             "status": self.status,
             "model": self._model,
-            "documented_symbols": [kept_record(one) for one in ordered if isinstance(one, Documented)],
-            "failed_symbols": [kept_record(one) for one in ordered if isinstance(one, Failed)],
+            "documented_symbols": [],
+            "failed_symbols": [],
             "removed": list(self.removed),
             "documented_count": totals.completed,
             "failed_count": totals.failed,
@@ -137,7 +165,7 @@ class Report:
             },
             "usage": asdict(self.usage),
             "pricing": asdict(self._pricing),
-            "checks": count_checks(ordered),
+            "checks": count_checks(self.outcomes),
             "duration_ms": totals.elapsed_ms,
             "warnings": list(self.warnings),
             "results": None,
@@ -196,13 +224,16 @@ def pointer(bucket: str | None, key: str, url: str | None, body: bytes) -> dict[
 
 def fitted(output: dict[str, Any], max_bytes: int) -> dict[str, Any]:
     """The output itself, or without its symbols and with a warning where it is larger than `max_bytes`."""
-    if len(as_json(output)) <= max_bytes:
-        return output
+    return output if len(as_json(output)) <= max_bytes else bare(output, max_bytes)
+
+
+def bare(output: dict[str, Any], max_bytes: int) -> dict[str, Any]:
+    """The output without its symbols, and with a warning that says so."""
     reason = (
         f"the symbols are left out of this output, which would exceed {max_bytes} bytes: read them from results.key"
     )
-    bare = {key: value for key, value in output.items() if key not in SYMBOL_LISTS}
-    return bare | {"warnings": [*output["warnings"], reason]}
+    kept = {key: value for key, value in output.items() if key not in SYMBOL_LISTS}
+    return kept | {"warnings": [*output["warnings"], reason]}
 
 
 def as_many_as_fit(output: dict[str, Any], max_bytes: int, fate: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from generation.earlier import Results, adopted, covers, read_results, results_k
 from generation.errors import StorageError
 from generation.outcomes import Failed, Outcome
 from generation.records import as_output
-from generation.report import SYMBOL_LISTS, Report, as_json, as_many_as_fit, fitted, pointer
+from generation.report import SYMBOL_LISTS, Report, as_json, as_many_as_fit, bare, fitted, pointer
 from generation.storage import MAX_BACKOFF_S
 from generation.token_counter import cost_usd
 
@@ -30,17 +30,19 @@ log = logging.getLogger(__name__)
 # RunPod refuses a result above 10 MB; results that could not be stored may fill an output up to this.
 EMERGENCY_OUTPUT_BYTES = 9_000_000
 
+# A stored record is at most so many times as long as the same in an output.
+FAR_TOO_LARGE = 10
+
 # Each is another run that has changed the document since it was read; there are rarely more than two runs.
 CONFLICTS_AT_MOST = 5
 
 
 @dataclass(frozen=True, slots=True)
 class _Placed:
-    """The document that is in its place now, and whether another run has put it there."""
+    """The document that is in its place now, and itself where another run has put it there."""
 
-    document: dict[str, Any]
     body: bytes
-    is_theirs: bool = False
+    theirs: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,27 +66,35 @@ async def publish(report: Report, place: Place, checkpoint: Checkpoint, settings
     await remove(storage, place.segments)
     url = storage.url(key)
     log.info("job %s: results are in %s", report.job_id, url or f"{storage.bucket}/{key}")
-    output = _as_output(placed.document) | {"results": pointer(storage.bucket, key, url, placed.body)}
-    if placed.is_theirs:
-        spent_usd = cost_usd(report.own_usage, settings.pricing)
-        first = "another run of this job stored its results first, and these are they"
-        output["warnings"] = [*output["warnings"], f"{first}; this run has spent ${spent_usd:.6f} beside"]
+    results = {"results": pointer(storage.bucket, key, url, placed.body)}
+    if placed.theirs is None:
+        return await asyncio.to_thread(_own_output, report, results, len(placed.body), settings.max_output_bytes)
+    output = _as_output(placed.theirs) | results
+    spent_usd = cost_usd(report.own_usage, settings.pricing)
+    first = "another run of this job stored its results first, and these are they"
+    output["warnings"] = [*output["warnings"], f"{first}; this run has spent ${spent_usd:.6f} beside"]
     return await asyncio.to_thread(fitted, output, settings.max_output_bytes)
+
+
+def _own_output(report: Report, results: dict[str, Any], body_bytes: int, max_bytes: int) -> dict[str, Any]:
+    """The output of what was stored. Where it cannot fit by far, the symbols are not even gathered."""
+    if body_bytes > FAR_TOO_LARGE * max_bytes:
+        return bare(_as_output(report.document_without_symbols()) | results, max_bytes)
+    return fitted(_as_output(report.document()) | results, max_bytes)
 
 
 async def _put_in_place(report: Report, place: Place, key: str) -> _Placed:
     storage, version = place.storage, place.version
     for _ in range(CONFLICTS_AT_MOST):
-        document = report.document()
-        body = await asyncio.to_thread(as_json, document)
+        body = await asyncio.to_thread(report.document_body)
         if await storage.replace(key, body, version):
-            return _Placed(document, body)
+            return _Placed(body)
         present = await storage.read(key)
         version = present.version if present else None
         theirs = await asyncio.to_thread(read_results, present.body) if present else None
         if present and theirs and _is_whole(theirs.document):
             if covers(theirs, report.outcomes):
-                return _Placed(dict(theirs.document), present.body, is_theirs=True)
+                return _Placed(present.body, dict(theirs.document))
             report.exchange(dict(_merged(report, theirs, know_us=place.run in theirs.included)))
     raise StorageError(f"{key} is changed by others faster than it can be written")
 
@@ -126,6 +136,9 @@ async def _keep_in_output(
 
 
 def _as_output(document: Mapping[str, Any]) -> dict[str, Any]:
-    """A results document in the form of a job's output."""
-    lists = {name: [as_output(record) for record in document[name]] for name in SYMBOL_LISTS[:2]}
-    return {name: value for name, value in document.items() if name != "checkpoint"} | lists
+    """A results document in the form of a job's output; its records become that in their place, to save memory."""
+    for name in SYMBOL_LISTS[:2]:
+        records = document[name]
+        for place, record in enumerate(records):
+            records[place] = as_output(record)
+    return {name: value for name, value in document.items() if name != "checkpoint"}

@@ -28,13 +28,14 @@ class Schedule:
         self.unfinished = len(pending)
         for number, request in enumerate(plan.requests):
             own = {symbol.position for symbol in request.symbols}
-            needed = {called for position in own for called in plan.callees.get(position, ())} & pending - own
+            called = {one for position in own for one in plan.callees.get(position, ())}
+            needed = (called & pending) - own
             if not needed:
                 self.add(request)
                 continue
             self._waiting[number], self._missing[number] = request, needed
-            for called in needed:
-                self._callers[called].append(number)
+            for one in needed:
+                self._callers[one].append(number)
 
     def add(self, *requests: Request) -> None:
         """Requests that are ready; one that is asked again comes before all others, since others may wait for it."""

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from generation.checkpoint import EVERY_SEGMENT, prefix_of, read_segments, run_of
+from generation.checkpoint import EVERY_SEGMENT, SEGMENT_AGE_S, prefix_of, read_segments, run_of
 from generation.earlier import Earlier, best_of, read_results, results_key
 from generation.errors import StorageError
 from generation.outcomes import Documented, Outcome, Request
@@ -40,6 +40,7 @@ class Others:
         self._results: Mapping[str, Kept] = {}
         self._seen = {run_of(key) for key in earlier.segments}
         self._running: set[str] = set()
+        self._next_look_s = 0.0
         self.included = {**earlier.included, run: EVERY_SEGMENT}
         self.keys = set(earlier.segments)
         self.taken: set[int] = set()
@@ -48,6 +49,14 @@ class Others:
     def is_odd(self) -> bool:
         """Whether an odd number of runs that may go on began before this one: it begins at the other end."""
         return sum(run < self._run for run in self._seen) % 2 == 1
+
+    async def look_now_and_then(self) -> bool:
+        """Look, unless this run was alone a moment ago: the list of a large job's segments is long."""
+        now_s = asyncio.get_running_loop().time()
+        if self._running or now_s >= self._next_look_s:
+            self._next_look_s = now_s + SEGMENT_AGE_S
+            return await self.look()
+        return False
 
     async def look(self) -> bool:
         """Read what is new, and say whether another run is under way. What cannot be read now is read the next time."""
@@ -105,7 +114,13 @@ class Others:
 
 
 def sharing(ask: Documenter, others: Others, hashes: Mapping[int, str]) -> Documenter:
-    """The same documenter, which asks nobody for a symbol that another run has documented."""
+    """The same documenter, which asks nobody for a symbol that another run has documented.
+
+    Its outcomes have their content hashes.
+    """
+
+    def hashed(result: Outcome | Request) -> Outcome | Request:
+        return result if isinstance(result, Request) else replace(result, content_hash=hashes[result.position])
 
     async def document(request: Request) -> Sequence[Outcome | Request]:
         # What has cost something here comes to its end here.
@@ -115,7 +130,7 @@ def sharing(ask: Documenter, others: Others, hashes: Mapping[int, str]) -> Docum
             if (outcome := others.take(symbol.position, symbol.symbol_id, hashes[symbol.position]))
         ]
         if not taken:
-            return await ask(request)
+            return [hashed(result) for result in await ask(request)]
         positions = {outcome.position for outcome in taken}
         left = tuple(symbol for symbol in request.symbols if symbol.position not in positions)
         # The rest is asked for by itself: a fault of that must not strike what is known.
