@@ -79,6 +79,11 @@ class Report:
             now = better.get(outcome.position, outcome)
             self.add(now, before.get(outcome.position, NO_USAGE) + now.usage - outcome.usage)
 
+    def end(self) -> None:
+        """Stop the clock: whatever is made of the report from now on tells of the same duration."""
+        ended_s = self._now_s()
+        self._now_s = lambda: ended_s
+
     @property
     def documented(self) -> int:
         """How many symbols have a summary."""

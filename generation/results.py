@@ -58,6 +58,7 @@ class Place:
 async def publish(report: Report, place: Place, checkpoint: Checkpoint, settings: Settings) -> dict[str, Any]:
     """Store the results, remove the checkpoint, and make the output, which carries the symbols where they fit."""
     key, storage = results_key(report.job_id), place.storage
+    report.end()
     try:
         placed = await _put_in_place(report, place, key)
     except StorageError as error:
