@@ -15,12 +15,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmarks import cost, fairness, latency, pace, saving, start
+from benchmarks import bulk, cost, fairness, latency, pace, saving, start
 from benchmarks.results import Results, table, write_results
 from benchmarks.rows import Row
 from benchmarks.workload import Workload, make_workload
 
-ROWS = ("pace", "latency", "overhead", "growth", "start", "fairness", "saving")
+ROWS = ("pace", "latency", "overhead", "growth", "start", "fairness", "saving", "bulk")
 LEAST_IDLE = 0.9
 
 Say = Callable[[str], None]
@@ -62,6 +62,7 @@ def measure_all(workload: Workload, say: Say) -> Results:
         *start.rows(say),
         *shared,
         *saving.rows(workload, say),
+        *bulk.rows(workload, say),
     ]
     return Results(rows, paces)
 
@@ -79,6 +80,7 @@ def measure_one(only: str, workload: Workload, say: Say) -> Results:
         "start": lambda: start.rows(say),
         "fairness": lambda: fairness.rows(workload, say),
         "saving": lambda: saving.rows(workload, say),
+        "bulk": lambda: bulk.rows(workload, say),
     }
     return Results(measures[only](), [])
 

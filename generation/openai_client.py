@@ -14,7 +14,7 @@ import hashlib
 import random
 import re
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -270,7 +270,7 @@ class OpenAIDocumenter:
         usage = _charged(request, spent, [1]).spent[symbol.position]
         documented = self._documented(symbol, summary, usage, None)
         if fallback is not None:
-            return _better(documented, fallback)
+            return better(documented, fallback)
         return (None if symbol.position in request.reasons else _again(documented, symbol)) or documented
 
     async def _summarize(self, symbol: Symbol, reason: str, spent: _Spent) -> str:
@@ -287,15 +287,11 @@ class OpenAIDocumenter:
                     raise
                 remedies.remove(type(error))
                 if isinstance(error, CutOff):
-                    cap = self._larger_cap(cap)
+                    cap = larger_cap(cap, self._settings)
                 else:
-                    share = SHORTENED_TO * min(1.0, prompt.tokens / self._settings.max_prompt_tokens)
+                    share = shorter_share(prompt, self._settings)
                     if int(share * self._settings.max_prompt_tokens) < LEAST_BUDGET_TOKENS:
                         raise
-
-    def _larger_cap(self, cap: int) -> int:
-        larger = max(2 * cap, self._settings.max_completion_tokens)
-        return min(larger, self._settings.model.max_output_tokens) if self._settings.model.listed else larger
 
     async def _document_several(self, request: Request) -> list[Outcome | Request]:
         keyed = {f"s{number}": symbol for number, symbol in enumerate(request.symbols, start=1)}
@@ -338,7 +334,7 @@ class OpenAIDocumenter:
             sleep=functools.partial(self._limiter.rest, self._lane),
             reraise=True,
         )
-        body = {"messages": prompt.messages, "max_completion_tokens": cap, "response_format": form, **self._parameters}
+        body = request_body(prompt, cap, form, self._parameters)
         at_most = Usage(input_tokens=prompt.tokens, output_tokens=cap)
         answer: Answer = await retrying(self._attempt, body, answer_type, counted_tokens(prompt, cap), at_most, spent)
         return answer
@@ -413,7 +409,7 @@ def _again(documented: Documented, symbol: Symbol) -> Request | None:
     )
 
 
-def _better(second: Documented, first: Documented) -> Documented:
+def better(second: Documented, first: Documented) -> Documented:
     """The summary with fewer hard findings, the second where they are even; the usage of both is in the second."""
 
     def hard(one: Documented) -> int:
@@ -490,6 +486,11 @@ def request_parameters(settings: Settings) -> dict[str, Any]:
     return parameters
 
 
+def request_body(prompt: Prompt, cap: int, form: dict[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The body of a chat completion; `parameters` are those of `request_parameters`."""
+    return {"messages": prompt.messages, "max_completion_tokens": cap, "response_format": form, **parameters}
+
+
 def first_completion_cap(prompt: Prompt, symbols: int, settings: Settings) -> int:
     """The completion cap of a first attempt, in tokens: no larger than what the server counts for the prompt anyway.
 
@@ -499,6 +500,17 @@ def first_completion_cap(prompt: Prompt, symbols: int, settings: Settings) -> in
         return settings.max_completion_tokens
     wanted = max(LEAST_COMPLETION_TOKENS, OUTPUT_TOKENS_AT_MOST * symbols, _counted_chars(prompt))
     return min(settings.max_completion_tokens, wanted)
+
+
+def larger_cap(cap: int, settings: Settings) -> int:
+    """The completion cap after an answer that was cut off at `cap`."""
+    larger = max(2 * cap, settings.max_completion_tokens)
+    return min(larger, settings.model.max_output_tokens) if settings.model.listed else larger
+
+
+def shorter_share(prompt: Prompt, settings: Settings) -> float:
+    """The share of the budget for a prompt in the place of one that was too long for the model."""
+    return SHORTENED_TO * min(1.0, prompt.tokens / settings.max_prompt_tokens)
 
 
 def counted_tokens(prompt: Prompt, cap: int) -> int:
@@ -590,6 +602,17 @@ def translate(error: openai.OpenAIError, settings: Settings) -> DoctownError:  #
     if isinstance(error, openai.APIError):
         return Transient("the server's reply is not a completion", failure="bad_answer")
     return AccountError(f"the OpenAI client cannot be used ({type(error).__name__}): check OPENAI_API_KEY")
+
+
+@contextlib.contextmanager
+def translated(settings: Settings) -> Iterator[None]:
+    """Calls of the client in here raise this project's errors, also while a reply is read piece by piece."""
+    try:
+        yield
+    except openai.OpenAIError as error:
+        raise translate(error, settings) from None
+    except httpx2.HTTPError:
+        raise Transient("the connection to the server failed", failure="connection") from None
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:

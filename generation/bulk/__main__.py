@@ -1,0 +1,332 @@
+"""The command `python -m generation.bulk`: the door of runs over whole collections of codebases.
+
+It reads the arguments and the environment, puts an engine to work, and tells how it stands: progress and faults on
+standard error, the summary on standard output; with --json both there, as lines. Ends with 0 where every symbol is
+documented, 1 where some are not, 2 where nothing ran. It decides nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timezone
+from typing import Any
+
+from pydantic import ValidationError
+
+from generation.bulk import display, planning
+from generation.bulk.inputs import find_sources
+from generation.bulk.lease import lease
+from generation.bulk.manifest import Run, check_run_name, load_run, save_new_run, save_run
+from generation.bulk.progress import Report
+from generation.bulk.settings import RunPodSettings, settings_without_key
+from generation.bulk.survey import Survey, survey
+from generation.config import Settings, set_process_defaults
+from generation.errors import ConfigError, InputError, JobError
+from generation.schemas import JobOptions, describe_fault
+from generation.storage import Storage, open_storage
+
+ALL_DOCUMENTED, SOME_FAILED, NOTHING_RAN = 0, 1, 2
+ENGINES = ("runpod", "batch", "local")
+SHARD_SIZES = {"runpod": 500, "batch": 5_000, "local": 2_000}
+IN_FLIGHT = {"runpod": 50, "batch": 4, "local": 4}
+# A job takes 50,000; RunPod's are to end before their deadline.
+MAX_SHARD_SIZE = 50_000
+MAX_IN_FLIGHT = 1_000
+# Options that are a run's own, or mean something else for a part of it.
+NOT_OPTIONS = {"max_cost_usd": "use --max-cost-usd", "max_symbols": "it is for single jobs", "dry_run": "use plan"}
+
+
+@dataclass(frozen=True)
+class House:
+    """What every command needs: the arguments, the environment, the settings by it, and the store."""
+
+    arguments: argparse.Namespace
+    environ: Mapping[str, str]
+    settings: Settings
+    storage: Storage
+
+
+def main() -> None:
+    """Run the command and end the process with its code."""
+    arguments = parser().parse_args()
+    set_process_defaults(os.environ)
+    set_up_logging(os.environ.get("LOG_LEVEL") or "WARNING")
+    try:
+        settings = _settings(arguments, os.environ)
+        house = House(arguments, os.environ, settings, open_storage(settings))
+        code = asyncio.run(COMMANDS[arguments.command](house))
+    except JobError as error:
+        tell(f"{error}")
+        code = NOTHING_RAN
+    except KeyboardInterrupt:
+        code = SOME_FAILED
+    sys.exit(code)
+
+
+def tell(line: str) -> None:
+    """Say something to whoever watches; standard output is for what the command was asked for."""
+    print(f"bulk: {line}", file=sys.stderr, flush=True)  # noqa: T201 - a command speaks by printing
+
+
+def put_out(line: str) -> None:
+    """Write a line of what the command was asked for."""
+    print(line, flush=True)  # noqa: T201 - as above
+
+
+def set_up_logging(level: str) -> None:
+    """Log to standard error: as little as LOG_LEVEL allows, for there is a display."""
+    try:
+        logging.basicConfig(level=level.upper(), format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    except ValueError:
+        logging.basicConfig(level="WARNING", stream=sys.stderr)  # Settings names the bad value
+
+
+def _settings(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Settings:
+    """A model is asked from here by two of the engines only; a run that is resumed says later which it has."""
+    if arguments.command == "run" and arguments.via != "runpod":
+        return Settings.from_env(environ)
+    return settings_without_key(environ)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    result = argparse.ArgumentParser(prog="python -m generation.bulk", description=__doc__)
+    commands = result.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="document sources; the same --run goes on where it was stopped")
+    _add_sources(run)
+    run.add_argument("--via", choices=ENGINES, required=True, help="who documents the symbols")
+    run.add_argument("--run", metavar="NAME", help="name of the run; default: by date and time")
+    run.add_argument("--shard-size", type=_whole(MAX_SHARD_SIZE), help=f"symbols of a job; default {SHARD_SIZES}")
+    run.add_argument("--webhook", metavar="URL", help="called by RunPod for each job that has ended")
+    resume = commands.add_parser("resume", help="go on with a run that was stopped, killed or has failed symbols")
+    for command in (run, resume):
+        command.add_argument("--in-flight", type=_whole(MAX_IN_FLIGHT), help=f"jobs at once; default {IN_FLIGHT}")
+        command.add_argument("--max-cost-usd", type=_dollars, help="spend no more than this on the whole run")
+        command.add_argument(
+            "--finish-now", action="store_true", help="batch: ask at full price for what no batch has answered yet"
+        )
+    _add_sources(commands.add_parser("plan", help="what a run would cost; buys nothing and stores nothing"))
+    status = commands.add_parser("status", help="how far a run is")
+    cancel = commands.add_parser("cancel", help="cancel what a run has under way; resume goes on")
+    for command in (resume, status, cancel):
+        command.add_argument("run", metavar="RUN", help="name of the run")
+    for command in commands.choices.values():
+        command.add_argument("--json", action="store_true", help="JSON lines on standard output")
+    return result
+
+
+def _add_sources(command: argparse.ArgumentParser) -> None:
+    command.add_argument("sources", nargs="+", metavar="SOURCE", help="file, folder, key, or prefix that ends in /")
+    command.add_argument("--previous", metavar="PREFIX", help="earlier results: PREFIX, the source's name, .json")
+    command.add_argument(
+        "--option", action="append", default=[], metavar="NAME=VALUE", help="an option of the jobs, such as model"
+    )
+
+
+def _whole(most: int) -> Any:  # noqa: ANN401 - what argparse calls
+    def number(text: str) -> int:
+        if not text.isdecimal() or not 1 <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {most}")
+        return int(text)
+
+    return number
+
+
+def _dollars(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError("must be an amount above 0")
+    return value
+
+
+def read_options(given: Sequence[str]) -> dict[str, Any]:
+    """Options of jobs from NAME=VALUE. Raises InputError where one is unknown or wrong."""
+    options: dict[str, Any] = {}
+    for text in given:
+        name, separator, value = text.partition("=")
+        if not separator:
+            raise InputError("--option must have the form NAME=VALUE")
+        if name in NOT_OPTIONS:
+            raise InputError(f"--option {name} is not for a run: {NOT_OPTIONS[name]}")
+        try:
+            options[name] = json.loads(value)
+        except ValueError:
+            options[name] = value
+    try:
+        JobOptions.model_validate(options)
+    except ValidationError as error:
+        raise InputError("; ".join(describe_fault("--option", fault) for fault in error.errors()[:3])) from None
+    return options
+
+
+async def _run(house: House) -> int:
+    """`run`: a new run, or one of the same name and sources that goes on."""
+    run = await _asked_for(house)
+    if await save_new_run(house.storage, run):
+        tell(f"run {run.name}: {len(run.sources)} sources via {run.engine}")
+        return await _go_on(house, run)
+    there = await _stored_run(house)
+    if _as_new(there) != _as_new(run):
+        raise InputError(f"there is a run {run.name} of other sources or options: resume it, or use another --run")
+    return await _go_on(house, await _with_changes(house, there))
+
+
+def _as_new(run: Run) -> Run:
+    """A run without what may change from start to start."""
+    return replace(run, in_flight=1, max_cost_usd=None)
+
+
+async def _asked_for(house: House) -> Run:
+    arguments = house.arguments
+    name = arguments.run or f"{datetime.now(timezone.utc):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    arguments.run = name
+    check_run_name(name)
+    if arguments.via == "runpod":
+        RunPodSettings.from_env(house.environ)
+    options = read_options(arguments.option)
+    planning.with_options(house.settings, options)
+    return Run(
+        name=name,
+        engine=arguments.via,
+        sources=tuple(await find_sources(arguments.sources, house.storage, arguments.previous)),
+        options=options,
+        shard_size=arguments.shard_size or SHARD_SIZES[arguments.via],
+        in_flight=arguments.in_flight or IN_FLIGHT[arguments.via],
+        max_cost_usd=arguments.max_cost_usd,
+        webhook=arguments.webhook,
+    )
+
+
+async def _stored_run(house: House) -> Run:
+    check_run_name(house.arguments.run)
+    run = await load_run(house.storage, house.arguments.run)
+    if run is None:
+        raise InputError(f"there is no run {house.arguments.run} in this store")
+    return run
+
+
+async def _with_changes(house: House, run: Run) -> Run:
+    """The run with what this start of it changes."""
+    arguments = house.arguments
+    changed = replace(
+        run,
+        in_flight=arguments.in_flight or run.in_flight,
+        max_cost_usd=arguments.max_cost_usd or run.max_cost_usd,
+    )
+    if changed != run:
+        await save_run(house.storage, changed)
+    return changed
+
+
+async def _resume(house: House) -> int:
+    return await _go_on(house, await _with_changes(house, await _stored_run(house)))
+
+
+async def _go_on(house: House, run: Run) -> int:
+    """Put the engine to work until the run has ended or is stopped, and tell what it has come to."""
+    settings = Settings.from_env(house.environ) if run.engine != "runpod" else house.settings
+    settings = planning.with_options(settings, run.options)
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.set)
+    try:
+        with display.shown(sys.stderr, put_out if house.arguments.json else None) as report:
+            async with lease(house.storage, run.name, tell):
+                await _engine(house, run, settings, report, stopping)
+    except JobError as error:
+        tell(f"{error}")
+        found = await survey(run, house.storage)
+        if isinstance(error, (ConfigError, InputError)) and not found.documented:
+            return NOTHING_RAN
+    else:
+        found = await survey(run, house.storage)
+    if stopping.is_set():
+        tell(f"stopped; `resume {run.name}` goes on")
+    _put_out_survey(house, found)
+    return ALL_DOCUMENTED if found.is_complete else SOME_FAILED
+
+
+async def _engine(house: House, run: Run, settings: Settings, report: Report, stopping: asyncio.Event) -> None:
+    if run.engine == "runpod":
+        from generation.bulk import runpod_engine
+
+        runpod = RunPodSettings.from_env(house.environ)
+        await runpod_engine.run(run, house.storage, settings, report, stopping, runpod=runpod)
+    elif run.engine == "local":
+        from generation.bulk import local_engine
+
+        await local_engine.run(run, house.storage, settings, report, stopping)
+    else:
+        from generation.bulk import batch_engine
+
+        finish_now = house.arguments.finish_now
+        await batch_engine.run(run, house.storage, settings, report, stopping, finish_now=finish_now)
+
+
+async def _status(house: House) -> int:
+    found = await survey(await _stored_run(house), house.storage)
+    _put_out_survey(house, found)
+    return ALL_DOCUMENTED if found.is_complete else SOME_FAILED
+
+
+def _put_out_survey(house: House, found: Survey) -> None:
+    if house.arguments.json:
+        put_out(json.dumps(found.as_record()))
+        return
+    key = f"results/{found.run}/"
+    place = f"{house.storage.bucket}/{key}" if house.storage.bucket else str(house.settings.results_dir / found.run)
+    for line in display.summary_lines(found, place):
+        put_out(line)
+
+
+async def _cancel(house: House) -> int:
+    run = await _stored_run(house)
+    if run.engine == "runpod":
+        from generation.bulk import runpod_engine
+
+        count = await runpod_engine.cancel(run, house.storage, RunPodSettings.from_env(house.environ))
+        put_out(f"run {run.name}: {count} jobs cancelled, as far as they had not ended; `resume {run.name}` goes on")
+        return ALL_DOCUMENTED
+    if run.engine == "batch":
+        from generation.bulk import batch_engine
+
+        settings = Settings.from_env(house.environ)
+        with display.shown(sys.stderr, put_out if house.arguments.json else None) as report:
+            await batch_engine.cancel(run, house.storage, settings, report)
+        put_out(f"run {run.name}: its batches are cancelled; `resume {run.name}` goes on")
+        return ALL_DOCUMENTED
+    raise InputError(f"run {run.name} is local: stop its process (Ctrl-C, or SIGTERM), and `resume {run.name}` goes on")
+
+
+async def _plan(house: House) -> int:
+    arguments = house.arguments
+    settings = planning.with_options(house.settings, read_options(arguments.option))
+    sources = await find_sources(arguments.sources, house.storage, arguments.previous)
+    plans = [await planning.plan_source(source, house.storage, settings) for source in sources]
+    if arguments.json:
+        for plan in plans:
+            costs = {"runpod": plan.cost_usd, "local": plan.cost_usd, "batch": plan.cost_usd * planning.BATCH_SHARE}
+            put_out(json.dumps({"type": "bulk.plan.v1", **asdict(plan), "cost_usd": costs}))
+    else:
+        for line in display.plan_lines(plans):
+            put_out(line)
+    return SOME_FAILED if any(plan.fault for plan in plans) else ALL_DOCUMENTED
+
+
+COMMANDS = {"run": _run, "resume": _resume, "status": _status, "cancel": _cancel, "plan": _plan}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""A source is read once, cut into shards, and the shards' contexts are put into the store.
+
+From then on the run needs the source no more, and can go on from another machine. Contexts wait on disk while the
+source is read, so that a source of any size takes little memory. Leaves out how shards are cut (`shards`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, cast
+
+from generation.bulk.inputs import opened, read_symbols
+from generation.bulk.manifest import (
+    Division,
+    Run,
+    Shard,
+    Source,
+    State,
+    contexts_key,
+    load_state,
+    save_state,
+    shard_job_id,
+)
+from generation.bulk.shards import Entry, cut
+from generation.config import Settings
+from generation.errors import InputError
+from generation.outcomes import Failed, Symbol
+from generation.planner import EXPECTED_OUTPUT_TOKENS
+from generation.prompt_builder import estimate_part_tokens, estimate_rules_tokens
+from generation.records import kept_record
+from generation.storage import Storage
+from generation.token_counter import Usage, cost_usd
+
+# Contexts repeat themselves: the fastest level makes them a fifth, and a better one takes four times as long.
+GZIP_LEVEL = 1
+PUT_AT_ONCE = 4
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """A source that has been read: its contexts in a file, and what cutting it needs."""
+
+    file: BinaryIO
+    entries: list[Entry] = field(default_factory=list)
+    ids: dict[int, str] = field(default_factory=dict)
+    places: dict[int, tuple[int, int]] = field(default_factory=dict)
+    tokens: dict[int, int] = field(default_factory=dict)
+    invalid: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
+    ignored_fields: set[str] = field(default_factory=set)
+
+    def take(self, item: object, verdict: Symbol | Failed) -> None:
+        """Take a symbol in."""
+        position = verdict.position
+        if isinstance(verdict, Failed):
+            self.invalid.append((position, kept_record(verdict)))
+            return
+        context = verdict.context
+        line = json.dumps(item).encode()
+        self.places[position] = (self.file.tell(), len(line))
+        self.file.write(line)
+        self.ids[position] = verdict.symbol_id
+        self.tokens[position] = estimate_part_tokens(context)
+        self.entries.append(Entry(position, context.cluster_label or "", context.file_path))
+
+    def contexts(self, positions: Sequence[int]) -> bytes:
+        """The contexts of these symbols as a shard's object."""
+        lines = []
+        for position in positions:
+            start, size = self.places[position]
+            self.file.seek(start)
+            lines.append(self.file.read(size))
+        return gzip.compress(b"\n".join(lines), GZIP_LEVEL, mtime=0)
+
+
+async def states(run: Run, storage: Storage, settings: Settings) -> AsyncIterator[tuple[Source, State]]:
+    """Every source of a run with its state, in their order; one that has none yet is divided first."""
+    for source in run.sources:
+        state = await load_state(storage, run.name, source)
+        if state is None:
+            state = await divide(run, source, storage, settings)
+        yield source, state
+
+
+async def divide(run: Run, source: Source, storage: Storage, settings: Settings) -> Division:
+    """Read a source, put its shards into the store, and save the division; done twice it gives the same."""
+    with tempfile.TemporaryFile() as file:
+        try:
+            gathered = await _gather(source, storage, cast(BinaryIO, file))
+        except InputError as error:
+            division = Division(0, fault=str(error).removeprefix("symbols_key: "))
+        else:
+            division = await asyncio.to_thread(_division, run, source, gathered, settings)
+            await _put_contexts(run, division, gathered, storage)
+    await save_state(storage, run.name, source, division)
+    return division
+
+
+async def _gather(source: Source, storage: Storage, file: BinaryIO) -> _Gathered:
+    gathered = _Gathered(file)
+    async with opened(source, storage) as plain:
+        await asyncio.to_thread(_read, plain, source.name, gathered)
+    if not gathered.entries and not gathered.invalid:
+        raise InputError(f"{source.place} holds no symbols")
+    return gathered
+
+
+def _read(plain: BinaryIO, name: str, gathered: _Gathered) -> None:
+    for item, verdict in read_symbols(plain, name, gathered.ignored_fields):
+        gathered.take(item, verdict)
+
+
+def _division(run: Run, source: Source, gathered: _Gathered, settings: Settings) -> Division:
+    shards = []
+    for number, positions in enumerate(cut(gathered.entries, run.shard_size)):
+        usage = _expected([gathered.tokens[position] for position in positions], settings)
+        shards.append(
+            Shard(
+                shard_job_id(run.name, source, number),
+                tuple(positions),
+                tuple(gathered.ids[position] for position in positions),
+                usage.total_tokens,
+                cost_usd(usage, settings.pricing),
+            )
+        )
+    named = ", ".join(sorted(gathered.ignored_fields)[:10])
+    warnings = (f"context fields that are not known here were ignored: {named}",) if named else ()
+    symbols = len(gathered.entries) + len(gathered.invalid)
+    return Division(symbols, tuple(shards), tuple(gathered.invalid), warnings)
+
+
+def _expected(part_tokens: Sequence[int], settings: Settings) -> Usage:
+    """At most what the planner will expect of a shard, but for what callees add to prompts: a request a symbol."""
+    rules = estimate_rules_tokens()
+    room = settings.max_prompt_tokens - rules
+    parts = sum(min(room, tokens) for tokens in part_tokens)
+    count = len(part_tokens)
+    return Usage(input_tokens=rules * count + parts, output_tokens=EXPECTED_OUTPUT_TOKENS * count, requests=count)
+
+
+async def _put_contexts(run: Run, division: Division, gathered: _Gathered, storage: Storage) -> None:
+    """One shard packed at a time, as they share a file; several on their way."""
+    on_their_way = asyncio.Semaphore(PUT_AT_ONCE)
+    packing = asyncio.Lock()
+
+    async def put(shard: Shard) -> None:
+        async with on_their_way:
+            async with packing:
+                body = await asyncio.to_thread(gathered.contexts, shard.positions)
+            await storage.write(contexts_key(run.name, shard.job_id), body)
+
+    await asyncio.gather(*(put(shard) for shard in division.shards))

@@ -1,0 +1,139 @@
+"""Where a run stands, as a record that tells all: what engines report and displays show.
+
+An engine is `async def run(run, storage, settings, report, stopping)`: it brings every source of the run to its merged
+results, calls `report` with a `Progress` whenever something has changed, and returns early once `stopping` is set, with
+everything in the store that whoever resumes the run needs. It raises JobError, with one sentence, where the whole run
+cannot go on: a key that is refused, a store that is away.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from generation.bulk.manifest import Division, Summary
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Cumulative. Sources that have not been divided yet are in `sources` only: their symbols are not known."""
+
+    run: str
+    engine: str
+    sources: int = 0
+    sources_done: int = 0
+    shards: int = 0
+    shards_done: int = 0
+    in_flight: int = 0
+    symbols: int = 0
+    documented: int = 0
+    failed: int = 0
+    total_tokens: int = 0
+    total_cost: float = 0.0
+    elapsed_s: float = 0.0
+    note: str = ""
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds until all known symbols are done, at the mean pace so far; None where nothing is done yet."""
+        done = self.documented + self.failed
+        return self.elapsed_s / done * max(0, self.symbols - done) if done else None
+
+
+Report = Callable[[Progress], None]
+
+
+@dataclass(slots=True)
+class Figures:
+    """What is counted of one shard, or of several."""
+
+    documented: int = 0
+    failed: int = 0
+    total_tokens: int = 0
+    total_cost: float = 0.0
+
+    def add(self, other: Figures) -> None:
+        """Count another one's too."""
+        self.documented += other.documented
+        self.failed += other.failed
+        self.total_tokens += other.total_tokens
+        self.total_cost += other.total_cost
+
+
+@dataclass(slots=True)
+class Book:
+    """Adds up what shards and sources report, and tells it. `live` holds the newest figures of shards in flight."""
+
+    run: str
+    engine: str
+    sources: int
+    report: Report
+    started_s: float = field(default_factory=time.monotonic)
+    done: Figures = field(default_factory=Figures)
+    live: dict[str, Figures] = field(default_factory=dict)
+    symbols: int = 0
+    shards: int = 0
+    shards_done: int = 0
+    sources_done: int = 0
+    in_flight: int = 0
+    note: str = ""
+
+    def finished_before(self, summary: Summary) -> None:
+        """A source was done before this start of the run."""
+        self.symbols += summary.symbols
+        self.sources_done += 1
+        failed = summary.symbols - summary.documented
+        self.done.add(Figures(summary.documented, failed, summary.total_tokens, summary.total_cost))
+        self.tell()
+
+    def divided(self, division: Division) -> None:
+        """A source has its shards."""
+        self.symbols += division.symbols
+        self.shards += len(division.shards)
+        self.done.failed += len(division.invalid)
+        self.tell()
+
+    def began(self) -> None:
+        """A shard is in flight."""
+        self.in_flight += 1
+        self.tell()
+
+    def watch(self, job_id: str, figures: Figures) -> None:
+        """What a shard in flight tells of itself; one that was sent again may begin anew, and is not counted back."""
+        before = self.live.get(job_id)
+        if before is None or figures.documented + figures.failed >= before.documented + before.failed:
+            self.live[job_id] = figures
+            self.tell()
+
+    def ended(self, job_id: str, figures: Figures) -> None:
+        """A shard has its results."""
+        self.live.pop(job_id, None)
+        self.done.add(figures)
+        self.shards_done += 1
+        self.in_flight -= 1
+        self.tell()
+
+    def tell(self) -> None:
+        """Report where the run stands."""
+        total = Figures()
+        for figures in (self.done, *self.live.values()):
+            total.add(figures)
+        self.report(
+            Progress(
+                run=self.run,
+                engine=self.engine,
+                sources=self.sources,
+                sources_done=self.sources_done,
+                shards=self.shards,
+                shards_done=self.shards_done,
+                in_flight=self.in_flight,
+                symbols=self.symbols,
+                documented=total.documented,
+                failed=total.failed,
+                total_tokens=total.total_tokens,
+                total_cost=total.total_cost,
+                elapsed_s=time.monotonic() - self.started_s,
+                note=self.note,
+            )
+        )
