@@ -87,13 +87,13 @@ def test_every_event_is_in_its_table_with_its_payload() -> None:
 def failure_codes() -> set[str]:
     """Every code that the source gives a failure: as `failure=`, as a class's own, or in its place of a call."""
     codes = set()
-    for path in [REPOSITORY / "handler.py", *(REPOSITORY / "generation").glob("*.py")]:
+    for path in [REPOSITORY / "handler.py", *(REPOSITORY / "generation").rglob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             codes |= set(_codes_in(node))
     return codes - {"job_failed", "request_failed", "rejected", "rate_limited"}
 
 
-PLACES = {"AccountError": 1, "InputError": 1, "Stopped": 1, "Failed": 3}
+PLACES = {"AccountError": 1, "InputError": 1, "JobError": 1, "Stopped": 1, "Failed": 3}
 
 
 def _codes_in(node: ast.AST) -> list[str]:
@@ -103,7 +103,10 @@ def _codes_in(node: ast.AST) -> list[str]:
         place = PLACES.get(node.func.id) if isinstance(node.func, ast.Name) else None
         if place is not None and len(node.args) > place:
             found.append(node.args[place])
-    elif isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["failure"]:
+    elif isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] in (
+        ["failure"],
+        ["SHARD_FAILED"],
+    ):
         found.append(node.value)
     elif isinstance(node, ast.Dict):
         found += [value for key, value in zip(node.keys, node.values, strict=True) if _is(key, "failure")]
@@ -138,7 +141,9 @@ def test_every_file_is_in_its_table() -> None:
     """The table of files has a row for each module of the worker and for everything at the top of the repository."""
     rows = [name for row in table("file") for name in named(row[0])]
     modules = [
-        f"generation/{path.name}" for path in (REPOSITORY / "generation").glob("*.py") if path.stem != "__init__"
+        str(path.relative_to(REPOSITORY))
+        for path in (REPOSITORY / "generation").rglob("*.py")
+        if path.stem != "__init__"
     ]
     assert sorted(row for row in rows if row.startswith("generation/")) == sorted(modules)
     tracked = subprocess.run(["git", "ls-files"], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
@@ -191,8 +196,8 @@ def test_every_make_target_of_the_readme_exists(command: str) -> None:
 def test_the_map_of_the_rooms_has_them_all() -> None:
     """docs/ARCHITECTURE.md has a row for each module."""
     architecture = (REPOSITORY / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
-    for path in (REPOSITORY / "generation").glob("*.py"):
-        assert path.stem == "__init__" or f"| `generation/{path.name}` |" in architecture
+    for path in (REPOSITORY / "generation").rglob("*.py"):
+        assert path.stem == "__init__" or f"| `{path.relative_to(REPOSITORY)}` |" in architecture
 
 
 def test_the_table_of_benchmarks_is_the_one_that_was_measured() -> None:

@@ -27,6 +27,7 @@ import tiktoken_ext.openai_public
 import yaml
 from pydantic import SecretStr
 
+from generation.bulk.settings import RunPodSettings
 from generation.config import ServiceSettings, Settings
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -173,13 +174,14 @@ def test_the_probe_of_compose_tells_ready_from_not_ready(status: int, exit_code:
 def test_the_example_of_an_environment_has_every_setting_and_no_other() -> None:
     text = (REPOSITORY / ".env.example").read_text()
     entries = re.findall(r"^# (.+)\n(#?)([A-Z0-9_]+)=(.*)$", text, re.MULTILINE)
-    fields = {**Settings.model_fields, **ServiceSettings.model_fields}
+    fields = {**Settings.model_fields, **ServiceSettings.model_fields, **RunPodSettings.model_fields}
 
     assert re.findall(r"^#?([A-Z0-9_]+)=", text, re.MULTILINE) == [name.upper() for name in fields]
     assert len(entries) == len(fields)
     for (description, _, name, value), field in zip(entries, fields.values(), strict=True):
         default = field.default.name if isinstance(field.default, Path) else field.default
-        assert (description, value) == (field.description, "" if default is None else str(default)), name
+        expected = "" if default is None or field.is_required() else str(default)
+        assert (description, value) == (field.description, expected), name
     assert [name for _, mark, name, _ in entries if not mark] == ["OPENAI_API_KEY", "SERVICE_TOKEN"]
 
 
