@@ -49,7 +49,7 @@ run-service: $(INSTALLED) $(VOCABULARY) ## serve POST /generate on port 8003 (wi
 	@$(OFFLINE_WITHOUT_KEY); exec $(IN_VENV) -u -m generation.service
 
 test: $(INSTALLED_DEV) $(VOCABULARY) ## run the tests
-	$(WITHOUT_FOREIGN) $(IN_VENV) -m pytest
+	$(WITHOUT_FOREIGN) $(IN_VENV) -m pytest --numprocesses 3 --dist loadfile
 
 lint: $(INSTALLED_DEV) ## check style (ruff) and types (mypy)
 	$(IN_VENV) -m ruff check .

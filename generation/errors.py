@@ -6,6 +6,8 @@
     │   ├── InputError       the payload is wrong as a whole
     │   ├── AccountError     key, quota, permission or model: every further request would end the same way
     │   ├── Stopped          its deadline, its spend cap, or the worker is being stopped: what is done is kept
+    │   │   └── Taken        another process works on the same bulk run
+    │   ├── Unreachable      RunPod's API does not answer a bulk run
     │   └── StorageError     the results store cannot be read or written
     └── RequestError         one request to the model has not brought a summary
         ├── SlowDown         flow control (429 rate limit, 503 overloaded): wait; costs no attempt
@@ -70,6 +72,22 @@ class Stopped(JobError):
     """The job ends before its symbols do, and can go on later: what is done is kept, and no further request is made."""
 
     failure = "worker_stopping"
+
+
+class Taken(Stopped):
+    """Another process works on the same bulk run."""
+
+    failure = "run_taken"
+
+
+class Unreachable(JobError):
+    """RunPod's API does not answer, or only to come again later; `maybe_accepted` where a job may be queued anyhow."""
+
+    failure = "runpod"
+
+    def __init__(self, message: str, failure: str | None = None, *, maybe_accepted: bool = False) -> None:
+        super().__init__(message, failure)
+        self.maybe_accepted = maybe_accepted
 
 
 class StorageError(JobError):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from generation.checkpoint import EVERY_SEGMENT, SEGMENT_AGE_S, prefix_of, read_segments, run_of
 from generation.earlier import Earlier, best_of, read_results, results_key
-from generation.errors import StorageError
+from generation.errors import JobError, StorageError
 from generation.outcomes import Documented, Outcome, Request
 from generation.token_counter import NO_USAGE, Usage
 
@@ -119,8 +119,8 @@ def sharing(ask: Documenter, others: Others, hashes: Mapping[int, str]) -> Docum
     Its outcomes have their content hashes.
     """
 
-    def hashed(result: Outcome | Request) -> Outcome | Request:
-        return result if isinstance(result, Request) else replace(result, content_hash=hashes[result.position])
+    def hashed(outcome: Outcome) -> Outcome:
+        return replace(outcome, content_hash=hashes[outcome.position])
 
     async def document(request: Request) -> Sequence[Outcome | Request]:
         # What has cost something here comes to its end here.
@@ -130,7 +130,11 @@ def sharing(ask: Documenter, others: Others, hashes: Mapping[int, str]) -> Docum
             if (outcome := others.take(symbol.position, symbol.symbol_id, hashes[symbol.position]))
         ]
         if not taken:
-            return [hashed(result) for result in await ask(request)]
+            try:
+                return [one if isinstance(one, Request) else hashed(one) for one in await ask(request)]
+            except JobError as error:
+                error.struck = tuple(hashed(outcome) for outcome in error.struck)
+                raise
         positions = {outcome.position for outcome in taken}
         left = tuple(symbol for symbol in request.symbols if symbol.position not in positions)
         # The rest is asked for by itself: a fault of that must not strike what is known.

@@ -55,6 +55,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(line)
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    # Of pytest-xdist: what a process that runs tests hands to the one that reports.
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["tables"] = TABLES
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    TABLES.extend(getattr(node, "workeroutput", {}).get("tables", ()))
+
+
 @pytest.fixture(scope="session")
 def counter() -> TokenCounter:
     return load_counter("o200k_base", Path(os.environ["TIKTOKEN_CACHE_DIR"]))

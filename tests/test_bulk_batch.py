@@ -21,13 +21,13 @@ from generation.bulk import batch_engine
 from generation.bulk.batch_api import Waits
 from generation.bulk.batch_engine import Limits
 from generation.bulk.batch_rows import NEW, Row, after, judge, read_lines
-from generation.bulk.batch_store import Part, PartStore, Taken
+from generation.bulk.batch_store import Part, PartStore
 from generation.bulk.inputs import find_sources
 from generation.bulk.manifest import Run, Summary, load_state
 from generation.bulk.progress import Progress
 from generation.checks import Finding, Findings
 from generation.config import Settings
-from generation.errors import JobError, Stopped
+from generation.errors import JobError, Stopped, Taken
 from generation.outcomes import Documented, Failed, Symbol
 from generation.schemas import SymbolContext
 from generation.storage import FolderStorage

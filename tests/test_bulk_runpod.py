@@ -227,25 +227,25 @@ def test_answers_that_are_lost_cost_nothing_twice(house: House, tmp_path: Path) 
     assert house.queue.calls()["run broken"] == 3
 
 
-def test_jobs_that_expire_or_time_out_are_sent_again(house: House, tmp_path: Path) -> None:
+@pytest.mark.parametrize("rules", [Rules(ttl_s=1.5), Rules(execution_timeout_s=1.5)], ids=["expired", "timed-out"])
+def test_jobs_that_expire_or_time_out_are_sent_again(house: House, tmp_path: Path, rules: Rules) -> None:
     """Jobs that RunPod has forgotten, and jobs that it has ended for their time, are sent again and go on."""
-    house.behave(latency_mean_s=0.2)
-    sources = write_sources(tmp_path, {"a": 160})
-    house.queue.follow(Rules(ttl_s=1.5))
+    house.behave(latency_mean_s=0.3)
+    run = f"cut-short-{rules.ttl_s}"
+    sources = write_sources(tmp_path, {"a": 120})
+    house.queue.follow(rules)
 
-    def jobs() -> list[Job]:
-        return [job for job in list(house.queue._book.jobs.values()) if "expired" in str(job.input)]
+    def cut_short() -> list[Job]:
+        jobs = [job for job in list(house.queue._book.jobs.values()) if run in str(job.input)]
+        return [job for job in jobs if job.expired or job.status == "TIMED_OUT"]
 
     def report(_progress: Progress) -> None:
-        if any(job.status == "TIMED_OUT" for job in jobs()):
+        if cut_short():
             house.queue.follow(Rules())
-        elif any(job.expired for job in jobs()):
-            house.queue.follow(Rules(execution_timeout_s=1.5))
 
-    run_here(house, tmp_path, "expired", report, shard_size=80)
-    assert ids(house.merged("expired", "a")["documented_symbols"]) == ids(sources["a"])
-    assert any(job.expired for job in jobs())
-    assert {job.status for job in jobs() if not job.expired} == {"TIMED_OUT", "COMPLETED"}
+    run_here(house, tmp_path, run, report, shard_size=60)
+    assert ids(house.merged(run, "a")["documented_symbols"]) == ids(sources["a"])
+    assert {job.expired for job in cut_short()} == {rules.ttl_s is not None}
 
 
 def test_a_fault_of_the_account_stops_the_run(house: House, tmp_path: Path) -> None:

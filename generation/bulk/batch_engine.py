@@ -27,7 +27,7 @@ from generation.bulk.batch_rows import (
     batch_settings,
     fault_of,
 )
-from generation.bulk.batch_store import Part, PartStore, Taken
+from generation.bulk.batch_store import Part, PartStore
 from generation.bulk.division import states
 from generation.bulk.manifest import (
     Run,
@@ -35,7 +35,7 @@ from generation.bulk.manifest import (
 from generation.bulk.progress import Book, Report
 from generation.bulk.verdicts import CAP_REACHED
 from generation.config import Settings
-from generation.errors import ConfigError, JobError, Stopped
+from generation.errors import ConfigError, JobError, Stopped, Taken
 from generation.generator import generate
 from generation.job import warm_up
 from generation.models import OFFLINE

@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from generation.errors import Stopped, StorageError
+from generation.errors import StorageError, Taken
 from generation.outcomes import Outcome, Symbol
 from generation.records import kept_record, read_records
 from generation.report import as_json
@@ -59,10 +59,6 @@ class Part:
 class _Mark:
     token: str
     is_cancelled: bool = False
-
-
-class Taken(Stopped):
-    """Another process works on the same run."""
 
 
 _parts = TypeAdapter(Part)

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import aiohttp
 
 from generation.bulk.settings import RunPodSettings
-from generation.errors import ConfigError, InputError, JobError
+from generation.errors import ConfigError, InputError, JobError, Unreachable
 
 WINDOW_S = 10.0
 # Arrivals are closer together than departures now and then.
@@ -32,16 +32,6 @@ TIMEOUT_S = 30.0
 RETRY_S = 300.0
 FIRST_BACKOFF_S = 0.25
 MAX_BACKOFF_S = 10.0
-
-
-class Unreachable(JobError):
-    """The API does not answer, or only to come again later; `maybe_accepted` where a job may be queued all the same."""
-
-    failure = "runpod"
-
-    def __init__(self, message: str, *, maybe_accepted: bool = False) -> None:
-        super().__init__(message)
-        self.maybe_accepted = maybe_accepted
 
 
 class Answer(NamedTuple):

@@ -21,14 +21,14 @@ import aiohttp
 from generation.bulk.coordinator import Coordinator
 from generation.bulk.manifest import Run, Shard, contexts_key, contexts_prefix
 from generation.bulk.progress import Book, Figures, Report
-from generation.bulk.runpod_api import RunPodApi, Unreachable
+from generation.bulk.runpod_api import RunPodApi
 from generation.bulk.settings import RunPodSettings
 from generation.bulk.submissions import Submission, Submissions
 from generation.bulk.verdicts import Told
 from generation.checkpoint import prefix_of
 from generation.config import Settings
 from generation.earlier import results_key
-from generation.errors import JobError, StorageError
+from generation.errors import JobError, StorageError, Unreachable
 from generation.storage import Storage
 
 CANCELLED = "cancelled"
