@@ -6,10 +6,10 @@ Leaves out the RunPod loop around a job, which `start` measures, and progress up
 
 from __future__ import annotations
 
-import itertools
 import json
 import logging
 import sys
+import uuid
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -55,17 +55,20 @@ def one_symbol() -> dict[str, Any]:
     return {"symbols": [{"symbol_id": "warm", "context": context}]}
 
 
+def unused_job_id() -> str:
+    """A job under an id that was used before, by any client in this folder, would find its results and ask nobody."""
+    return uuid.uuid4().hex
+
+
 async def prepare(task: Task) -> Run:
     settings = worker_settings(task)
     get_ready(settings, with_runpod=task.with_runpod)
     payload = read_payload(task)
     if task.warm:
-        await run_job(one_symbol(), settings, default_job_id=f"{Path(task.payload).stem}-warm")
-    numbers = itertools.count()
+        await run_job(one_symbol(), settings, default_job_id=unused_job_id())
 
     async def run() -> int:
-        job_id = f"{Path(task.payload).stem}-{task.base_url.rpartition(':')[2].split('/')[0]}-{next(numbers)}"
-        output = await run_job(payload, settings, default_job_id=job_id)
+        output = await run_job(payload, settings, default_job_id=unused_job_id())
         return int(output["documented_count"])
 
     return run
