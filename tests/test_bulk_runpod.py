@@ -235,17 +235,17 @@ def test_jobs_that_expire_or_time_out_are_sent_again(house: House, tmp_path: Pat
     sources = write_sources(tmp_path, {"a": 120})
     house.queue.follow(rules)
 
-    met: set[str] = set()
+    def jobs() -> list[Any]:
+        return [job for job in list(house.queue._book.jobs.values()) if run in str(job.input)]
 
     def report(_progress: Progress) -> None:
-        jobs = [job for job in list(house.queue._book.jobs.values()) if run in str(job.input)]
-        if cut_short := [job for job in jobs if job.expired or job.status == "TIMED_OUT"]:
-            met.add("expired" if cut_short[0].expired else "timed out")
+        if any(job.expired or job.status == "TIMED_OUT" for job in jobs()):
             house.queue.follow(Rules())
 
     run_here(house, tmp_path, run, report, shard_size=60)
     assert ids(house.merged(run, "a")["documented_symbols"]) == ids(sources["a"])
-    assert met == {"expired" if rules.ttl_s else "timed out"}
+    # Two shards: whatever is more was sent again.
+    assert len(jobs()) > 2
 
 
 def test_a_fault_of_the_account_stops_the_run(house: House, tmp_path: Path) -> None:

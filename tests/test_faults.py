@@ -200,7 +200,7 @@ def sigterm(trial: Trial) -> str:
 
 
 def cancel(trial: Trial) -> str:
-    trial.house.behave(latency_mean_s=0.2)
+    trial.house.behave(latency_mean_s=0.8)
     trial.begin()
     trial.house.queue.cancel(trial.run_id)
     if trial.moment == "while uploading":

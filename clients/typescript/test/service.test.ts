@@ -63,8 +63,8 @@ test('the plan of a job has its price', real, async () => {
 })
 
 test('a job that is wrong as a whole is refused with its sentence, in one call and in a stream', real, async () => {
-  for (const refused of [realClient().generate(INPUT), all(realClient().stream(INPUT))]) {
-    const error = await fault(refused)
+  for (const refused of [() => realClient().generate(INPUT), () => all(realClient().stream(INPUT))]) {
+    const error = await fault(refused())
     assert.equal(error.failure, 'bad_input')
     assert.match(error.message, /symbols is empty/)
   }
