@@ -96,8 +96,8 @@ test('a refusal has its status, code, sentence and wait', async () => {
   ] as const) {
     const stub = await startStub(json({ error: 'one sentence', failure }, status, { 'retry-after': '7' }))
     const client = new GenerationClient(`${stub.url}/`)
-    for (const refused of [client.generate(INPUT), all(client.stream(INPUT))]) {
-      const error = await fault(refused)
+    for (const refused of [() => client.generate(INPUT), () => all(client.stream(INPUT))]) {
+      const error = await fault(refused())
       assert.deepEqual(
         [error.status, error.failure, error.message, error.retryAfterS],
         [status, failure, 'one sentence', 7],
