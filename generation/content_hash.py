@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import astuple
 from typing import TYPE_CHECKING
 
 from generation.models import OFFLINE
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 # 128 bits: two of a billion different symbols are alike with a chance of 1 in 10^20.
 HASH_BYTES = 16
+
+# How a cut stands in the hash. The names in it are frozen: they are part of what every customer's stored hashes were
+# made of, whatever the fields of `Cut` are called today. A changed text here makes everybody pay for everything again.
+_HASHED_CUT = "Cut(relations={!r}, notes={!r}, docstring={!r}, signature={!r}, fact={!r}, source_at_least={!r})"
 
 
 def hasher(settings: Settings) -> Callable[[SymbolContext], str]:
@@ -44,6 +49,11 @@ def _basis(settings: Settings) -> list[object]:
     if settings.model_name == OFFLINE:
         return [OFFLINE]
     language = settings.output_language
-    prompt = [rules(language), rules(language, several=True), ONE_SUMMARY, SEVERAL_SUMMARIES, repr(CUTS)]
+    prompt = [rules(language), rules(language, several=True), ONE_SUMMARY, SEVERAL_SUMMARIES, _hashed_cuts()]
     told = [settings.callees_first, settings.include_semantic_context]
     return [*prompt, settings.model_name, settings.effort, settings.max_prompt_tokens, *told]
+
+
+def _hashed_cuts() -> str:
+    cuts = ", ".join(_HASHED_CUT.format(*astuple(cut)) for cut in CUTS)
+    return f"({cuts})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from generation.models import OFFLINE
 from generation.prompt_builder import NO_NOTES, build_part
 from generation.schemas import CONTEXT_FIELDS, SymbolContext
 from generation.token_counter import TokenCounter
-from tests.contexts import FUNCTIONS, context
+from tests.contexts import FUNCTIONS, context, payload
 from tests.worker_process import REPOSITORY_ROOT
 
 SETTINGS = Settings.from_env({"OPENAI_API_KEY": "key"})
@@ -138,6 +139,28 @@ def test_what_does_not_decide_a_summary_leaves_the_hash(setting: str) -> None:
 def test_the_effort_counts_as_it_is_asked_for() -> None:
     """An effort that is set to what the model gets anyway is the same request, and the same hash."""
     assert hash_of(reasoning_effort="minimal") == hash_of()
+
+
+GOLDEN = json.loads((REPOSITORY_ROOT / "tests" / "golden" / "content_hashes.json").read_text(encoding="utf-8"))
+GOLDEN_SETTINGS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "German with semantic context": {**DECIDING, "max_prompt_tokens": 3_000},
+    "offline": {"model_name": OFFLINE},
+}
+
+
+@pytest.mark.parametrize("settings", GOLDEN_SETTINGS)
+def test_hashes_are_those_that_customers_have_stored(settings: str) -> None:
+    """Twenty symbols keep the hashes that they were released with: were they to change, every customer would pay again.
+
+    A hash may change only where the summary that it stands for would be written differently. Whoever changes
+    `tests/golden/content_hashes.json` makes each stored summary of each codebase be bought once more: that is a new
+    version of the prompt, to be announced, and never the side effect of a renamed field.
+    """
+    content_hash = hasher(SETTINGS.model_copy(update=GOLDEN_SETTINGS[settings]))
+    contexts = [{**item["context"], "imports": ["import decimal"]} for item in payload(20)["symbols"]]
+
+    assert {one["symbol_id"]: content_hash(SymbolContext(**one)) for one in contexts} == GOLDEN[settings]
 
 
 def test_other_symbols_leave_the_hash() -> None:
