@@ -20,12 +20,12 @@ from types import FrameType
 from typing import Any
 
 from generation.config import Settings, set_process_defaults
+from generation.domain.catalogue import OFFLINE
 from generation.errors import ConfigError, JobError, StorageError
 from generation.job import run_job, warm_up
-from generation.models import OFFLINE
-from generation.progress import ProgressPump
+from generation.prompts.tokens import VocabularyMissing
+from generation.reporting.progress import ProgressPump
 from generation.storage import check_storage, open_storage
-from generation.token_counter import VocabularyMissing
 
 log = logging.getLogger("handler")
 

@@ -23,11 +23,11 @@ from typing import Any
 from benchmarks.processes import REPOSITORY
 from benchmarks.rows import Row
 from benchmarks.workload import SEED, Workload, make_symbols
-from generation.checkpoint import SEGMENT_AGE_S
-from tests.loopback_openai import Behaviour, Limits, RunningServer, ideal_makespan_s
-from tests.loopback_openai import running_process as running_openai
-from tests.loopback_queue import DOCUMENTED_RATES, Rules, running_queue_process, worker_environment
-from tests.worker_process import RunningProcess, running_process, running_worker
+from generation.results.checkpoint import SEGMENT_AGE_S
+from tests.loopback.openai import Behaviour, Limits, RunningServer, ideal_makespan_s
+from tests.loopback.openai import running_process as running_openai
+from tests.loopback.queue import DOCUMENTED_RATES, Rules, running_queue_process, worker_environment
+from tests.support.worker_process import RunningProcess, running_process, running_worker
 
 Say = Callable[[str], None]
 

@@ -21,7 +21,7 @@ from benchmarks.clients.stage import Task
 from benchmarks.processes import PEERS_PYTHON, ClientFailed, installed_peers, running_client
 from benchmarks.rows import Row
 from benchmarks.workload import SYMBOLS, Workload
-from tests.loopback_openai import Behaviour, Limits, ideal_makespan_s, running_process
+from tests.loopback.openai import Behaviour, Limits, ideal_makespan_s, running_process
 
 LATENCY_MEAN_S = 1.0
 LATENCY_SIGMA = 0.4

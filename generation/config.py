@@ -26,25 +26,27 @@ from pydantic import (
     model_validator,
 )
 
+from generation.domain.catalogue import OFFLINE, Model, Pricing, find_model
+from generation.domain.limits import (
+    LEAST_BUDGET_TOKENS,
+    BatchSize,
+    BatchTokens,
+    Centrality,
+    ConcurrentRequests,
+    CostUsd,
+    DeadlineS,
+    Language,
+    MaxSymbols,
+    ModelName,
+)
 from generation.errors import ConfigError
-from generation.models import OFFLINE, Model, Pricing, find_model
-from generation.prompt_builder import LEAST_BUDGET_TOKENS
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 VOCABULARY_DIR = REPOSITORY / "vocabulary"
-
-ConcurrentRequests = Annotated[int, Field(ge=1, le=1_000)]
-DeadlineS = Annotated[float, Field(gt=0, le=7 * 24 * 3600, allow_inf_nan=False)]
-MaxSymbols = Annotated[int, Field(ge=1)]
-BatchSize = Annotated[int, Field(ge=1, le=50)]
-BatchTokens = Annotated[int, Field(ge=2_000, le=500_000)]
-Centrality = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-CostUsd = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Language = Annotated[str, Field(min_length=2, max_length=40, pattern=r"^[^\W\d_]+([ -][^\W\d_]+)*$")]
-ModelName = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[!-~]+$")]
 
 AccountId = Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+$")]
 Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]

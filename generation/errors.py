@@ -17,19 +17,17 @@
         └── Rejected         refusal, content filter, bad request: asking again cannot help
 
 Messages are this project's own words: a text of the API or of a payload is never repeated in them, since it could carry
-source code or a part of a key. The module leaves out the SDK's classes: `openai_client` reduces them to the plain facts
+source code or a part of a key. The module leaves out the SDK's classes: `model.client` reduces them to the plain facts
 that `meaning_of` takes.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from generation.token_counter import NO_USAGE, Usage
-
-if TYPE_CHECKING:
-    from generation.outcomes import Outcome
+from generation.domain.outcome import Outcome
+from generation.domain.usage import NO_USAGE, Usage
 
 
 class DoctownError(Exception):

@@ -15,31 +15,35 @@ from datetime import datetime, timezone
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from generation import events
-from generation.budget import Budget
-from generation.checkpoint import Checkpoint, new_run
-from generation.checks import Findings, check_summary, known_names
+from generation.checks import check_summary, known_names
 from generation.config import Settings
-from generation.content_hash import hasher
-from generation.earlier import Earlier, Found, find_earlier, settle
+from generation.domain.catalogue import OFFLINE, model_warnings
+from generation.domain.finding import Findings
+from generation.domain.outcome import Failed, Outcome, Symbol
+from generation.domain.usage import NO_USAGE, Usage
 from generation.errors import ConfigError, InputError, JobError, Stopped
-from generation.generator import generate
-from generation.knowledge import Knowledge, semantic_context
-from generation.models import OFFLINE, model_warnings
-from generation.offline import document_offline, document_request_offline
-from generation.outcomes import Failed, Outcome, Symbol
-from generation.planner import Plan, make_plan
-from generation.report import Report, Totals, planned
-from generation.results import Place, publish
-from generation.schedule import Schedule
-from generation.schemas import JobInput, check_symbol_count, parse_job, parse_symbols
-from generation.sharing import Others, sharing
-from generation.sources import read_items, unpacked
-from generation.storage import Storage, open_storage
-from generation.token_counter import NO_USAGE, TokenCounter, Usage, VocabularyMissing, load_counter
+from generation.executor import generate
+from generation.intake.job_input import JobInput, parse_job
+from generation.intake.sources import read_items, unpacked
+from generation.intake.symbols import check_symbol_count, parse_symbols
+from generation.model.budget import Budget
+from generation.model.offline import document_offline, document_request_offline
+from generation.planning.planner import Plan, make_plan, plan_figures
+from generation.planning.prompt_context import Knowledge, semantic_context
+from generation.planning.schedule import Schedule
+from generation.prompts.content_hash import hasher
+from generation.prompts.tokens import TokenCounter, VocabularyMissing, load_counter
+from generation.reporting import events
+from generation.results.checkpoint import Checkpoint, new_run
+from generation.results.peers import Others, sharing
+from generation.results.publish import Place, publish
+from generation.results.report import Report, Totals, planned
+from generation.results.reuse import Earlier, Found, find_earlier, settle
+from generation.storage import open_storage
+from generation.storage.base import Storage
 
 if TYPE_CHECKING:
-    from generation.openai_client import OpenAIDocumenter
+    from generation.model.documenter import OpenAIDocumenter
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +91,7 @@ async def run_job(  # noqa: PLR0913 - the last four are what only doors have
     job, plan = await _prepare(request, settings.with_options(request.options.as_settings()))
     settings = job.settings
     if request.options.dry_run:
-        return planned(job.job_id, plan, job.failed, settings, job.warnings)
+        return planned(job.job_id, plan_figures(plan), job.failed, settings, job.warnings)
     spent = _spent_before(job.earlier, plan)
     if not spent.total_tokens:
         _refuse_above_cap(plan, settings)
@@ -351,7 +355,7 @@ async def _documenter(plan: Plan, knowledge: Knowledge, budget: Budget, settings
         counter = await asyncio.to_thread(warm_up, settings)
     except VocabularyMissing as error:
         raise ConfigError(str(error)) from None
-    from generation.openai_client import OpenAIDocumenter
+    from generation.model.documenter import OpenAIDocumenter
 
     known = await asyncio.to_thread(known_names, (symbol.context for symbol in plan.symbols))
 
@@ -363,5 +367,5 @@ async def _documenter(plan: Plan, knowledge: Knowledge, budget: Budget, settings
 
 def warm_up(settings: Settings) -> TokenCounter:
     """Import and load what a job with a model needs (0.7 s, once a process). Raises VocabularyMissing."""
-    import_module("generation.openai_client")
+    import_module("generation.model.client")
     return load_counter(settings.model.encoding, settings.tiktoken_cache_dir)

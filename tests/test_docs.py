@@ -12,13 +12,15 @@ from typing import Any
 
 import pytest
 
-from generation import events, models
 from generation.config import ServiceSettings, Settings
+from generation.domain import catalogue as models
+from generation.domain.context import CONTEXT_FIELDS
+from generation.domain.outcome import Documented, Failed
+from generation.domain.usage import Usage
+from generation.intake.job_input import JobInput, JobOptions
 from generation.job import run_job
-from generation.outcomes import Documented, Failed
-from generation.report import Report, Totals
-from generation.schemas import CONTEXT_FIELDS, JobInput, JobOptions
-from generation.token_counter import Usage
+from generation.reporting import events
+from generation.results.report import Report, Totals
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")

@@ -18,19 +18,19 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from generation.checkpoint import SEGMENT_SYMBOLS
 from generation.config import VOCABULARY_DIR, Settings
-from generation.outcomes import Symbol
-from generation.planner import make_plan
-from generation.schemas import parse_symbols
+from generation.domain.outcome import Symbol
+from generation.intake.symbols import parse_symbols
+from generation.planning.planner import make_plan
+from generation.results.checkpoint import SEGMENT_SYMBOLS
 from tests.conftest import TABLES
-from tests.contexts import item
-from tests.loopback_openai import Behaviour, RunningServer
-from tests.loopback_openai import running_process as running_openai
-from tests.loopback_queue import LoopbackQueue, running_queue
-from tests.loopback_s3 import MotoS3, running_moto
+from tests.loopback.openai import Behaviour, RunningServer
+from tests.loopback.openai import running_process as running_openai
+from tests.loopback.queue import LoopbackQueue, running_queue
+from tests.loopback.s3 import MotoS3, running_moto
+from tests.support.contexts import item
+from tests.support.worker_process import RunningProcess, running_worker
 from tests.test_handler import wait_until
-from tests.worker_process import RunningProcess, running_worker
 
 LIMIT_S = 60.0
 KEY = "sk-loopback-key-that-nobody-may-see"

@@ -18,13 +18,13 @@ import pytest
 
 import handler
 from generation.config import VOCABULARY_DIR, Settings
-from generation.records import as_output
-from tests.contexts import item, payload
-from tests.loopback_openai import Behaviour, RunningServer
-from tests.loopback_openai import running_process as running_openai
-from tests.loopback_queue import LoopbackQueue, running_queue
-from tests.loopback_s3 import MotoS3, running_moto
-from tests.worker_process import REPOSITORY_ROOT, RunningProcess, running_worker
+from generation.results.records import as_output
+from tests.loopback.openai import Behaviour, RunningServer
+from tests.loopback.openai import running_process as running_openai
+from tests.loopback.queue import LoopbackQueue, running_queue
+from tests.loopback.s3 import MotoS3, running_moto
+from tests.support.contexts import item, payload
+from tests.support.worker_process import REPOSITORY_ROOT, RunningProcess, running_worker
 
 LIMIT_S = 60.0
 KEY = "sk-loopback-key-that-nobody-may-see"

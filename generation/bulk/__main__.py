@@ -22,17 +22,20 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from generation.bulk import display, planning
+from generation.bulk import display
+from generation.bulk import estimate as planning
+from generation.bulk.engines.runpod.settings import RunPodSettings, settings_without_key
 from generation.bulk.inputs import find_sources
-from generation.bulk.lease import lease
 from generation.bulk.manifest import Run, check_run_name, load_run, save_new_run, save_run
 from generation.bulk.progress import Report
-from generation.bulk.settings import RunPodSettings, settings_without_key
-from generation.bulk.survey import Survey, survey
+from generation.bulk.status import Survey, survey
 from generation.config import Settings, set_process_defaults
 from generation.errors import ConfigError, InputError, JobError
-from generation.schemas import JobOptions, describe_fault
-from generation.storage import Storage, open_storage
+from generation.intake.faults import describe_fault
+from generation.intake.job_input import JobOptions
+from generation.storage import open_storage
+from generation.storage.base import Storage
+from generation.storage.lease import lease
 
 ALL_DOCUMENTED, SOME_FAILED, NOTHING_RAN = 0, 1, 2
 ENGINES = ("runpod", "batch", "local")
@@ -261,16 +264,16 @@ async def _go_on(house: House, run: Run) -> int:
 
 async def _engine(house: House, run: Run, settings: Settings, report: Report, stopping: asyncio.Event) -> None:
     if run.engine == "runpod":
-        from generation.bulk import runpod_engine
+        from generation.bulk.engines.runpod import engine as runpod_engine
 
         runpod = RunPodSettings.from_env(house.environ)
         await runpod_engine.run(run, house.storage, settings, report, stopping, runpod=runpod)
     elif run.engine == "local":
-        from generation.bulk import local_engine
+        from generation.bulk.engines import local as local_engine
 
         await local_engine.run(run, house.storage, settings, report, stopping)
     else:
-        from generation.bulk import batch_engine
+        from generation.bulk.engines.batch import engine as batch_engine
 
         finish_now = house.arguments.finish_now
         await batch_engine.run(run, house.storage, settings, report, stopping, finish_now=finish_now)
@@ -295,13 +298,13 @@ def _put_out_survey(house: House, found: Survey) -> None:
 async def _cancel(house: House) -> int:
     run = await _stored_run(house)
     if run.engine == "runpod":
-        from generation.bulk import runpod_engine
+        from generation.bulk.engines.runpod import engine as runpod_engine
 
         count = await runpod_engine.cancel(run, house.storage, RunPodSettings.from_env(house.environ))
         put_out(f"run {run.name}: {count} jobs cancelled, as far as they had not ended; `resume {run.name}` goes on")
         return ALL_DOCUMENTED
     if run.engine == "batch":
-        from generation.bulk import batch_engine
+        from generation.bulk.engines.batch import engine as batch_engine
 
         settings = Settings.from_env(house.environ)
         with display.shown(sys.stderr, put_out if house.arguments.json else None) as report:

@@ -11,13 +11,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
+from generation.bulk.estimate import SourcePlan
 from generation.bulk.progress import Progress, Report
-
-if TYPE_CHECKING:
-    from generation.bulk.planning import SourcePlan
-    from generation.bulk.survey import Survey
+from generation.bulk.status import Survey
 
 Write = Callable[[str], None]
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from generation.bulk.manifest import Shard, Source
+from generation.domain.outcome import Failed, Symbol
 from generation.errors import InputError, StorageError
-from generation.outcomes import Failed, Symbol
-from generation.schemas import parse_symbols
-from generation.sources import read_items, unpacked
-from generation.storage import Storage
+from generation.intake.sources import read_items, unpacked
+from generation.intake.symbols import parse_symbols
+from generation.storage.base import Storage
 
 SUFFIXES = (".json", ".jsonl", ".ndjson")
 

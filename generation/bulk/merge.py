@@ -12,12 +12,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from generation.bulk.manifest import Division, Run, Source, Summary, merged_key
-from generation.earlier import read_results
-from generation.models import Pricing
-from generation.report import as_json
-from generation.storage import Storage
-from generation.token_counter import NO_USAGE, Usage, cost_usd
+from generation.bulk.manifest import Division, Run, Source, Summary
+from generation.domain.catalogue import Pricing
+from generation.domain.usage import NO_USAGE, Usage, cost_usd
+from generation.results.report import as_json
+from generation.results.reuse import read_results
+from generation.storage.base import Storage
+from generation.storage.keys import merged_key
 
 # Each names something to do or to know; thousands of shards have the same few to say.
 WARNINGS_AT_MOST = 100
@@ -164,5 +165,5 @@ async def write_merged(
     merger = Merger()
     merger.add_all(records)
     body, summary = merger.merged(header)
-    await storage.write(merged_key(run.name, source), body)
+    await storage.write(merged_key(run.name, source.name), body)
     return summary
