@@ -613,12 +613,12 @@ LEAVES_NOTHING = """
 import asyncio, gc, os, sys
 from pathlib import Path
 from generation.config import Settings
-from generation.openai_client import OpenAIDocumenter
-from generation.checks import Findings
-from generation.outcomes import Request, Symbol
-from generation.prompt_builder import NO_NOTES
-from generation.schemas import SymbolContext
-from generation.token_counter import load_counter
+from generation.model.documenter import OpenAIDocumenter
+from generation.domain.finding import Findings
+from generation.domain.outcome import Request, Symbol
+from generation.prompts.builder import NO_NOTES
+from generation.domain.context import SymbolContext
+from generation.prompts.tokens import load_counter
 
 settings = Settings.from_env(os.environ)
 counter = load_counter("o200k_base", settings.tiktoken_cache_dir)

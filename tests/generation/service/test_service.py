@@ -141,7 +141,8 @@ def ids(job_input: Json) -> list[str]:
 @contextlib.contextmanager
 def running_service(folder: Path, changes: str = "", **environment: str) -> Iterator[Served]:
     """The service, with what `changes` sets before it starts."""
-    program = f"from generation import readiness, service, stream\n{changes}\nservice.main()"
+    modules = "from generation.service import __main__ as process, admission, app, readiness, stream"
+    program = f"{modules}\n{changes}\nprocess.main()"
     settings = {"HOST": "127.0.0.1", "PORT": "0", "RESULTS_DIR": str(folder), "TIKTOKEN_CACHE_DIR": str(VOCABULARY_DIR)}
     args = ("-c", program) if changes else ("-m", "generation.service")
     with running_worker({**settings, **environment}, REPOSITORY_ROOT, args) as process:
@@ -385,7 +386,7 @@ def test_symbols_that_cannot_be_read_are_502(house: House) -> None:
 @MODES
 def test_a_fault_of_the_service_is_one_sentence_that_repeats_nothing(tmp_path: Path, mode: dict[str, str]) -> None:
     """What nobody foresaw is a 500 with its type; the log has the place, and neither has its text."""
-    changes = "async def fail(*_, **__): raise RuntimeError('plan' + 'ted')\nservice.run_job = fail"
+    changes = "async def fail(*_, **__): raise RuntimeError('plan' + 'ted')\napp.run_job = fail"
     with running_service(tmp_path, changes, MODEL_NAME="offline") as service:
         answer = service.generate(payload(1), mode)
         check_problem(answer, 500, "internal", "the worker itself failed (RuntimeError): see its log")
@@ -396,7 +397,7 @@ def test_a_fault_of_the_service_is_one_sentence_that_repeats_nothing(tmp_path: P
 
 def test_a_fault_around_a_call_has_the_same_form(tmp_path: Path) -> None:
     """Where the service breaks outside of a job the answer is the same sentence, and the log has no text of it."""
-    changes = "def fail(*_): raise RuntimeError('plan' + 'ted')\nservice.check_token = fail"
+    changes = "def fail(*_): raise RuntimeError('plan' + 'ted')\napp.check_token = fail"
     with running_service(tmp_path, changes, MODEL_NAME="offline") as service:
         check_problem(service.generate(payload(1)), 500, "internal", "(RuntimeError)")
     assert "planted" not in service.process.stderr()
@@ -407,7 +408,7 @@ def test_a_fault_around_a_call_has_the_same_form(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def small_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    changes = "service.MAX_BODY_BYTES = 20_000\nservice.MAX_HELD_BYTES = 30_000\nservice.STALLED_AFTER_S = 0.5"
+    changes = "admission.MAX_BODY_BYTES = 20_000\nadmission.MAX_HELD_BYTES = 30_000\nadmission.STALLED_AFTER_S = app.STALLED_AFTER_S = 0.5"
     with running_service(tmp_path_factory.mktemp("results"), changes, MODEL_NAME="offline") as service:
         yield service
 
@@ -441,7 +442,7 @@ def test_bodies_that_are_too_much_together_are_503(small_service: Served) -> Non
 
 def test_the_body_of_a_job_that_runs_counts_no_more(tmp_path: Path) -> None:
     """What is parsed is let go of: a job that is under way leaves room for the bodies of others."""
-    with running_house(tmp_path, "service.MAX_HELD_BYTES = 30_000") as house:
+    with running_house(tmp_path, "admission.MAX_HELD_BYTES = 30_000") as house:
         house.behave({"fault": "hang"})
         with house.service.open_call(json.dumps({"symbols": [item("slow")]}).encode() + b" " * 19_000):
             wait_until(lambda: house.arrived() == 1, "the first job")
@@ -461,7 +462,9 @@ def test_a_reader_who_takes_nothing_is_dropped_and_holds_up_nobody(tmp_path: Pat
     symbols = [{"symbol_id": f"{number:01000d}", "context": {}} for number in range(8_000)]
     body = json.dumps({"symbols": symbols}).encode()
     with (
-        running_service(tmp_path, "service.STALLED_AFTER_S = 0.5", **FULL, MODEL_NAME="offline") as service,
+        running_service(
+            tmp_path, "admission.STALLED_AFTER_S = app.STALLED_AFTER_S = 0.5", **FULL, MODEL_NAME="offline"
+        ) as service,
         service.open_call(body, "Accept: text/event-stream"),
     ):
         service.process.wait_for_output("generation.completed.v1", LIMIT_S)
@@ -471,7 +474,7 @@ def test_a_reader_who_takes_nothing_is_dropped_and_holds_up_nobody(tmp_path: Pat
 
 def test_a_full_service_says_when_to_come_back(tmp_path: Path) -> None:
     """One job runs, one waits, the next is sent away; when both callers are gone a new job is done and theirs not."""
-    with running_house(tmp_path, "service.MAX_WAITING = 1", **FULL) as house:
+    with running_house(tmp_path, "admission.MAX_WAITING = 1", **FULL) as house:
         house.behave({"fault": "hang", "contains": "Name: slow_"})
         first, second = ({"symbols": [item(f"slow_{n}_{one}") for one in range(5)]} for n in range(2))
         with contextlib.ExitStack() as callers:
@@ -778,7 +781,7 @@ def test_told_to_stop_it_lets_jobs_end(tmp_path: Path) -> None:
 
 def test_told_to_stop_it_ends_what_takes_too_long(tmp_path: Path) -> None:
     """Who waits is sent away at once, what runs is cancelled after a while, and all of them hear why."""
-    with running_house(tmp_path, "service.STOP_AFTER_S = 0.5", JOBS_PER_WORKER="2") as house:
+    with running_house(tmp_path, "app.STOP_AFTER_S = 0.5", JOBS_PER_WORKER="2") as house:
         house.behave({"fault": "hang"})
         with contextlib.ExitStack() as open_calls, ThreadPoolExecutor(2) as callers:
             whole = callers.submit(house.service.generate, {"symbols": [item(f"whole_{n}") for n in range(4)]})
