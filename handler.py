@@ -105,12 +105,12 @@ def concurrency_modifier(settings: Settings, stopping: asyncio.Event) -> Callabl
 def tell_jobs_of_sigterm(stopping: asyncio.Event) -> None:
     """Set the event before the SDK's own handler, which only ends the intake and lets jobs run to their end."""
     loop = asyncio.get_running_loop()
-    of_the_sdk = signal.getsignal(signal.SIGTERM)
+    sdk_handler = signal.getsignal(signal.SIGTERM)
 
     def stop(signum: int, frame: FrameType | None) -> None:
         loop.call_soon_threadsafe(stopping.set)
-        if callable(of_the_sdk):
-            of_the_sdk(signum, frame)
+        if callable(sdk_handler):
+            sdk_handler(signum, frame)
 
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, stop)
@@ -124,7 +124,7 @@ def results_store_check(settings: Settings) -> Callable[[], Awaitable[None]]:
         try:
             await check_storage(storage)
         except StorageError as error:
-            if not error.passing:
+            if not error.retryable:
                 raise
             log.warning("the results store is away: %s", error)
 

@@ -28,7 +28,7 @@ from pydantic import (
 
 from generation.domain.catalogue import OFFLINE, Model, Pricing, find_model
 from generation.domain.limits import (
-    LEAST_BUDGET_TOKENS,
+    MIN_PROMPT_TOKENS,
     BatchSize,
     BatchTokens,
     Centrality,
@@ -86,7 +86,7 @@ class Settings(_Environment):
         3, ge=0, le=20, description="Retries after a time-out, a broken connection, a 5xx or an unusable answer"
     )
     max_prompt_tokens: int = Field(
-        2_000, ge=LEAST_BUDGET_TOKENS, le=200_000, description="Budget of a prompt in tokens; longer ones are truncated"
+        2_000, ge=MIN_PROMPT_TOKENS, le=200_000, description="Budget of a prompt in tokens; longer ones are truncated"
     )
     max_completion_tokens: int = Field(
         4_096, ge=16, le=128_000, description="Most tokens an answer may have, reasoning included"
@@ -189,7 +189,7 @@ class Settings(_Environment):
     @property
     def effort(self) -> str | None:
         """The reasoning effort that is asked for: the one that is set, or the least the model takes."""
-        return self.reasoning_effort or self.model.least_effort
+        return self.reasoning_effort or self.model.lowest_effort
 
     @property
     def pricing(self) -> Pricing:

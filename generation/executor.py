@@ -15,15 +15,15 @@ from generation.planning.schedule import Schedule
 
 
 async def generate(
-    schedule: Schedule, document: Documenter, workers: int, learn: Callable[[Outcome], None]
+    schedule: Schedule, document: Documenter, workers: int, add_summary: Callable[[Outcome], None]
 ) -> AsyncGenerator[Outcome, None]:
     """Document the symbols of a schedule with so many workers and yield each outcome as it completes.
 
-    `learn` hears each outcome before requests that waited for it are released. Where a documenter raises JobError no
-    further request is begun, those in flight come to their end, since they may be paid for, and then the error is
-    raised; the schedule then knows of all who have no outcome. Closing the iterator cancels the calls in flight.
+    `add_summary` is called with each outcome before requests that waited for it are released. Where a documenter raises
+    JobError, no further request is begun, those in flight are completed, since they may be paid for, and then the error
+    is raised; the schedule then knows all symbols without an outcome. Closing the iterator cancels the calls in flight.
     """
-    run = _Run(schedule, document, learn)
+    run = _Run(schedule, document, add_summary)
     tasks = [asyncio.create_task(run.work()) for _ in range(min(workers, schedule.unfinished))]
     try:
         while outcome := await run.next_outcome():
@@ -39,10 +39,10 @@ async def generate(
 class _Run:
     """What the workers of one run share."""
 
-    def __init__(self, schedule: Schedule, document: Documenter, learn: Callable[[Outcome], None]) -> None:
+    def __init__(self, schedule: Schedule, document: Documenter, add_summary: Callable[[Outcome], None]) -> None:
         self._schedule = schedule
         self._document = document
-        self._learn = learn
+        self._learn = add_summary
         self._released = asyncio.Semaphore(0)
         self._counted = 0
         self._busy = 0
@@ -66,7 +66,7 @@ class _Run:
                 # A tokenizer's panic is no Exception, a cancellation may come from within: neither goes unseen.
                 self._faults.append(error)
                 # Whoever the fault has cost nothing goes back to those who were never asked.
-                results = (isinstance(error, JobError) and error.struck) or [request]
+                results = (isinstance(error, JobError) and error.partial_outcomes) or [request]
             self._busy -= 1
             self._take(results)
 

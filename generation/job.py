@@ -24,21 +24,21 @@ from generation.domain.usage import NO_USAGE, Usage
 from generation.errors import ConfigError, InputError, JobError, Stopped
 from generation.executor import generate
 from generation.intake.job_input import JobInput, parse_job
-from generation.intake.sources import read_items, unpacked
+from generation.intake.sources import decompressed, read_items
 from generation.intake.symbols import check_symbol_count, parse_symbols
 from generation.model.budget import Budget
 from generation.model.offline import document_offline, document_request_offline
 from generation.planning.planner import Plan, make_plan, plan_figures
-from generation.planning.prompt_context import Knowledge, semantic_context
+from generation.planning.prompt_context import PromptContext, semantic_context
 from generation.planning.schedule import Schedule
 from generation.prompts.content_hash import hasher
 from generation.prompts.tokens import TokenCounter, VocabularyMissing, load_counter
 from generation.reporting import events
 from generation.results.checkpoint import Checkpoint, new_run
-from generation.results.peers import Others, sharing
-from generation.results.publish import Place, publish
+from generation.results.peers import PeerRuns, sharing
+from generation.results.publish import ResultsTarget, publish
 from generation.results.report import Report, Totals, planned
-from generation.results.reuse import Earlier, Found, find_earlier, settle
+from generation.results.reuse import Earlier, Found, find_earlier, resolve_reuse
 from generation.storage import open_storage
 from generation.storage.base import Storage
 
@@ -94,20 +94,20 @@ async def run_job(  # noqa: PLR0913 - the last four are what only doors have
         return planned(job.job_id, plan_figures(plan), job.failed, settings, job.warnings)
     spent = _spent_before(job.earlier, plan)
     if not spent.total_tokens:
-        _refuse_above_cap(plan, settings)
-    knowledge = await asyncio.to_thread(_gather_knowledge, plan, settings)
+        _reject_above_cap(plan, settings)
+    prompt_context = await asyncio.to_thread(_make_prompt_context, plan, settings)
     with_model = bool(plan.requests) and settings.model_name != OFFLINE
     budget = Budget(settings.max_cost_usd, settings.pricing, spent)
-    documenter = await _documenter(plan, knowledge, budget, settings) if with_model else None
+    documenter = await _documenter(plan, prompt_context, budget, settings) if with_model else None
     run = _Run(job, plan, emit, watch)
     emit(events.started(job.job_id, run.report.totals.total, plan.expected.total_tokens))
-    run.fold_what_is_free(plan, knowledge)
+    run.fold_what_is_free(plan, prompt_context)
     # Only the schedule holds the contexts now, and lets go of each when it is done: most of the memory of a large job.
     del plan
     try:
         async with _ending_in_time(documenter, settings, started_s, stopping or asyncio.Event()):
-            await run.generate(documenter, knowledge)
-        output = await publish(run.report, run.place(), run.checkpoint, settings)
+            await run.generate(documenter, prompt_context)
+        output = await publish(run.report, run.results_target(), run.checkpoint, settings)
     except BaseException as error:
         await run.checkpoint.save(SAVE_S)
         if isinstance(error, JobError):
@@ -125,35 +125,35 @@ class _Run:
         self.report = Report(job.job_id, job.settings, len(job.failed) + len(job.hashes))
         self.report.warnings += job.warnings
         self.report.removed = job.earlier.removed
-        self.checkpoint = Checkpoint(job.storage, job.job_id, name, self._look_at_others)
-        self._others = Others(job.storage, job.job_id, name, job.earlier)
+        self.checkpoint = Checkpoint(job.storage, job.job_id, name, self._poll_peers)
+        self._others = PeerRuns(job.storage, job.job_id, name, job.earlier)
         self._schedule = Schedule(plan)
-        self._schedule.go_backwards(self._others.is_odd)
+        self._schedule.set_reverse_order(self._others.should_run_in_reverse)
         self._job = job
         self._emit = emit
         self._watch = watch
 
-    def fold_what_is_free(self, plan: Plan, knowledge: Knowledge) -> None:
+    def fold_what_is_free(self, plan: Plan, prompt_context: PromptContext) -> None:
         """Take in what needs no request: what is invalid, left out, written offline, or known."""
         free: list[Outcome] = [*self._job.failed, *plan.left_out, *(document_offline(one) for one in plan.offline)]
         for outcome in free:
             self._fold(self._hashed(outcome))
         for symbol in plan.known:
             known = self._job.earlier.outcomes[symbol.position]
-            knowledge.learn(known)
+            prompt_context.add_summary(known)
             self._tell(known, known.usage)
 
-    async def generate(self, documenter: OpenAIDocumenter | None, knowledge: Knowledge) -> None:
+    async def generate(self, documenter: OpenAIDocumenter | None, prompt_context: PromptContext) -> None:
         """Ask for the rest. What stops the job in mid-run fails who is left, and what is done is kept."""
         ask = sharing(documenter or document_request_offline, self._others, self._job.hashes)
         workers = self._job.settings.max_concurrent_requests
 
-        def learn(outcome: Outcome) -> None:
-            knowledge.learn(outcome)
+        def add_summary(outcome: Outcome) -> None:
+            prompt_context.add_summary(outcome)
             self._save(outcome)
 
         try:
-            async with contextlib.aclosing(generate(self._schedule, ask, workers, learn)) as outcomes:
+            async with contextlib.aclosing(generate(self._schedule, ask, workers, add_summary)) as outcomes:
                 async for outcome in outcomes:
                     self._fold(outcome)
         except JobError as error:
@@ -161,19 +161,19 @@ class _Run:
                 raise
             self._give_up(error)
 
-    def place(self) -> Place:
+    def results_target(self) -> ResultsTarget:
         """Where the results go, and what they then make superfluous: all that other runs have saved is in them."""
-        if self._others.have_saved:
-            self.report.exchange({one.position: self._beside_others(one) for one in self.report.outcomes})
+        if self._others.has_saved:
+            self.report.replace_outcomes({one.position: self._with_peer_costs(one) for one in self.report.outcomes})
         self.report.included = self._others.included
-        return Place(self._job.storage, self._name, self._job.earlier.version, self._others.keys)
+        return ResultsTarget(self._job.storage, self._name, self._job.earlier.version, self._others.keys)
 
-    def _beside_others(self, outcome: Outcome) -> Outcome:
+    def _with_peer_costs(self, outcome: Outcome) -> Outcome:
         """An outcome with what its symbol has cost by now in all runs, and a failed one with their summary if any."""
         key = (outcome.symbol_id, outcome.content_hash)
         theirs = self._others.take(outcome.position, *key) if isinstance(outcome, Failed) else None
         here = self.report.paid_here(outcome) + self._job.earlier.paid.get(outcome.position, NO_USAGE)
-        return replace(theirs or outcome, usage=self._others.cost(*key, here).at_least(outcome.usage))
+        return replace(theirs or outcome, usage=self._others.cost(*key, here).elementwise_max(outcome.usage))
 
     def _save(self, outcome: Outcome) -> None:
         """Save what this run has paid, as soon as it is known: who is cancelled folds no more."""
@@ -182,7 +182,7 @@ class _Run:
 
     def _fold(self, outcome: Outcome) -> None:
         paid = self._job.earlier.paid.get(outcome.position)
-        if paid is None and not self._others.have_saved:
+        if paid is None and not self._others.has_saved:
             self._tell(outcome, NO_USAGE)
             return
         here = outcome.usage + (paid or NO_USAGE)
@@ -207,9 +207,9 @@ class _Run:
         advice = f"send it again as {self._job.job_id} and it goes on, at no cost for what is done"
         self.report.warnings.append(f"the job stopped before its end, with {count} symbols left: {error}; {advice}")
 
-    async def _look_at_others(self) -> bool:
-        if await self._others.look_now_and_then():
-            self._schedule.go_backwards(self._others.is_odd)
+    async def _poll_peers(self) -> bool:
+        if await self._others.poll():
+            self._schedule.set_reverse_order(self._others.should_run_in_reverse)
             return True
         return False
 
@@ -232,7 +232,7 @@ def _plan(
     content_hash = hasher(settings)
     hashes = {symbol.position: content_hash(symbol.context) for symbol in symbols}
     ids = [*(symbol.symbol_id for symbol in symbols), *(one.symbol_id for one in failed)]
-    earlier = settle(found, symbols, hashes, ids)
+    earlier = resolve_reuse(found, symbols, hashes, ids)
     plan = make_plan(symbols, settings, earlier.outcomes.keys())
     offline_hash = hasher(settings.model_copy(update={"model_name": OFFLINE}))
     hashes.update({symbol.position: offline_hash(symbol.context) for symbol in plan.offline})
@@ -280,19 +280,19 @@ async def _stop_in_time(
         fault = Stopped(f"its deadline (deadline_s, {settings.deadline_s:g}) has passed", "deadline_exceeded")
     documenter.stop(fault)
     await asyncio.sleep(settle_s)
-    documenter.hang_up()
+    documenter.cancel_in_flight()
 
 
 async def _read_symbols(job: JobInput, storage: Storage) -> tuple[list[Symbol], list[Failed], list[str]]:
     """The job's symbols, those that are invalid, and warnings. Parsing thousands takes a second: in a thread."""
     if job.symbols_key is None:
         return await asyncio.to_thread(_parse, job.symbols or [])
-    with await storage.fetch(job.symbols_key) as file:
+    with await storage.open(job.symbols_key) as file:
         return await asyncio.to_thread(_parse_file, file, job.symbols_key)
 
 
 def _parse_file(file: BinaryIO, key: str) -> tuple[list[Symbol], list[Failed], list[str]]:
-    with unpacked(file, key) as plain:
+    with decompressed(file, key) as plain:
         return _parse(read_items(plain, key))
 
 
@@ -334,7 +334,7 @@ def _log_plan(job_id: str, plan: Plan, settings: Settings) -> None:
     )
 
 
-def _refuse_above_cap(plan: Plan, settings: Settings) -> None:
+def _reject_above_cap(plan: Plan, settings: Settings) -> None:
     if settings.max_cost_usd is not None and plan.expected_cost_usd > settings.max_cost_usd:
         estimate = (
             f"the estimated cost of ${plan.expected_cost_usd:.4f} is above max_cost_usd ({settings.max_cost_usd})"
@@ -343,13 +343,15 @@ def _refuse_above_cap(plan: Plan, settings: Settings) -> None:
         raise InputError(f"{estimate}: {advice}", "estimate_above_cap")
 
 
-def _gather_knowledge(plan: Plan, settings: Settings) -> Knowledge:
+def _make_prompt_context(plan: Plan, settings: Settings) -> PromptContext:
     symbols = plan.symbols
     semantic = semantic_context(symbols) if settings.include_semantic_context else None
-    return Knowledge(symbols, plan.callees, semantic)
+    return PromptContext(symbols, plan.callees, semantic)
 
 
-async def _documenter(plan: Plan, knowledge: Knowledge, budget: Budget, settings: Settings) -> OpenAIDocumenter:
+async def _documenter(
+    plan: Plan, prompt_context: PromptContext, budget: Budget, settings: Settings
+) -> OpenAIDocumenter:
     """The way to a model's summary; what it needs is imported when it is needed."""
     try:
         counter = await asyncio.to_thread(warm_up, settings)
@@ -362,7 +364,7 @@ async def _documenter(plan: Plan, knowledge: Knowledge, budget: Budget, settings
     def check(summary: str, symbol: Symbol, is_misplaced: bool | None) -> Findings:  # noqa: FBT001
         return check_summary(summary, symbol.context, known, misplaced=is_misplaced, language=settings.output_language)
 
-    return OpenAIDocumenter(settings, counter, knowledge.notes, check, budget)
+    return OpenAIDocumenter(settings, counter, prompt_context.notes, check, budget)
 
 
 def warm_up(settings: Settings) -> TokenCounter:

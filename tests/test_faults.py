@@ -39,7 +39,7 @@ SYMBOLS = 120
 AT_ONCE = 20
 MOMENTS = ("at the start", "in the middle", "while uploading")
 # What one run may buy again: what was in flight, and what was in no segment.
-LOST_AT_MOST = AT_ONCE + SEGMENT_SYMBOLS
+MAX_LOST = AT_ONCE + SEGMENT_SYMBOLS
 
 Json = dict[str, Any]
 _numbers = itertools.count(1)
@@ -349,7 +349,7 @@ def test_after_a_fault_a_second_run_pays_only_for_what_was_not_saved(
     spoiled = house.openai.bill()["faults"].get("wrong_schema", 0)
     bought_again = bought.total() - spoiled - SYMBOLS
     assert bought_again >= 0
-    assert bought_again <= LOST_AT_MOST
+    assert bought_again <= MAX_LOST
     if fault not in UNCOUNTED:
         bill = house.openai.bill()
         assert output["total_tokens"] == bill["input_tokens"] + bill["output_tokens"]

@@ -19,7 +19,7 @@ from generation.errors import InputError
 from generation.intake.job_input import JobOptions
 from generation.planning.planner import make_plan
 from generation.prompts.content_hash import hasher
-from generation.results.reuse import Found, Results, read_results, settle
+from generation.results.reuse import Found, Results, read_results, resolve_reuse
 from generation.storage.base import Storage
 
 # Of OpenAI's prices, for requests that may take a day.
@@ -67,7 +67,7 @@ def _planned(
         raise InputError(f"{name} holds no symbols")
     content_hash = hasher(settings)
     hashes = {symbol.position: content_hash(symbol.context) for symbol in symbols} if previous else {}
-    known = settle(Found(previous=previous), symbols, hashes, ()).outcomes.keys() if previous else ()
+    known = resolve_reuse(Found(previous=previous), symbols, hashes, ()).outcomes.keys() if previous else ()
     plan = make_plan(symbols, settings, known)
     return SourcePlan(
         name,

@@ -137,7 +137,7 @@ async def load_run(storage: Storage, name: str) -> Run | None:
 
 async def save_new_run(storage: Storage, run: Run) -> bool:
     """Put a run's manifest into the store; False where a run of its name is there."""
-    return await storage.replace(manifest_key(run.name), _runs.dump_json(run), None)
+    return await storage.put_if_match(manifest_key(run.name), _runs.dump_json(run), None)
 
 
 async def save_run(storage: Storage, run: Run) -> None:

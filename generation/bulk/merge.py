@@ -21,7 +21,7 @@ from generation.storage.base import Storage
 from generation.storage.keys import merged_key
 
 # Each names something to do or to know; thousands of shards have the same few to say.
-WARNINGS_AT_MOST = 100
+MAX_WARNINGS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Merger:
         self._usage = NO_USAGE
         self._failures: Counter[str] = Counter()
         self._findings: Counter[str] = Counter()
-        self._checked = self._passed_all = self._taken_over = 0
+        self._checked = self._passed_all = self._reusable = 0
 
     def __contains__(self, position: int) -> bool:
         return position in self._documented or position in self._failed
@@ -73,7 +73,7 @@ class Merger:
             self._failures[str(record["failure"])] += 1
             return
         self._documented[position] = as_json(record)
-        self._taken_over += record.get("source") == "previous"
+        self._reusable += record.get("source") == "previous"
         if (checks := record.get("checks")) is not None:
             findings = checks.get("findings", ())
             self._checked += 1
@@ -101,7 +101,7 @@ class Merger:
             "pricing": asdict(header.pricing),
             "checks": self._count_checks(),
             "duration_ms": header.duration_ms,
-            "warnings": list(dict.fromkeys(header.warnings))[:WARNINGS_AT_MOST],
+            "warnings": list(dict.fromkeys(header.warnings))[:MAX_WARNINGS],
             "results": None,
             "checkpoint": {},
         }
@@ -114,7 +114,7 @@ class Merger:
         summary = Summary(
             symbols=documented + failed,
             documented=documented,
-            taken_over=self._taken_over,
+            taken_over=self._reusable,
             failures=dict(self._failures),
             total_tokens=self._usage.total_tokens,
             total_cost=total_cost,

@@ -23,13 +23,13 @@ from generation.domain.usage import Usage, cost_usd
 from generation.errors import InputError
 from generation.planning.planner import EXPECTED_OUTPUT_TOKENS
 from generation.prompts.builder import estimate_part_tokens, estimate_rules_tokens
-from generation.results.records import kept_record
+from generation.results.records import stored_record
 from generation.storage.base import Storage
 from generation.storage.keys import contexts_key
 
 # Contexts repeat themselves: the fastest level makes them a fifth, and a better one takes four times as long.
 GZIP_LEVEL = 1
-PUT_AT_ONCE = 4
+MAX_CONCURRENT_PUTS = 4
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ class _Gathered:
         """Take a symbol in."""
         position = verdict.position
         if isinstance(verdict, Failed):
-            self.invalid.append((position, kept_record(verdict)))
+            self.invalid.append((position, stored_record(verdict)))
             return
         context = verdict.context
         line = json.dumps(item).encode()
@@ -107,7 +107,7 @@ def _read(plain: BinaryIO, name: str, gathered: _Gathered) -> None:
 
 def _division(run: Run, source: Source, gathered: _Gathered, settings: Settings) -> Division:
     shards = []
-    for number, positions in enumerate(cut(gathered.entries, run.shard_size)):
+    for number, positions in enumerate(partition(gathered.entries, run.shard_size)):
         usage = _expected([gathered.tokens[position] for position in positions], settings)
         shards.append(
             Shard(
@@ -135,7 +135,7 @@ def _expected(part_tokens: Sequence[int], settings: Settings) -> Usage:
 
 async def _put_contexts(run: Run, division: Division, gathered: _Gathered, storage: Storage) -> None:
     """One shard packed at a time, as they share a file; several on their way."""
-    on_their_way = asyncio.Semaphore(PUT_AT_ONCE)
+    on_their_way = asyncio.Semaphore(MAX_CONCURRENT_PUTS)
     packing = asyncio.Lock()
 
     async def put(shard: Shard) -> None:
@@ -155,10 +155,10 @@ class Entry(NamedTuple):
     file: str
 
 
-def cut(entries: Iterable[Entry], size: int) -> list[list[int]]:
+def partition(entries: Iterable[Entry], size: int) -> list[list[int]]:
     """The positions of each shard: at most `size` of them, in the order of the source, the shards by their first.
 
-    >>> cut([Entry(0, "a", "x"), Entry(1, "b", "y"), Entry(2, "a", "z")], 2)
+    >>> partition([Entry(0, "a", "x"), Entry(1, "b", "y"), Entry(2, "a", "z")], 2)
     [[0, 2], [1]]
     """
     shards: list[list[int]] = []

@@ -16,7 +16,7 @@ from generation.bulk.manifest import Division, Run, Summary, load_state
 from generation.storage.base import Storage
 from generation.storage.keys import results_key
 
-READ_AT_ONCE = 8
+MAX_CONCURRENT_READS = 8
 
 
 @dataclass(slots=True)
@@ -83,7 +83,7 @@ async def survey(run: Run, storage: Storage) -> Survey:
 
 
 async def _add_division(division: Division, storage: Storage, found: Survey) -> None:
-    places = asyncio.Semaphore(READ_AT_ONCE)
+    places = asyncio.Semaphore(MAX_CONCURRENT_READS)
     found.symbols += division.symbols
     found.failures.update(str(record["failure"]) for _, record in division.invalid)
 

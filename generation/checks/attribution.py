@@ -19,7 +19,7 @@ _COMMON = 0.1
 # (standard library) have more, of swapped ones 91 and 80 %.
 _MISPLACED_FROM = 2.7
 # The other symbol may have its right answer, where one answer was given twice: that speaks against a swap, but little.
-_COUNTER_EVIDENCE_AT_MOST = 0.5
+_MAX_COUNTER_EVIDENCE = 0.5
 
 
 def fingerprint(context: SymbolContext) -> Fingerprint:
@@ -65,6 +65,6 @@ def _is_misplaced(place: int, fits: Sequence[Sequence[float]]) -> bool:
     for other, theirs in enumerate(fits):
         gain = own[other] - own[place]
         gain_of_other = theirs[place] - theirs[other]
-        if other != place and gain + max(gain_of_other, -_COUNTER_EVIDENCE_AT_MOST) > _MISPLACED_FROM:
+        if other != place and gain + max(gain_of_other, -_MAX_COUNTER_EVIDENCE) > _MISPLACED_FROM:
             return True
     return False

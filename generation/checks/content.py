@@ -40,7 +40,7 @@ _ROLE = re.compile(r":[a-z:]+:`([^`<]*)[^`]*`")
 # people wrote for things of one name in different modules, 8 are so alike, all by the same hand.
 _COPIED_SHARE = 0.8
 # "Closes the session." has no other wording.
-_FEWEST_WORDS_OF_A_COPY = 4
+_MIN_COPY_WORDS = 4
 
 
 def check_not_docstring(summary: str, context: SymbolContext) -> str | None:
@@ -49,7 +49,7 @@ def check_not_docstring(summary: str, context: SymbolContext) -> str | None:
         words = _plain_words(summary)
         pairs = set(pairwise(words))
         copied = pairs.intersection(pairwise(_plain_words(_ROLE.sub(r"\1", docstring[:_DOCSTRING_CHARS]))))
-        if len(words) >= _FEWEST_WORDS_OF_A_COPY and len(copied) >= _COPIED_SHARE * len(pairs):
+        if len(words) >= _MIN_COPY_WORDS and len(copied) >= _COPIED_SHARE * len(pairs):
             return "The summary copies the docstring; say it in words of your own."
     return None
 

@@ -66,7 +66,7 @@ _PROPER_NOUNS = word_set(
     testng dotnet libreoffice openoffice powerpoint onedrive sharepoint icloud gcloud newrelic pagerduty hubspot
     mailchimp sendgrid runpod bittorrent phd msc mcdonald ebay soundcloud"""
 )
-_NAMED_AT_MOST = 3
+_MAX_NAMED = 3
 _NAME_CHARS = 80
 _TRADE_NAME_LETTERS = 4
 
@@ -79,7 +79,7 @@ def check_identifiers(summary: str, context: SymbolContext, known: frozenset[str
     unknown = [name for name in _identifiers(summary) if not _exists(name, context, known)]
     if not unknown:
         return None
-    named = ", ".join(dict.fromkeys(name[:_NAME_CHARS] for name in unknown[:_NAMED_AT_MOST]))
+    named = ", ".join(dict.fromkeys(name[:_NAME_CHARS] for name in unknown[:_MAX_NAMED]))
     return f"The summary names what the facts and the source do not have: {named}."
 
 

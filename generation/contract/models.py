@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from generation.domain.context import Line, SymbolContext
-from generation.domain.limits import JOB_ID, MAX_JOB_SYMBOLS, SYMBOLS_AT_MOST
+from generation.domain.limits import JOB_ID, MAX_JOB_SYMBOLS, MAX_PROGRESS_SYMBOLS
 from generation.intake.job_input import JobInput
 
 VERSION = 1
@@ -264,7 +264,9 @@ class ProgressPayload(_Record):
     elapsed_ms: Count
     symbols: Annotated[
         list[DocumentedSymbol],
-        Field(max_length=SYMBOLS_AT_MOST, description="Those documented since the last snapshot, the newest of them."),
+        Field(
+            max_length=MAX_PROGRESS_SYMBOLS, description="Those documented since the last snapshot, the newest of them."
+        ),
     ]
 
 

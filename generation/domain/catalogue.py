@@ -43,7 +43,7 @@ class Model:
     listed: bool = True
 
     @property
-    def least_effort(self) -> str | None:
+    def lowest_effort(self) -> str | None:
         """The cheapest reasoning effort the model takes; None where it takes none."""
         return self.reasoning_efforts[0] if self.reasoning_efforts else None
 

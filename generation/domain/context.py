@@ -65,14 +65,14 @@ class RelatedSymbol:
 
 
 def _embedding(values: list[float]) -> array[float]:
-    if sum(value * value for value in values) < _LEAST_SQUARED_NORM:
+    if sum(value * value for value in values) < _MIN_SQUARED_NORM:
         raise ValueError("must not be a zero vector")
     # A list of a thousand floats takes eight times the memory.
     return array("f", values)
 
 
 # Below this a vector of 32-bit numbers has no direction any more.
-_LEAST_SQUARED_NORM = 1e-12
+_MIN_SQUARED_NORM = 1e-12
 
 AS_TEXT, AS_OBJECT = "as text", "as object"
 NameOrObject = Annotated[

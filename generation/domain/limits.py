@@ -16,13 +16,13 @@ Centrality = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 CostUsd = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Language = Annotated[str, Field(min_length=2, max_length=40, pattern=r"^[^\W\d_]+([ -][^\W\d_]+)*$")]
 ModelName = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[!-~]+$")]
-OUTPUT_TOKENS_AT_MOST = 150
+MAX_SUMMARY_TOKENS = 150
 
 # A client that looks every few seconds shows the newest; the results document has them all.
-SYMBOLS_AT_MOST = 50
+MAX_PROGRESS_SYMBOLS = 50
 
 # The rules (about 230 tokens) and the last of CUTS with every part at its longest fit in this.
-LEAST_BUDGET_TOKENS = 800
+MIN_PROMPT_TOKENS = 800
 
 MAX_JOB_SYMBOLS = 50_000
 MAX_SOURCE_CHARS = 1_000_000

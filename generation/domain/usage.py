@@ -54,7 +54,7 @@ class Usage:
     def __sub__(self, other: Usage) -> Usage:
         return Usage(*map(operator.sub, self.counts, other.counts))
 
-    def at_least(self, other: Usage) -> Usage:
+    def elementwise_max(self, other: Usage) -> Usage:
         """The larger of each count."""
         return Usage(*map(max, self.counts, other.counts))
 
@@ -62,10 +62,10 @@ class Usage:
 NO_USAGE = Usage()
 
 
-def shared_out(usage: Usage, weights: Sequence[int]) -> list[Usage]:
+def apportion(usage: Usage, weights: Sequence[int]) -> list[Usage]:
     """A usage in whole parts, about in proportion to the weights, that add up to it exactly.
 
-    >>> [part.input_tokens for part in shared_out(Usage(input_tokens=100), [1, 1, 1])]
+    >>> [part.input_tokens for part in apportion(Usage(input_tokens=100), [1, 1, 1])]
     [33, 33, 34]
     """
     steps = list(accumulate(weights))

@@ -64,7 +64,7 @@ def _symbol_a_line(file: BinaryIO) -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def unpacked(file: BinaryIO, key: str) -> Iterator[BinaryIO]:
+def decompressed(file: BinaryIO, key: str) -> Iterator[BinaryIO]:
     """The file itself, or what its gzip holds; on disk where that is large. Raises InputError where it is cut off."""
     is_packed = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
     file.seek(0)
@@ -73,13 +73,13 @@ def unpacked(file: BinaryIO, key: str) -> Iterator[BinaryIO]:
         return
     with tempfile.SpooledTemporaryFile(max_size=_CHUNK_BYTES) as plain:
         try:
-            _unpack(file, cast(BinaryIO, plain), key)
+            _decompress(file, cast(BinaryIO, plain), key)
         except (OSError, EOFError, zlib.error):
             raise InputError(f"symbols_key: {key} is not whole gzip") from None
         yield cast(BinaryIO, plain)
 
 
-def _unpack(file: BinaryIO, plain: BinaryIO, key: str) -> None:
+def _decompress(file: BinaryIO, plain: BinaryIO, key: str) -> None:
     with gzip.GzipFile(fileobj=file) as packed:
         while chunk := packed.read(_CHUNK_BYTES):
             plain.write(chunk)

@@ -71,18 +71,18 @@ async def _close_with_the_loop(client: openai.AsyncOpenAI) -> None:
         await client.close()
 
 
-async def reach(settings: Settings) -> str | None:
+async def probe_model(settings: Settings) -> str | None:
     """Why the model cannot be asked now, or None. It asks for the model's entry in the server's list, which is free."""
     client, _ = shared_client_and_limiter(settings)
     try:
         await client.models.retrieve(settings.model_name, timeout=REACH_TIMEOUT_S)
     except openai.OpenAIError as error:
         translated = translate(error, settings)
-        return None if _says_little(error, settings) or isinstance(translated, SlowDown) else str(translated)
+        return None if _is_inconclusive(error, settings) or isinstance(translated, SlowDown) else str(translated)
     return None
 
 
-def _says_little(error: openai.OpenAIError, settings: Settings) -> bool:
+def _is_inconclusive(error: openai.OpenAIError, settings: Settings) -> bool:
     """Whether a refusal of the list says nothing of completions.
 
     Not every server with OpenAI's API has such entries, and a restricted key may use a model and not read the list.

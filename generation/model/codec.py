@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from generation.config import Settings
-from generation.domain.limits import OUTPUT_TOKENS_AT_MOST
+from generation.domain.limits import MAX_SUMMARY_TOKENS
 from generation.domain.usage import NO_USAGE, Usage
 from generation.errors import CutOff, Rejected, Transient
 from generation.prompts.builder import Prompt, rules
@@ -23,7 +23,7 @@ SHORTENED_TO = 0.75
 # OpenAI admits a request by the larger of its completion cap and its characters / 4: up to that the cap is free, and
 # a summary with little reasoning needs less than this.
 COUNTED_CHARS_PER_TOKEN = 4
-LEAST_COMPLETION_TOKENS = 256
+MIN_COMPLETION_TOKENS = 256
 LITTLE_REASONING = frozenset({"none", "minimal"})
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
@@ -118,7 +118,7 @@ def first_completion_cap(prompt: Prompt, symbols: int, settings: Settings) -> in
     """
     if not settings.model.listed or (settings.effort is not None and settings.effort not in LITTLE_REASONING):
         return settings.max_completion_tokens
-    wanted = max(LEAST_COMPLETION_TOKENS, OUTPUT_TOKENS_AT_MOST * symbols, _counted_chars(prompt))
+    wanted = max(MIN_COMPLETION_TOKENS, MAX_SUMMARY_TOKENS * symbols, _counted_chars(prompt))
     return min(settings.max_completion_tokens, wanted)
 
 

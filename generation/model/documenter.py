@@ -20,9 +20,9 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 from generation.checks.attribution import find_misplaced, fingerprint
 from generation.config import Settings
 from generation.domain.finding import Findings
-from generation.domain.limits import LEAST_BUDGET_TOKENS
+from generation.domain.limits import MIN_PROMPT_TOKENS
 from generation.domain.outcome import Documented, Outcome, Request, Symbol, given_up
-from generation.domain.usage import NO_USAGE, Usage, shared_out
+from generation.domain.usage import NO_USAGE, Usage, apportion
 from generation.errors import (
     AccountError,
     ContextTooLong,
@@ -49,7 +49,7 @@ from generation.model.codec import (
     shorter_share,
     summaries_of,
 )
-from generation.model.limiter import Lane, Slot
+from generation.model.limiter import JobQueue, Permit
 from generation.prompts.builder import Notes, Prompt, PromptBuilder
 from generation.prompts.formats import ONE_SUMMARY, SEVERAL_SUMMARIES
 from generation.prompts.tokens import TokenCounter
@@ -96,7 +96,7 @@ class OpenAIDocumenter:
         self._check = check
         self._budget = budget or Budget(None, settings.pricing)
         self._client, self._limiter = shared_client_and_limiter(settings)
-        self._lane: Lane = self._limiter.lane(settings.max_concurrent_requests)
+        self._queue: JobQueue = self._limiter.queue(settings.max_concurrent_requests)
         self._parameters = request_parameters(settings)
 
     async def __call__(self, request: Request) -> list[Outcome | Request]:
@@ -110,11 +110,11 @@ class OpenAIDocumenter:
 
     def stop(self, fault: JobError) -> None:
         """Begin no request any more: whoever waits to, now and later, gets this fault."""
-        self._limiter.stop(self._lane, fault)
+        self._limiter.stop(self._queue, fault)
 
-    def hang_up(self) -> None:
+    def cancel_in_flight(self) -> None:
         """Cancel what is in flight, after `stop`. What a server bills for it is not known."""
-        self._limiter.hang_up(self._lane)
+        self._limiter.cancel_in_flight(self._queue)
 
     async def _document_one(self, request: Request, symbol: Symbol) -> Outcome | Request:
         spent = _Spent(again=symbol.position in request.spent)
@@ -125,7 +125,7 @@ class OpenAIDocumenter:
             [outcome] = given_up(_charged(request, spent, [1]), error.failure, str(error))
             return outcome
         except JobError as error:
-            raise _with_struck(error, _charged(request, spent, [1])) from None
+            raise _with_partial_outcomes(error, _charged(request, spent, [1])) from None
         usage = _charged(request, spent, [1]).spent[symbol.position]
         documented = self._documented(symbol, summary, usage, None)
         if fallback is not None:
@@ -149,7 +149,7 @@ class OpenAIDocumenter:
                     cap = larger_cap(cap, self._settings)
                 else:
                     share = shorter_share(prompt, self._settings)
-                    if int(share * self._settings.max_prompt_tokens) < LEAST_BUDGET_TOKENS:
+                    if int(share * self._settings.max_prompt_tokens) < MIN_PROMPT_TOKENS:
                         raise
 
     async def _document_several(self, request: Request) -> list[Outcome | Request]:
@@ -166,7 +166,7 @@ class OpenAIDocumenter:
         except RequestError:
             return list(_halves(_charged(request, spent, weights)))
         except JobError as error:
-            raise _with_struck(error, _charged(request, spent, weights)) from None
+            raise _with_partial_outcomes(error, _charged(request, spent, weights)) from None
         charged = _charged(request, spent, weights)
         answered = {key: texts[0] for key in keyed if len(texts := summaries_of(answer, key)) == 1}
         misplaced = find_misplaced([(fingerprint(keyed[key].context), text) for key, text in answered.items()])
@@ -190,7 +190,7 @@ class OpenAIDocumenter:
             retry=retry_if_exception_type((SlowDown, Transient)),
             stop=lambda _: spent.failed_attempts > self._settings.max_retries,
             wait=lambda state: _backoff_s(state, spent.failed_attempts),
-            sleep=functools.partial(self._limiter.rest, self._lane),
+            sleep=functools.partial(self._limiter.sleep_unless_stopped, self._queue),
             reraise=True,
         )
         body = request_body(prompt, cap, form, self._parameters)
@@ -201,18 +201,18 @@ class OpenAIDocumenter:
     async def _attempt(
         self, body: dict[str, Any], answer_type: type[Answer], tokens: int, at_most: Usage, spent: _Spent
     ) -> Answer:
-        slot = await self._limiter.admit(self._lane, tokens)
+        permit = await self._limiter.admit(self._queue, tokens)
         try:
             with self._budget.reserved(at_most):
                 spent.requests += 1
-                reply = await self._send(slot, body, 2.0**spent.failed_attempts)
+                reply = await self._send(permit, body, 2.0**spent.failed_attempts)
             answer, usage = read_answer(reply, answer_type)
         except RequestError as error:
             self._charge(error.usage, spent)
             spent.failed_attempts += isinstance(error, Transient)
             raise
         finally:
-            slot.release()
+            permit.release()
         self._charge(usage, spent)
         return answer
 
@@ -220,32 +220,32 @@ class OpenAIDocumenter:
         spent.usage += usage
         self._budget.spend(usage)
 
-    async def _send(self, slot: Slot, body: dict[str, Any], patience: float) -> bytes:
+    async def _send(self, permit: Permit, body: dict[str, Any], adaptive_timeout: float) -> bytes:
         """Send one request; the limiter hears how it went. Raises the translation of whatever goes wrong.
 
         The SDK's `post` is what its `create` ends in. `create` first walks the whole body for names to translate, none
         of which chat completions have, and then builds the answer as objects: 0.6 of 1.5 ms a symbol (`make bench`).
         """
         try:
-            with self._limiter.patience(slot, patience) as scope:
+            with self._limiter.adaptive_timeout(permit, adaptive_timeout) as scope:
                 reply = await self._client.post("/chat/completions", cast_to=httpx2.Response, body=body)
             if scope.cancelled_caught:
-                if self._lane.fault is not None:
-                    raise self._lane.fault
-                slot.timed_out()
+                if self._queue.fault is not None:
+                    raise self._queue.fault
+                permit.timed_out()
                 raise Transient("no answer came in time", failure="timeout")
         except openai.OpenAIError as error:
             translated = translate(error, self._settings)
-            _tell(slot, translated, error)
-            raise self._final_where_waiting_is_vain(translated, slot) from None
-        slot.answered(reply.headers)
+            _report_to_limiter(permit, translated, error)
+            raise self._reject_if_over_token_limit(translated, permit) from None
+        permit.answered(reply.headers)
         return reply.content
 
-    def _final_where_waiting_is_vain(self, error: DoctownError, slot: Slot) -> DoctownError:
+    def _reject_if_over_token_limit(self, error: DoctownError, permit: Permit) -> DoctownError:
         limit = self._limiter.pace.tokens.limit
-        if isinstance(error, SlowDown) and limit is not None and slot.tokens > limit:
+        if isinstance(error, SlowDown) and limit is not None and permit.tokens > limit:
             return Rejected(
-                f"the request counts as {slot.tokens:.0f} tokens and the account's limit is {limit:.0f} a minute: "
+                f"the request counts as {permit.tokens:.0f} tokens and the account's limit is {limit:.0f} a minute: "
                 "lower MAX_PROMPT_TOKENS",
                 failure="request_too_large",
             )
@@ -277,11 +277,11 @@ def better(second: Documented, first: Documented) -> Documented:
     return second if hard(second) <= hard(first) else replace(first, usage=second.usage)
 
 
-def _with_struck(fault: JobError, request: Request) -> JobError:
+def _with_partial_outcomes(fault: JobError, request: Request) -> JobError:
     """A fault of the whole job with what becomes of the request's symbols, where any was billed."""
     own = type(fault)(str(fault), fault.failure)
     if any(usage.total_tokens for usage in request.spent.values()):
-        own.struck = tuple(given_up(request, fault.failure, str(fault)))
+        own.partial_outcomes = tuple(given_up(request, fault.failure, str(fault)))
     return own
 
 
@@ -294,22 +294,22 @@ def _charged(request: Request, spent: _Spent, weights: Sequence[int]) -> Request
     """The request with what each of its symbols has now cost, this asking shared out by their weights."""
     costs = {
         symbol.position: request.spent.get(symbol.position, NO_USAGE) + usage
-        for symbol, usage in zip(request.symbols, shared_out(spent.total(), weights), strict=True)
+        for symbol, usage in zip(request.symbols, apportion(spent.total(), weights), strict=True)
     }
     return replace(request, spent=costs)
 
 
-def _tell(slot: Slot, error: DoctownError, cause: openai.OpenAIError) -> None:
+def _report_to_limiter(permit: Permit, error: DoctownError, cause: openai.OpenAIError) -> None:
     headers: Mapping[str, str] = cause.response.headers if isinstance(cause, openai.APIStatusError) else {}
     if isinstance(error, SlowDown):
         if error.overloaded:
-            slot.overloaded(error.retry_after_s)
+            permit.overloaded(error.retry_after_s)
         else:
-            slot.refused(headers, error.retry_after_s)
+            permit.refused(headers, error.retry_after_s)
     elif isinstance(error, AccountError):
-        slot.account_fault(error)
+        permit.account_fault(error)
     elif isinstance(cause, openai.APITimeoutError):
-        slot.timed_out()
+        permit.timed_out()
 
 
 def _backoff_s(state: RetryCallState, failed_attempts: int) -> float:

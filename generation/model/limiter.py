@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from generation.model.pacing import Departure, Limits, Pace, parse_limits
+from generation.model.pacing import Limits, Pace, Reservation, parse_limits
 
 log = logging.getLogger(__name__)
 
@@ -31,56 +31,56 @@ log = logging.getLogger(__name__)
 WATCH_INTERVAL_S = 0.1
 
 
-class Slot:
+class Permit:
     """The right to one request. Exactly one of its verdicts is given; `release` gives "lost" where none was."""
 
-    def __init__(self, limiter: Limiter, lane: Lane, departure: Departure) -> None:
+    def __init__(self, limiter: Limiter, queue: JobQueue, reservation: Reservation) -> None:
         self._limiter = limiter
-        self.lane = lane
-        self._departure: Departure | None = departure
-        self.departed_s = departure.at_s
-        self.tokens = departure.tokens
+        self.queue = queue
+        self._departure: Reservation | None = reservation
+        self.reserved_s = reservation.at_s
+        self.tokens = reservation.tokens
 
     def answered(self, headers: Mapping[str, str]) -> None:
         """The model answered."""
         limits = self._limiter.read_limits(headers)
-        self._settle(lambda pace, departure, now_s: pace.answered(departure, limits, now_s))
+        self._complete(lambda pace, reservation, now_s: pace.answered(reservation, limits, now_s))
 
     def refused(self, headers: Mapping[str, str], retry_after_s: float | None) -> None:
         """The rate limit refused the request."""
         limits = self._limiter.read_limits(headers)
-        self._settle(lambda pace, departure, now_s: pace.refused(departure, limits, retry_after_s, now_s))
+        self._complete(lambda pace, reservation, now_s: pace.refused(reservation, limits, retry_after_s, now_s))
 
     def overloaded(self, retry_after_s: float | None) -> None:
         """The server was too busy."""
-        self._settle(lambda pace, departure, now_s: pace.overloaded(departure, retry_after_s, now_s))
+        self._complete(lambda pace, reservation, now_s: pace.overloaded(reservation, retry_after_s, now_s))
 
     def timed_out(self) -> None:
         """No answer came in time."""
-        self._settle(lambda pace, *_: pace.timed_out())
+        self._complete(lambda pace, *_: pace.timed_out())
 
     def account_fault(self, fault: Exception) -> None:
         """The account or the model was refused: who waits in the same lane is sent away before anyone else may go."""
-        self._limiter.stop(self.lane, fault)
-        self._settle(lambda pace, *_: pace.account_fault())
+        self._limiter.stop(self.queue, fault)
+        self._complete(lambda pace, *_: pace.account_fault())
 
     def release(self) -> None:
         """Give the place back; it does nothing after a verdict."""
-        self._settle(lambda pace, *_: pace.lost())
+        self._complete(lambda pace, *_: pace.lost())
 
-    def _settle(self, verdict: Callable[[Pace, Departure, float], None]) -> None:
+    def _complete(self, verdict: Callable[[Pace, Reservation, float], None]) -> None:
         if self._departure is not None:
-            departure, self._departure = self._departure, None
-            self._limiter.settle(self.lane, verdict, departure)
+            reservation, self._departure = self._departure, None
+            self._limiter.complete(self.queue, verdict, reservation)
 
 
 @dataclass(slots=True, eq=False)
-class Lane:
+class JobQueue:
     """One job's queue at the gate, with a limit of its own on requests in flight."""
 
     max_in_flight: int
     in_flight: int = 0
-    waiting: deque[tuple[float, asyncio.Future[Slot]]] = field(default_factory=deque)
+    waiting: deque[tuple[float, asyncio.Future[Permit]]] = field(default_factory=deque)
     queued: bool = False
     fault: Exception | None = None
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
@@ -89,29 +89,31 @@ class Lane:
 class Limiter:
     """Lets requests through one gate at the pace that `Pace` decides. Belongs to one event loop."""
 
-    def __init__(self, max_width: int, request_timeout_s: float, now_s: Callable[[], float] = time.monotonic) -> None:
-        self.pace = Pace(max_width, request_timeout_s)
+    def __init__(
+        self, max_concurrency: int, request_timeout_s: float, now_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.pace = Pace(max_concurrency, request_timeout_s)
         self._now_s = now_s
-        self._lanes: deque[Lane] = deque()
+        self._lanes: deque[JobQueue] = deque()
         self._wake_up: asyncio.TimerHandle | None = None
-        self._watched: dict[Slot, tuple[float, anyio.CancelScope]] = {}
+        self._watched: dict[Permit, tuple[float, anyio.CancelScope]] = {}
         self._watch: asyncio.TimerHandle | None = None
         self._headers_named: set[str] = set()
 
-    def lane(self, max_in_flight: int) -> Lane:
+    def queue(self, max_in_flight: int) -> JobQueue:
         """A queue for one job. The widest job decides how many requests are in flight in all."""
-        self.pace.widen(max_in_flight)
-        return Lane(max_in_flight)
+        self.pace.raise_max_concurrency(max_in_flight)
+        return JobQueue(max_in_flight)
 
-    async def admit(self, lane: Lane, tokens: float) -> Slot:
+    async def admit(self, queue: JobQueue, tokens: float) -> Permit:
         """Wait until a request of so many tokens may leave. Raises the lane's fault where it has one."""
-        if lane.fault is not None:
-            raise lane.fault
-        place: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
-        lane.waiting.append((tokens, place))
-        if not lane.queued:
-            lane.queued = True
-            self._lanes.append(lane)
+        if queue.fault is not None:
+            raise queue.fault
+        place: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
+        queue.waiting.append((tokens, place))
+        if not queue.queued:
+            queue.queued = True
+            self._lanes.append(queue)
         self._open()
         try:
             return await place
@@ -122,52 +124,52 @@ class Limiter:
             self._open()
             raise
 
-    def stop(self, lane: Lane, fault: Exception) -> None:
+    def stop(self, queue: JobQueue, fault: Exception) -> None:
         """Send away all who wait in a lane, now and later, with this exception."""
-        lane.fault = fault
-        lane.stopped.set()
-        while lane.waiting:
-            _, place = lane.waiting.popleft()
+        queue.fault = fault
+        queue.stopped.set()
+        while queue.waiting:
+            _, place = queue.waiting.popleft()
             if not place.done():
                 place.set_exception(fault)
 
-    def hang_up(self, lane: Lane) -> None:
-        """Cancel the requests of a stopped lane that are in flight: `patience` ends as if their time were over."""
-        for slot, (_, scope) in self._watched.items():
-            if slot.lane is lane:
+    def cancel_in_flight(self, queue: JobQueue) -> None:
+        """Cancel the requests in flight of a stopped queue: `adaptive_timeout` ends as if their time were over."""
+        for permit, (_, scope) in self._watched.items():
+            if permit.queue is queue:
                 scope.cancel()
 
-    async def rest(self, lane: Lane, delay_s: float) -> None:
+    async def sleep_unless_stopped(self, queue: JobQueue, delay_s: float) -> None:
         """Wait before another try, but not after the lane was stopped."""
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(lane.stopped.wait(), delay_s)
+            await asyncio.wait_for(queue.stopped.wait(), delay_s)
 
     @contextlib.contextmanager
-    def patience(self, slot: Slot, factor: float) -> Iterator[anyio.CancelScope]:
+    def adaptive_timeout(self, permit: Permit, factor: float) -> Iterator[anyio.CancelScope]:
         """Cancel what is inside when it takes longer than `factor` times the time-out, as that stands at the time."""
         with anyio.CancelScope() as scope:
-            self._watched[slot] = (factor, scope)
+            self._watched[permit] = (factor, scope)
             if self._watch is None:
-                self._watch = asyncio.get_running_loop().call_later(WATCH_INTERVAL_S, self._look_at_watches)
+                self._watch = asyncio.get_running_loop().call_later(WATCH_INTERVAL_S, self._cancel_overdue)
             try:
                 yield scope
             finally:
-                self._watched.pop(slot, None)
+                self._watched.pop(permit, None)
 
-    def _look_at_watches(self) -> None:
+    def _cancel_overdue(self) -> None:
         now_s, timeout_s, limit_s = (self._now_s(), self.pace.timeout_s(), self.pace.request_timeout_s)
-        for slot, (factor, scope) in self._watched.items():
-            if now_s - slot.departed_s > min(limit_s, timeout_s * factor):
+        for permit, (factor, scope) in self._watched.items():
+            if now_s - permit.reserved_s > min(limit_s, timeout_s * factor):
                 scope.cancel()
         interval_s = min(WATCH_INTERVAL_S, limit_s / 4)
-        self._watch = (
-            asyncio.get_running_loop().call_later(interval_s, self._look_at_watches) if self._watched else None
-        )
+        self._watch = asyncio.get_running_loop().call_later(interval_s, self._cancel_overdue) if self._watched else None
 
-    def settle(self, lane: Lane, verdict: Callable[[Pace, Departure, float], None], departure: Departure) -> None:
+    def complete(
+        self, queue: JobQueue, verdict: Callable[[Pace, Reservation, float], None], reservation: Reservation
+    ) -> None:
         """Take a slot's verdict and let others through."""
-        lane.in_flight -= 1
-        verdict(self.pace, departure, self._now_s())
+        queue.in_flight -= 1
+        verdict(self.pace, reservation, self._now_s())
         self._open()
 
     def read_limits(self, headers: Mapping[str, str]) -> Limits:
@@ -184,8 +186,8 @@ class Limiter:
         if self._wake_up is not None:
             self._wake_up.cancel()
             self._wake_up = None
-        while lane := self._next_lane():
-            tokens, place = lane.waiting[0]
+        while queue := self._next_queue():
+            tokens, place = queue.waiting[0]
             now_s = self._now_s()
             wait_s = self.pace.wait_s(tokens, now_s)
             if wait_s is None:
@@ -193,22 +195,22 @@ class Limiter:
             if wait_s > 0:
                 self._wake_up = asyncio.get_running_loop().call_later(wait_s, self._open)
                 return
-            lane.waiting.popleft()
+            queue.waiting.popleft()
             if not place.done():
-                lane.in_flight += 1
-                place.set_result(Slot(self, lane, self.pace.depart(tokens, now_s)))
+                queue.in_flight += 1
+                place.set_result(Permit(self, queue, self.pace.reserve(tokens, now_s)))
             self._lanes.rotate(-1)
 
-    def _next_lane(self) -> Lane | None:
+    def _next_queue(self) -> JobQueue | None:
         """The first lane in turn whose first waiter may go by its own limit; lanes without waiters leave the round."""
         for _ in range(len(self._lanes)):
-            lane = self._lanes[0]
-            while lane.waiting and lane.waiting[0][1].done():
-                lane.waiting.popleft()
-            if not lane.waiting:
+            queue = self._lanes[0]
+            while queue.waiting and queue.waiting[0][1].done():
+                queue.waiting.popleft()
+            if not queue.waiting:
                 self._lanes.popleft().queued = False
-            elif lane.in_flight < lane.max_in_flight:
-                return lane
+            elif queue.in_flight < queue.max_in_flight:
+                return queue
             else:
                 self._lanes.rotate(-1)
         return None

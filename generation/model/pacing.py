@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 # The first request to an account goes ahead alone for so long: a refused key or a retired model is answered at once
 # and then has cost one request, while a good answer takes longer than this and is not waited for.
-HEAD_START_S = 0.5
+CANARY_WAIT_S = 0.5
 
 # An account that has answered within this time is taken to answer now: a job that follows another loses no time.
-PROOF_LASTS_S = 60.0
+ACCOUNT_OK_TTL_S = 60.0
 
 # Weight of a reply in the moving average of the offset.
 OFFSET_WEIGHT = 0.15
@@ -20,10 +20,10 @@ OFFSET_WEIGHT = 0.15
 # Share of the limit that is aimed at where it is enforced second by second, and the quotient of the balance and a
 # request above which a refusal shows such enforcement.
 EVEN_SHARE = 0.985
-PLENTY = 3.0
+HEADROOM_SHARE = 3.0
 
 # How late a turn may be taken without putting off the next.
-LATE_AT_MOST_S = 0.05
+MAX_LATE_S = 0.05
 
 # Seconds of refill that are left in a bucket: the server's book is a little behind ours, by the way to it.
 MARGIN_S = 0.05
@@ -34,18 +34,18 @@ SPACING_DECAY = 0.998
 
 # The time-out is this many standard deviations of the latency's logarithm above its mean: 1 in 740 for a lognormal.
 TIMEOUT_DEVIATIONS = 3.0
-TIMEOUT_LEAST_S = 2.0
+MIN_TIMEOUT_S = 2.0
 LATENCIES_NEEDED = 20
 LATENCY_WEIGHT = 0.02
 
 # Above this share of requests given up, the time-out itself is at fault and the setting holds again.
-TIMED_OUT_AT_MOST = 0.2
+MAX_TIMED_OUT_SHARE = 0.2
 TIMED_OUT_WEIGHT = 0.05
 
 # Latency counts as rising when its recent mean is so many times the least mean seen; the width then shrinks a little.
 # The least mean drifts to the recent one, so that a model that has become slow is not taken for an overload for ever.
 RISING_LATENCY = 2.5
-LEAST_DRIFT = 0.01
+MIN_LATENCY_DRIFT_RATE = 0.01
 NEARLY_USED = 0.8
 
 # What is missing by less than this is there: a full bucket may be so by all but the last bit of a float.
@@ -133,10 +133,10 @@ def _amount(text: str) -> float:
 
 @dataclass(slots=True)
 class Bucket:
-    """The balance of one limit: `book` is our own, `book + offset` what the server is believed to have left."""
+    """A token bucket: `local_balance` is our own count, `local_balance + offset` the server's balance as estimated."""
 
     limit: float | None = None
-    book: float = 0.0
+    local_balance: float = 0.0
     offset: float = 0.0
     at_s: float = 0.0
     refused_at_s: float = -math.inf
@@ -147,10 +147,10 @@ class Bucket:
             return math.inf
         # A clock that went back refills nothing and starts anew from where it stands.
         self.refused_at_s = min(self.refused_at_s, now_s)
-        self.book += max(0.0, now_s - self.at_s) * self.limit / 60
+        self.local_balance += max(0.0, now_s - self.at_s) * self.limit / 60
         self.at_s = now_s
-        self.book = min(self.book, self.limit - self.offset)
-        return self.book + self.offset
+        self.local_balance = min(self.local_balance, self.limit - self.offset)
+        return self.local_balance + self.offset
 
     def wait_s(self, amount: float, now_s: float) -> float:
         """Seconds until so much may be taken; more than the whole limit may be taken from a full bucket."""
@@ -162,21 +162,23 @@ class Bucket:
         return min(wait_s, 60.0) if wait_s > ROUNDING_S else 0.0
 
     def take(self, amount: float, now_s: float) -> float:
-        """Take an amount; the result is the book as it then stands, which `heard` compares with the server's word."""
+        """Take `amount` (requests or tokens); return the local balance, for `update_from_headers` to compare."""
         self.balance(now_s)
-        self.book -= amount
-        return self.book
+        self.local_balance -= amount
+        return self.local_balance
 
-    def heard(self, stated: RateLimit, book_at_departure: float, departed_s: float, now_s: float) -> None:
+    def update_from_headers(
+        self, stated: RateLimit, balance_at_reservation: float, reserved_s: float, now_s: float
+    ) -> None:
         """Learn from a reply. One that left before the last refusal is older news than that, and its book held
         reservations of requests that were refused and have been given back.
         """
         if self.limit is None:
             self.at_s = now_s
-            self.offset = stated.remaining - book_at_departure
+            self.offset = stated.remaining - balance_at_reservation
         self.limit = stated.limit
-        if departed_s > self.refused_at_s:
-            self.offset += OFFSET_WEIGHT * (stated.remaining - book_at_departure - self.offset)
+        if reserved_s > self.refused_at_s:
+            self.offset += OFFSET_WEIGHT * (stated.remaining - balance_at_reservation - self.offset)
 
     def refused(self, stated: RateLimit, now_s: float) -> None:
         """Learn from a refusal, whose figures are those of this moment."""
@@ -188,28 +190,28 @@ class Bucket:
 
 
 @dataclass(frozen=True, slots=True)
-class Departure:
+class Reservation:
     """What is remembered of a request that has left."""
 
     at_s: float
     requests_book: float
     tokens_book: float
     tokens: float
-    width_epoch: int
-    plenty: bool
+    limit_epoch: int
+    had_headroom: bool
 
 
 @dataclass(slots=True)
 class Pace:
     """When the next request may leave. All times are seconds of one monotonic clock."""
 
-    max_width: int
+    max_concurrency: int
     request_timeout_s: float
     requests: Bucket = field(default_factory=Bucket)
     tokens: Bucket = field(default_factory=Bucket)
-    width: float = 0.0
+    concurrency_limit: float = 0.0
     in_flight: int = 0
-    width_epoch: int = 0
+    limit_epoch: int = 0
     proven_s: float = -math.inf
     lead_since_s: float | None = None
     hold_since_s: float = 0.0
@@ -224,17 +226,17 @@ class Pace:
     timed_out_share: float = 0.0
 
     def __post_init__(self) -> None:
-        self.width = float(self.max_width)
+        self.concurrency_limit = float(self.max_concurrency)
 
-    def widen(self, max_width: int) -> None:
+    def raise_max_concurrency(self, max_concurrency: int) -> None:
         """Allow more requests in flight, where someone asks for more than anyone before."""
-        if max_width > self.max_width:
-            self.width += max_width - self.max_width
-            self.max_width = max_width
+        if max_concurrency > self.max_concurrency:
+            self.concurrency_limit += max_concurrency - self.max_concurrency
+            self.max_concurrency = max_concurrency
 
     def wait_s(self, tokens: float, now_s: float) -> float | None:
         """Seconds until a request of so many tokens may leave: 0 for now, None for not before an answer comes."""
-        if self.in_flight >= max(1, int(self.width)):
+        if self.in_flight >= max(1, int(self.concurrency_limit)):
             return None
         waits = [
             self._hold_left_s(now_s),
@@ -243,11 +245,11 @@ class Pace:
             _left_s(self.last_turn_s, self._spacing_for_s(tokens), now_s),
         ]
         if self.in_flight and self.lead_since_s is not None and not self._is_proven(now_s):
-            waits.append(_left_s(self.lead_since_s, HEAD_START_S, now_s))
+            waits.append(_left_s(self.lead_since_s, CANARY_WAIT_S, now_s))
         return max(waits)
 
     def _is_proven(self, now_s: float) -> bool:
-        return abs(now_s - self.proven_s) < PROOF_LASTS_S
+        return abs(now_s - self.proven_s) < ACCOUNT_OK_TTL_S
 
     def _hold_left_s(self, now_s: float) -> float:
         return _left_s(self.hold_since_s, self.hold_for_s, now_s)
@@ -260,58 +262,65 @@ class Pace:
                     spacing_s = max(spacing_s, amount * 60 / bucket.limit / EVEN_SHARE)
         return spacing_s
 
-    def depart(self, tokens: float, now_s: float) -> Departure:
+    def reserve(self, tokens: float, now_s: float) -> Reservation:
         """A request leaves."""
-        plenty = self.tokens.balance(now_s) > PLENTY * tokens and self.requests.balance(now_s) > PLENTY
+        had_headroom = (
+            self.tokens.balance(now_s) > HEADROOM_SHARE * tokens and self.requests.balance(now_s) > HEADROOM_SHARE
+        )
         self.in_flight += 1
         # The turn that it was, and not the moment at which a timer rang: lateness would add up.
         turn_s = self.last_turn_s + self._spacing_for_s(tokens)
-        self.last_turn_s = turn_s if now_s - LATE_AT_MOST_S <= turn_s <= now_s else now_s
+        self.last_turn_s = turn_s if now_s - MAX_LATE_S <= turn_s <= now_s else now_s
         if not self._is_proven(now_s) and (self.in_flight == 1 or self.lead_since_s is None):
             self.lead_since_s = now_s
-        return Departure(
-            now_s, self.requests.take(1.0, now_s), self.tokens.take(tokens, now_s), tokens, self.width_epoch, plenty
+        return Reservation(
+            now_s,
+            self.requests.take(1.0, now_s),
+            self.tokens.take(tokens, now_s),
+            tokens,
+            self.limit_epoch,
+            had_headroom,
         )
 
-    def answered(self, departure: Departure, limits: Limits, now_s: float) -> None:
+    def answered(self, reservation: Reservation, limits: Limits, now_s: float) -> None:
         """A request came back with an answer of the model."""
         self.in_flight -= 1
         self.proven_s = now_s
-        self._learn_limits(departure, limits, now_s)
-        self._learn_latency(max(0.0, now_s - departure.at_s))
+        self._learn_limits(reservation, limits, now_s)
+        self._learn_latency(max(0.0, now_s - reservation.at_s))
         self.timed_out_share *= 1 - TIMED_OUT_WEIGHT
         self.spacing_s *= SPACING_DECAY
-        nearly_used = self.in_flight + 1 >= NEARLY_USED * int(self.width)
+        nearly_used = self.in_flight + 1 >= NEARLY_USED * int(self.concurrency_limit)
         if self._latency_is_rising():
-            self._shrink(departure, 0.9)
+            self._shrink(reservation, 0.9)
         elif nearly_used:
-            self.width = min(self.max_width, self.width + 1 / self.width)
+            self.concurrency_limit = min(self.max_concurrency, self.concurrency_limit + 1 / self.concurrency_limit)
 
-    def refused(self, departure: Departure, limits: Limits, retry_after_s: float | None, now_s: float) -> None:
+    def refused(self, reservation: Reservation, limits: Limits, retry_after_s: float | None, now_s: float) -> None:
         """A request ran into the rate limit. It took nothing, and everyone waits as long as it was told to."""
-        self._returned(departure)
+        self._return_reservation(reservation)
         self._hold(retry_after_s if retry_after_s is not None else REFUSAL_HOLD_S, now_s)
         for bucket, stated in ((self.requests, limits.requests), (self.tokens, limits.tokens)):
             if stated is not None:
                 bucket.refused(stated, now_s)
         if limits != NO_LIMITS:
             # The limits are known, so the width is not at fault; what is left says whether the minute or the second is.
-            self.even = self.even or (departure.plenty and self._states_plenty(limits, departure.tokens))
+            self.even = self.even or (reservation.had_headroom and self._states_headroom(limits, reservation.tokens))
         elif retry_after_s is None:
-            self._shrink(departure, 0.5)
+            self._shrink(reservation, 0.5)
         else:
             self.spacing_s = min(MAX_LEARNED_SPACING_S, max(self.spacing_s, retry_after_s))
 
-    def overloaded(self, departure: Departure, retry_after_s: float | None, now_s: float) -> None:
+    def overloaded(self, reservation: Reservation, retry_after_s: float | None, now_s: float) -> None:
         """The server itself is too busy (`slow_down`, 503): a pause, then fewer at once."""
-        self._returned(departure)
+        self._return_reservation(reservation)
         self._hold(retry_after_s if retry_after_s is not None else OVERLOAD_HOLD_S, now_s)
-        self._shrink(departure, 0.5)
+        self._shrink(reservation, 0.5)
 
-    def _returned(self, departure: Departure) -> None:
+    def _return_reservation(self, reservation: Reservation) -> None:
         self.in_flight -= 1
-        self.requests.book += 1.0
-        self.tokens.book += departure.tokens
+        self.requests.local_balance += 1.0
+        self.tokens.local_balance += reservation.tokens
 
     def _hold(self, hold_s: float, now_s: float) -> None:
         hold_s = min(hold_s, MAX_HOLD_S)
@@ -334,28 +343,28 @@ class Pace:
 
     def timeout_s(self) -> float:
         """The time-out for a first attempt, from the latencies seen; never above the setting."""
-        if self.latencies < LATENCIES_NEEDED or self.timed_out_share > TIMED_OUT_AT_MOST:
+        if self.latencies < LATENCIES_NEEDED or self.timed_out_share > MAX_TIMED_OUT_SHARE:
             return self.request_timeout_s
         deviation = math.sqrt(self.log_latency_variance)
         seen_s = math.exp(self.log_latency_mean + TIMEOUT_DEVIATIONS * deviation)
-        return min(self.request_timeout_s, max(TIMEOUT_LEAST_S, seen_s))
+        return min(self.request_timeout_s, max(MIN_TIMEOUT_S, seen_s))
 
-    def _learn_limits(self, departure: Departure, limits: Limits, now_s: float) -> None:
+    def _learn_limits(self, reservation: Reservation, limits: Limits, now_s: float) -> None:
         if limits.requests:
-            self.requests.heard(limits.requests, departure.requests_book, departure.at_s, now_s)
+            self.requests.update_from_headers(limits.requests, reservation.requests_book, reservation.at_s, now_s)
         if limits.tokens:
-            self.tokens.heard(limits.tokens, departure.tokens_book, departure.at_s, now_s)
+            self.tokens.update_from_headers(limits.tokens, reservation.tokens_book, reservation.at_s, now_s)
 
-    def _shrink(self, departure: Departure, factor: float) -> None:
+    def _shrink(self, reservation: Reservation, factor: float) -> None:
         # A burst of complaints about one width is one complaint: only requests that left at the present width count.
-        if departure.width_epoch == self.width_epoch:
-            self.width = max(1.0, min(self.width, self.in_flight + 1) * factor)
-            self.width_epoch += 1
+        if reservation.limit_epoch == self.limit_epoch:
+            self.concurrency_limit = max(1.0, min(self.concurrency_limit, self.in_flight + 1) * factor)
+            self.limit_epoch += 1
 
     @staticmethod
-    def _states_plenty(limits: Limits, tokens: float) -> bool:
-        enough_requests = limits.requests is None or limits.requests.remaining > PLENTY
-        return enough_requests and (limits.tokens is None or limits.tokens.remaining > PLENTY * tokens)
+    def _states_headroom(limits: Limits, tokens: float) -> bool:
+        enough_requests = limits.requests is None or limits.requests.remaining > HEADROOM_SHARE
+        return enough_requests and (limits.tokens is None or limits.tokens.remaining > HEADROOM_SHARE * tokens)
 
     def _learn_latency(self, latency_s: float) -> None:
         value = math.log(max(latency_s, 1e-3))
@@ -365,7 +374,9 @@ class Pace:
         self.log_latency_mean += weight * difference
         self.log_latency_variance = (1 - weight) * (self.log_latency_variance + weight * difference * difference)
         if self.latencies >= LATENCIES_NEEDED:
-            drifted = self.least_log_latency + LEAST_DRIFT * max(0.0, self.log_latency_mean - self.least_log_latency)
+            drifted = self.least_log_latency + MIN_LATENCY_DRIFT_RATE * max(
+                0.0, self.log_latency_mean - self.least_log_latency
+            )
             self.least_log_latency = min(drifted, self.log_latency_mean)
 
     def _latency_is_rising(self) -> bool:

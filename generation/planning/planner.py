@@ -12,11 +12,11 @@ from typing import Any
 
 from generation.config import Settings
 from generation.domain.catalogue import OFFLINE
-from generation.domain.limits import OUTPUT_TOKENS_AT_MOST
+from generation.domain.limits import MAX_SUMMARY_TOKENS
 from generation.domain.outcome import Failed, Request, Symbol
 from generation.domain.usage import Usage, cost_usd
 from generation.planning.call_graph import callees_within, levels
-from generation.planning.prompt_context import CALLEES_AT_MOST
+from generation.planning.prompt_context import MAX_CALLEES
 from generation.prompts.builder import estimate_part_tokens, estimate_rules_tokens
 
 LARGE_CHARS = 4_000
@@ -132,7 +132,7 @@ def _filled(symbols: Iterable[Symbol], level: Mapping[int, int], settings: Setti
 
 
 def _fits(count: int, input_tokens: int, settings: Settings) -> bool:
-    output_tokens = count * OUTPUT_TOKENS_AT_MOST
+    output_tokens = count * MAX_SUMMARY_TOKENS
     return (
         count <= settings.batch_size
         and input_tokens <= settings.max_batch_tokens
@@ -155,7 +155,7 @@ def _expected(requests: Sequence[Request], callees: Mapping[int, tuple[int, ...]
 
 
 def _part_tokens(symbol: Symbol, callees: Mapping[int, tuple[int, ...]]) -> int:
-    notes = min(CALLEES_AT_MOST, len(callees.get(symbol.position, ())))
+    notes = min(MAX_CALLEES, len(callees.get(symbol.position, ())))
     return estimate_part_tokens(symbol.context) + NOTE_TOKENS * notes
 
 

@@ -16,8 +16,8 @@ from generation.planning.neighbours import nearest_neighbours
 from generation.prompts.builder import Notes, Related
 
 # A prompt is about one symbol: of what it calls, the most central few say the most.
-CALLEES_AT_MOST = 8
-SAME_FILE_AT_MOST = 10
+MAX_CALLEES = 8
+MAX_SAME_FILE = 10
 _NOTE_CHARS = 200
 
 
@@ -29,7 +29,7 @@ class SemanticContext:
     by_file: Mapping[str, tuple[str, ...]]
 
 
-class Knowledge:
+class PromptContext:
     """What is known within one job."""
 
     def __init__(
@@ -40,7 +40,7 @@ class Knowledge:
         self._semantic = semantic
         self._summaries: dict[int, str] = {}
 
-    def learn(self, outcome: Outcome) -> None:
+    def add_summary(self, outcome: Outcome) -> None:
         """Keep a summary for the symbols that call this one."""
         if isinstance(outcome, Documented):
             self._summaries[outcome.position] = outcome.summary
@@ -48,7 +48,7 @@ class Knowledge:
     def notes(self, symbol: Symbol) -> Notes:
         """What there is to say of a symbol now."""
         called = (position for position in self._callees.get(symbol.position, ()) if position in self._summaries)
-        callees = tuple((self._names[position], self._summaries[position]) for position in called)[:CALLEES_AT_MOST]
+        callees = tuple((self._names[position], self._summaries[position]) for position in called)[:MAX_CALLEES]
         if self._semantic is None:
             return Notes(callees)
         context = symbol.context
@@ -56,7 +56,7 @@ class Knowledge:
         return Notes(
             callees,
             self._semantic.related.get(symbol.position, ()),
-            same_file[:SAME_FILE_AT_MOST],
+            same_file[:MAX_SAME_FILE],
             tuple(context.imports),
         )
 
@@ -80,10 +80,7 @@ def semantic_context(symbols: Sequence[Symbol]) -> SemanticContext:
         by_file[symbol.context.file_path].append(symbol)
     return SemanticContext(
         related,
-        {
-            path: tuple(one.context.name for one in members[: SAME_FILE_AT_MOST + 1])
-            for path, members in by_file.items()
-        },
+        {path: tuple(one.context.name for one in members[: MAX_SAME_FILE + 1]) for path, members in by_file.items()},
     )
 
 

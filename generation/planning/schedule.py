@@ -47,7 +47,7 @@ class Schedule:
         rank = float("-inf") if request.spent else -request.centrality * self._direction
         return rank, number * self._direction, request
 
-    def go_backwards(self, backwards: bool) -> None:  # noqa: FBT001 - it says which
+    def set_reverse_order(self, backwards: bool) -> None:  # noqa: FBT001 - it says which
         """Ask for the least central first, or for the most central again."""
         direction = -1 if backwards else 1
         if direction != self._direction:

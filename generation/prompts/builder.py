@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from generation.domain.context import SymbolContext
-from generation.domain.limits import LEAST_BUDGET_TOKENS
-from generation.prompts.tokens import CHARS_PER_TOKEN_AT_MOST, Message, TokenCounter, estimate_tokens
+from generation.domain.limits import MIN_PROMPT_TOKENS
+from generation.prompts.tokens import MAX_CHARS_PER_TOKEN, Message, TokenCounter, estimate_tokens
 
 MARKER = "[... content truncated due to length ...]"
 
@@ -85,14 +85,14 @@ class Cut:
     docstring: int | None = None
     signature: int | None = None
     fact: int | None = None
-    source_at_least: int = 0
+    min_source_tokens: int = 0
 
 
 CUTS = (
     Cut(),
-    Cut(relations=25, notes=8, source_at_least=600),
-    Cut(relations=10, notes=4, source_at_least=300),
-    Cut(relations=5, notes=2, docstring=300, signature=300, fact=60, source_at_least=150),
+    Cut(relations=25, notes=8, min_source_tokens=600),
+    Cut(relations=10, notes=4, min_source_tokens=300),
+    Cut(relations=5, notes=2, docstring=300, signature=300, fact=60, min_source_tokens=150),
     Cut(relations=0, notes=0, docstring=80, signature=60, fact=24),
 )
 
@@ -130,7 +130,7 @@ class PromptBuilder:
 
     def part(self, context: SymbolContext, notes: Notes = NO_NOTES, share: float = 1.0) -> Part:
         """A symbol's text, such that a prompt with it alone is within `share` of the budget (or of the least one)."""
-        budget = max(LEAST_BUDGET_TOKENS, int(self._budget_tokens * share))
+        budget = max(MIN_PROMPT_TOKENS, int(self._budget_tokens * share))
         return build_part(context, notes, self._counter, budget - self._empty[False])
 
     def single(self, part: Part, reason: str = "") -> Prompt:
@@ -180,18 +180,18 @@ def _build(context: SymbolContext, notes: Notes, counter: TokenCounter, room: in
     truncated = cut is not CUTS[0]
     whole = _with_source(facts, source, context.language)
     # A text that cannot fit need not be counted: a megabyte takes 40 ms.
-    if len(whole) <= room * CHARS_PER_TOKEN_AT_MOST and (tokens := counter.count(whole)) <= room:
+    if len(whole) <= room * MAX_CHARS_PER_TOKEN and (tokens := counter.count(whole)) <= room:
         return Part(whole, tokens, truncated)
     if not truncated or not source:
         return None
-    return _with_cut_source(context, facts, counter, room, cut.source_at_least)
+    return _with_cut_source(context, facts, counter, room, cut.min_source_tokens)
 
 
 def _with_cut_source(
-    context: SymbolContext, facts: str, counter: TokenCounter, room: int, source_at_least: int
+    context: SymbolContext, facts: str, counter: TokenCounter, room: int, min_source_tokens: int
 ) -> Part | None:
     source_tokens = room - counter.count(_with_source(facts, MARKER, context.language))
-    if source_tokens < source_at_least:
+    if source_tokens < min_source_tokens:
         return None
     while True:
         source = cut_middle(context.source_code or "", counter, source_tokens) if source_tokens > 0 else MARKER

@@ -30,7 +30,7 @@ TOKENS_PER_MESSAGE = 3
 TOKENS_PER_REPLY = 3
 
 # The longest token of o200k_base, a row of blanks: a text of more characters has more tokens, and need not be counted.
-CHARS_PER_TOKEN_AT_MOST = 128
+MAX_CHARS_PER_TOKEN = 128
 
 # 4.33 bytes a token measured on Python source with o200k_base; for estimates before anything is counted.
 CHARS_PER_TOKEN = 4.33
@@ -77,7 +77,7 @@ class TokenCounter:
 
     def head(self, text: str, max_tokens: int) -> str:
         """The longest beginning of the text that has at most `max_tokens` tokens and ends with a whole character."""
-        text = text[: max_tokens * CHARS_PER_TOKEN_AT_MOST]
+        text = text[: max_tokens * MAX_CHARS_PER_TOKEN]
         tokens = self._encode(text)
         return text if len(tokens) <= max_tokens else self._decode(tokens[:max_tokens])
 
@@ -85,7 +85,7 @@ class TokenCounter:
         """The longest end of the text that has at most `max_tokens` tokens and begins with a whole character."""
         if max_tokens <= 0:
             return ""
-        text = text[-max_tokens * CHARS_PER_TOKEN_AT_MOST :]
+        text = text[-max_tokens * MAX_CHARS_PER_TOKEN :]
         tokens = self._encode(text)
         return text if len(tokens) <= max_tokens else self._decode(tokens[-max_tokens:])
 

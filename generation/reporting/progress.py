@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Any
 
-from generation.domain.limits import SYMBOLS_AT_MOST
+from generation.domain.limits import MAX_PROGRESS_SYMBOLS
 from generation.domain.outcome import Documented, Outcome
 from generation.results.records import output_record
 from generation.results.report import Totals
@@ -40,7 +40,7 @@ class ProgressPump:
         self._sleep = sleep
         self._job_id = ""
         self._totals: Totals | None = None
-        self._recent: deque[Documented] = deque(maxlen=SYMBOLS_AT_MOST)
+        self._recent: deque[Documented] = deque(maxlen=MAX_PROGRESS_SYMBOLS)
         self._pump: asyncio.Task[None] | None = None
         self._next_at_s = 0.0
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from generation.domain.outcome import Documented, Outcome
 from generation.domain.usage import NO_USAGE
 from generation.errors import StorageError
-from generation.results.records import Kept, kept_record, read_records
+from generation.results.records import StoredRecord, stored_record, read_records
 from generation.storage.base import Storage
 from generation.storage.keys import prefix_of
 
@@ -37,14 +37,14 @@ SEGMENT_AGE_S = 2.0
 MAX_PAUSE_S = 30.0
 
 # Segments that are read at once when a job starts anew.
-_READ_AT_ONCE = 16
+_MAX_CONCURRENT_READS = 16
 
 _SEGMENT_NAME = re.compile(r"(?P<run>\d{20}-[0-9a-f]{8})-(?P<number>\d{6})\.jsonl")
 
 EVERY_SEGMENT = 1_000_000
 
 
-def run_of(key: str) -> str:
+def run_name_of(key: str) -> str:
     """The run that wrote a segment; an empty text where the key is that of none."""
     named = _SEGMENT_NAME.fullmatch(key.rpartition("/")[2])
     return named["run"] if named else ""
@@ -169,7 +169,7 @@ class Checkpoint:
 
 
 def _as_lines(outcomes: list[Outcome]) -> bytes:
-    return b"".join(json.dumps(kept_record(outcome)).encode() + b"\n" for outcome in outcomes)
+    return b"".join(json.dumps(stored_record(outcome)).encode() + b"\n" for outcome in outcomes)
 
 
 @dataclass(slots=True)
@@ -181,14 +181,14 @@ class Segments:
 
     keys: list[str] = field(default_factory=list)
     included: dict[str, int] = field(default_factory=dict)
-    runs: dict[str, dict[str, Kept]] = field(default_factory=dict)
+    runs: dict[str, dict[str, StoredRecord]] = field(default_factory=dict)
     vanished: bool = False
 
 
 async def read_segments(storage: Storage, keys: Iterable[str], included: Included) -> Segments:
     """Read the segments under these keys, but for those that `included` names. Raises StorageError."""
     segments = Segments(included=dict(included))
-    places = asyncio.Semaphore(_READ_AT_ONCE)
+    places = asyncio.Semaphore(_MAX_CONCURRENT_READS)
 
     async def read(run: str, key: str) -> None:
         async with places:

@@ -16,8 +16,8 @@ from dataclasses import replace
 from generation.domain.outcome import Documented, Documenter, Outcome, Request
 from generation.domain.usage import NO_USAGE, Usage
 from generation.errors import JobError, StorageError
-from generation.results.checkpoint import EVERY_SEGMENT, SEGMENT_AGE_S, read_segments, run_of
-from generation.results.records import Kept
+from generation.results.checkpoint import EVERY_SEGMENT, SEGMENT_AGE_S, read_segments, run_name_of
+from generation.results.records import StoredRecord
 from generation.results.reuse import Earlier, best_of, read_results
 from generation.storage.base import Storage
 from generation.storage.keys import prefix_of, results_key
@@ -26,16 +26,16 @@ from generation.storage.keys import prefix_of, results_key
 log = logging.getLogger(__name__)
 
 
-class Others:
+class PeerRuns:
     """What other runs of a job have saved since this one began, and what this one has taken of it."""
 
     def __init__(self, storage: Storage, job_id: str, run: str, earlier: Earlier) -> None:
         self._storage = storage
         self._job_id = job_id
         self._run = run
-        self._saved: defaultdict[str, list[Kept]] = defaultdict(list)
-        self._results: Mapping[str, Kept] = {}
-        self._seen = {run_of(key) for key in earlier.segments}
+        self._saved: defaultdict[str, list[StoredRecord]] = defaultdict(list)
+        self._results: Mapping[str, StoredRecord] = {}
+        self._seen = {run_name_of(key) for key in earlier.segments}
         self._running: set[str] = set()
         self._next_look_s = 0.0
         self.included = {**earlier.included, run: EVERY_SEGMENT}
@@ -43,11 +43,11 @@ class Others:
         self.taken: set[int] = set()
 
     @property
-    def is_odd(self) -> bool:
+    def should_run_in_reverse(self) -> bool:
         """Whether an odd number of runs that may go on began before this one: it begins at the other end."""
         return sum(run < self._run for run in self._seen) % 2 == 1
 
-    async def look_now_and_then(self) -> bool:
+    async def poll(self) -> bool:
         """Look, unless this run was alone a moment ago: the list of a large job's segments is long."""
         now_s = asyncio.get_running_loop().time()
         if self._running or now_s >= self._next_look_s:
@@ -60,7 +60,7 @@ class Others:
         try:
             keys = await self._storage.list_keys(prefix_of(self._job_id))
             segments = await read_segments(self._storage, keys, self.included)
-            there = {run_of(key) for key in keys}
+            there = {run_name_of(key) for key in keys}
             # A run whose segments are gone has put them into the results.
             if self._running - there:
                 await self._read_results()
@@ -71,7 +71,7 @@ class Others:
         self._seen |= segments.runs.keys()
         self.included, self.keys = (
             segments.included,
-            self.keys.union(key for key in segments.keys if run_of(key) != self._run),
+            self.keys.union(key for key in segments.keys if run_name_of(key) != self._run),
         )
         for records in segments.runs.values():
             for symbol_id, record in records.items():
@@ -96,21 +96,21 @@ class Others:
         saved = (one.usage for one in self._saved.get(symbol_id, ()) if one.content_hash == content_hash)
         result = self._results.get(symbol_id)
         known = result.usage if result and result.content_hash == content_hash else NO_USAGE
-        return sum(saved, start=here).at_least(known)
+        return sum(saved, start=here).elementwise_max(known)
 
-    def _records(self, symbol_id: str, content_hash: str) -> list[Kept]:
+    def _records(self, symbol_id: str, content_hash: str) -> list[StoredRecord]:
         records = [*self._saved.get(symbol_id, ())]
         if result := self._results.get(symbol_id):
             records.append(result)
         return [one for one in records if one.content_hash == content_hash]
 
     @property
-    def have_saved(self) -> bool:
+    def has_saved(self) -> bool:
         """Whether any other run has saved anything."""
         return bool(self._saved or self._results)
 
 
-def sharing(ask: Documenter, others: Others, hashes: Mapping[int, str]) -> Documenter:
+def sharing(ask: Documenter, others: PeerRuns, hashes: Mapping[int, str]) -> Documenter:
     """The same documenter, which asks nobody for a symbol that another run has documented.
 
     Its outcomes have their content hashes.
@@ -130,7 +130,7 @@ def sharing(ask: Documenter, others: Others, hashes: Mapping[int, str]) -> Docum
             try:
                 return [one if isinstance(one, Request) else hashed(one) for one in await ask(request)]
             except JobError as error:
-                error.struck = tuple(hashed(outcome) for outcome in error.struck)
+                error.partial_outcomes = tuple(hashed(outcome) for outcome in error.partial_outcomes)
                 raise
         positions = {outcome.position for outcome in taken}
         left = tuple(symbol for symbol in request.symbols if symbol.position not in positions)

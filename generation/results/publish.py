@@ -16,7 +16,7 @@ from generation.domain.usage import cost_usd
 from generation.errors import StorageError
 from generation.results.checkpoint import Checkpoint, remove
 from generation.results.records import as_output
-from generation.results.report import Report, SYMBOL_LISTS, as_json, as_many_as_fit, bare, fitted, pointer
+from generation.results.report import Report, SYMBOL_LISTS, as_json, limit_symbols, without_symbols, fitted, pointer
 from generation.results.reuse import Results, adopted, covers, read_results
 from generation.storage.base import Storage
 from generation.storage.keys import results_key
@@ -33,7 +33,7 @@ EMERGENCY_OUTPUT_BYTES = 9_000_000
 FAR_TOO_LARGE = 10
 
 # Each is another run that has changed the document since it was read; there are rarely more than two runs.
-CONFLICTS_AT_MOST = 5
+MAX_CONFLICTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class _Placed:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ResultsTarget:
     """Where a run's results go: in the place of `version`; then `segments` of other runs go, which they include."""
 
     storage: Storage
@@ -54,7 +54,7 @@ class Place:
     segments: Collection[str]
 
 
-async def publish(report: Report, place: Place, checkpoint: Checkpoint, settings: Settings) -> dict[str, Any]:
+async def publish(report: Report, place: ResultsTarget, checkpoint: Checkpoint, settings: Settings) -> dict[str, Any]:
     """Store the results, remove the checkpoint, and make the output, which carries the symbols where they fit."""
     key, storage = results_key(report.job_id), place.storage
     report.end()
@@ -79,27 +79,27 @@ async def publish(report: Report, place: Place, checkpoint: Checkpoint, settings
 def _own_output(report: Report, results: dict[str, Any], body_bytes: int, max_bytes: int) -> dict[str, Any]:
     """The output of what was stored. Where it cannot fit by far, the symbols are not even gathered."""
     if body_bytes > FAR_TOO_LARGE * max_bytes:
-        return bare(_as_output(report.document_without_symbols()) | results, max_bytes)
+        return without_symbols(_as_output(report.document_without_symbols()) | results, max_bytes)
     return fitted(_as_output(report.document()) | results, max_bytes)
 
 
-async def _put_in_place(report: Report, place: Place, key: str) -> _Placed:
+async def _put_in_place(report: Report, place: ResultsTarget, key: str) -> _Placed:
     storage, version = place.storage, place.version
-    for _ in range(CONFLICTS_AT_MOST):
+    for _ in range(MAX_CONFLICTS):
         body = await asyncio.to_thread(report.document_body)
-        if await storage.replace(key, body, version):
+        if await storage.put_if_match(key, body, version):
             return _Placed(body)
         present = await storage.read(key)
         version = present.version if present else None
         theirs = await asyncio.to_thread(read_results, present.body) if present else None
-        if present and theirs and _is_whole(theirs.document):
+        if present and theirs and _is_valid_output(theirs.document):
             if covers(theirs, report.outcomes):
                 return _Placed(present.body, dict(theirs.document))
-            report.exchange(dict(_merged(report, theirs, know_us=place.run in theirs.included)))
+            report.replace_outcomes(dict(_merged(report, theirs, know_us=place.run in theirs.included)))
     raise StorageError(f"{key} is changed by others faster than it can be written")
 
 
-def _is_whole(document: Mapping[str, Any]) -> bool:
+def _is_valid_output(document: Mapping[str, Any]) -> bool:
     """Whether a document, which another version or another hand may have written, can be an output."""
     try:
         output = _as_output(document)
@@ -120,7 +120,7 @@ def _merged(report: Report, theirs: Results, *, know_us: bool) -> Iterator[tuple
             continue
         better = (isinstance(outcome, Failed) and adopted(theirs, outcome)) or outcome
         together = record.usage if know_us else record.usage + report.paid_here(outcome)
-        yield outcome.position, replace(better, usage=outcome.usage.at_least(together))
+        yield outcome.position, replace(better, usage=outcome.usage.elementwise_max(together))
 
 
 async def _keep_in_output(
@@ -132,7 +132,7 @@ async def _keep_in_output(
     unsaved = await checkpoint.save(settings.storage_retry_s + MAX_BACKOFF_S)
     report.warnings.append(f"the results are only in this output: {error}")
     fate = "and are not saved yet" if unsaved else f"and are in its checkpoint: send the job again as {report.job_id}"
-    return await asyncio.to_thread(as_many_as_fit, _as_output(report.document()), EMERGENCY_OUTPUT_BYTES, fate)
+    return await asyncio.to_thread(limit_symbols, _as_output(report.document()), EMERGENCY_OUTPUT_BYTES, fate)
 
 
 def _as_output(document: Mapping[str, Any]) -> dict[str, Any]:

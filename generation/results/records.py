@@ -41,7 +41,7 @@ def output_record(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def kept_record(outcome: Outcome) -> dict[str, Any]:
+def stored_record(outcome: Outcome) -> dict[str, Any]:
     """A symbol as results documents and checkpoints keep it: enough to make the outcome again."""
     record = output_record(outcome)
     if outcome.usage != NO_USAGE:
@@ -84,7 +84,7 @@ Text = Annotated[str, AfterValidator(_sendable)]
 
 
 @pydantic_dataclass(frozen=True, slots=True, config=ConfigDict(extra="ignore"))
-class Kept:
+class StoredRecord:
     """A record that was read. A symbol with a `summary` is documented, one with a `failure` is not."""
 
     symbol_id: Text
@@ -107,10 +107,10 @@ class Kept:
         return Failed(position, self.symbol_id, self.file_path, failure, self.message, self.usage, self.content_hash)
 
 
-_read = TypeAdapter(Kept).validate_python
+_read = TypeAdapter(StoredRecord).validate_python
 
 
-def read_records(records: Iterable[object]) -> Iterator[Kept]:
+def read_records(records: Iterable[object]) -> Iterator[StoredRecord]:
     """The records among these values; what is none is left out."""
     for record in records:
         try:

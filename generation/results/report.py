@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from generation.config import Settings
 from generation.domain.outcome import Documented, Failed, Outcome
 from generation.domain.usage import NO_USAGE, Usage, cost_usd
-from generation.results.records import kept_record, output_record
+from generation.results.records import stored_record, output_record
 from typing import Any, Literal
 
 
@@ -68,7 +68,7 @@ class Report:
         if paid_before != NO_USAGE:
             self._before[outcome.position] = paid_before
 
-    def exchange(self, better: Mapping[int, Outcome]) -> None:
+    def replace_outcomes(self, better: Mapping[int, Outcome]) -> None:
         """Put outcomes, by position, in the place of others; what their usage is more was paid by other runs."""
         former, before = self.outcomes, self._before
         self.outcomes, self._before, self.usage, self._documented = [], {}, NO_USAGE, 0
@@ -122,7 +122,7 @@ class Report:
         """The results document, with every symbol in the order of the input."""
         document = self.document_without_symbols()
         for name, outcomes in self._lists():
-            document[name] = [kept_record(outcome) for outcome in outcomes]
+            document[name] = [stored_record(outcome) for outcome in outcomes]
         return document
 
     def document_body(self) -> bytes:
@@ -136,7 +136,7 @@ class Report:
                 continue
             for number, outcome in enumerate(lists[name]):
                 body.write(b", " if number else b"[")
-                body.write(as_json(kept_record(outcome)))
+                body.write(as_json(stored_record(outcome)))
             body.write(b"]" if lists[name] else b"[]")
         body.write(b"}")
         return body.getvalue()
@@ -214,10 +214,10 @@ def pointer(bucket: str | None, key: str, url: str | None, body: bytes) -> dict[
 
 def fitted(output: dict[str, Any], max_bytes: int) -> dict[str, Any]:
     """The output itself, or without its symbols and with a warning where it is larger than `max_bytes`."""
-    return output if len(as_json(output)) <= max_bytes else bare(output, max_bytes)
+    return output if len(as_json(output)) <= max_bytes else without_symbols(output, max_bytes)
 
 
-def bare(output: dict[str, Any], max_bytes: int) -> dict[str, Any]:
+def without_symbols(output: dict[str, Any], max_bytes: int) -> dict[str, Any]:
     """The output without its symbols, and with a warning that says so."""
     reason = (
         f"the symbols are left out of this output, which would exceed {max_bytes} bytes: read them from results.key"
@@ -226,7 +226,7 @@ def bare(output: dict[str, Any], max_bytes: int) -> dict[str, Any]:
     return kept | {"warnings": [*output["warnings"], reason]}
 
 
-def as_many_as_fit(output: dict[str, Any], max_bytes: int, fate: str) -> dict[str, Any]:
+def limit_symbols(output: dict[str, Any], max_bytes: int, fate: str) -> dict[str, Any]:
     """The output with as many of its symbols as fit, documented ones first, and a warning of the `fate` of the rest."""
     if len(as_json(output)) <= max_bytes:
         return output

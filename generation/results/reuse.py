@@ -16,7 +16,7 @@ from generation.domain.outcome import Documented, Failed, Outcome, Symbol
 from generation.domain.usage import NO_USAGE, Usage
 from generation.errors import InputError, StorageError
 from generation.results.checkpoint import Included, Segments, read_segments
-from generation.results.records import Kept, read_records
+from generation.results.records import StoredRecord, read_records
 from generation.storage.base import Storage
 from generation.storage.keys import prefix_of, results_key
 from typing import Any
@@ -32,7 +32,7 @@ FINAL = frozenset({"refused", "content_filter"})
 class Results:
     """A results document as far as it is used again: its records by symbol, and the segments that it includes."""
 
-    records: Mapping[str, Kept]
+    records: Mapping[str, StoredRecord]
     included: Included
     document: Mapping[str, Any]
 
@@ -125,7 +125,7 @@ async def _read_previous(storage: Storage, key: str) -> Results:
     return results
 
 
-def settle(found: Found, symbols: Sequence[Symbol], hashes: Mapping[int, str], all_ids: Iterable[str]) -> Earlier:
+def resolve_reuse(found: Found, symbols: Sequence[Symbol], hashes: Mapping[int, str], all_ids: Iterable[str]) -> Earlier:
     """Say what of all that was found holds for these symbols. Pure."""
     outcomes: dict[int, Outcome] = {}
     paid: dict[int, Usage] = {}
@@ -133,7 +133,7 @@ def settle(found: Found, symbols: Sequence[Symbol], hashes: Mapping[int, str], a
         position, content_hash = symbol.position, hashes[symbol.position]
         records = [one for one in _own_records(found, symbol.symbol_id) if one.content_hash == content_hash]
         usage = sum((one.usage for one in records), start=NO_USAGE)
-        outcome = best_of(records, position) or _taken_over(found.previous, symbol, content_hash)
+        outcome = best_of(records, position) or _reusable(found.previous, symbol, content_hash)
         if outcome is not None:
             outcomes[position] = replace(outcome, usage=usage)
         elif usage != NO_USAGE:
@@ -144,7 +144,7 @@ def settle(found: Found, symbols: Sequence[Symbol], hashes: Mapping[int, str], a
     return Earlier(outcomes, paid, removed, found.version, tuple(found.segments.keys), found.segments.included)
 
 
-def _own_records(found: Found, symbol_id: str) -> Iterator[Kept]:
+def _own_records(found: Found, symbol_id: str) -> Iterator[StoredRecord]:
     """What the job's own runs have saved of a symbol; what the results document has comes first."""
     if found.own and (record := found.own.records.get(symbol_id)):
         yield record
@@ -153,7 +153,7 @@ def _own_records(found: Found, symbol_id: str) -> Iterator[Kept]:
             yield record
 
 
-def documented_from(record: Kept | None, position: int, content_hash: str) -> Documented | None:
+def as_documented(record: StoredRecord | None, position: int, content_hash: str) -> Documented | None:
     """The summary of a record, where it was paid for and is from this content."""
     if record is None or record.content_hash != content_hash:
         return None
@@ -161,7 +161,7 @@ def documented_from(record: Kept | None, position: int, content_hash: str) -> Do
     return outcome if isinstance(outcome, Documented) else None
 
 
-def best_of(records: Iterable[Kept], position: int) -> Outcome | None:
+def best_of(records: Iterable[StoredRecord], position: int) -> Outcome | None:
     """Of records of one symbol and content, the first summary that was paid for, or a failure that stays one."""
     outcomes = [record.outcome(position) for record in records]
     documented = (one for one in outcomes if isinstance(one, Documented) and one.source != "offline")
@@ -169,9 +169,9 @@ def best_of(records: Iterable[Kept], position: int) -> Outcome | None:
     return next(documented, None) or next(final, None)
 
 
-def _taken_over(previous: Results | None, symbol: Symbol, content_hash: str) -> Documented | None:
+def _reusable(previous: Results | None, symbol: Symbol, content_hash: str) -> Documented | None:
     record = previous.records.get(symbol.symbol_id) if previous else None
-    outcome = documented_from(record, symbol.position, content_hash)
+    outcome = as_documented(record, symbol.position, content_hash)
     return replace(outcome, source="previous") if outcome else None
 
 

@@ -13,7 +13,7 @@ from fastapi import Request
 
 from generation.config import ServiceSettings
 from generation.errors import InputError
-from generation.service.answers import Declined, service_full
+from generation.service.answers import RequestRejected, service_full
 
 # The most symbols that a job may have, at 2 KB each.
 MAX_BODY_BYTES = 100_000_000
@@ -26,7 +26,7 @@ MAX_HELD_BYTES = 300_000_000
 MAX_WAITING = 256
 
 # Who neither sends his body nor takes his events for so long is gone, whatever his connection says.
-STALLED_AFTER_S = 60.0
+IDLE_TIMEOUT_S = 60.0
 
 
 class Gate:
@@ -35,13 +35,13 @@ class Gate:
     def __init__(self, jobs_at_once: int) -> None:
         self.slots = anyio.Semaphore(jobs_at_once)
         self.held_bytes = 0
-        self._calls_at_most = jobs_at_once + MAX_WAITING
+        self._max_calls = jobs_at_once + MAX_WAITING
         self._calls = 0
 
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:
         """Count a call for as long as it is inside. Raises Declined where the service is full."""
-        if self._calls >= self._calls_at_most:
+        if self._calls >= self._max_calls:
             raise service_full()
         self._calls += 1
         try:
@@ -84,9 +84,9 @@ class Body:
         self._bytes = bytearray()
 
 
-def _too_large() -> Declined:
+def _too_large() -> RequestRejected:
     sentence = f"the body has more than {MAX_BODY_BYTES} bytes: split the job, or put its symbols into the bucket"
-    return Declined(f"{sentence} (symbols_key)", status=413, failure="body_too_large")
+    return RequestRejected(f"{sentence} (symbols_key)", status=413, failure="body_too_large")
 
 
 def check_token(request: Request, settings: ServiceSettings) -> None:
@@ -98,7 +98,7 @@ def check_token(request: Request, settings: ServiceSettings) -> None:
     # As bytes: of texts, only ASCII can be compared in constant time.
     if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode("latin-1"), expected):
         sentence = "Authorization must be Bearer, with the service's token"
-        raise Declined(sentence, status=401, failure="bad_token", headers={"WWW-Authenticate": "Bearer"})
+        raise RequestRejected(sentence, status=401, failure="bad_token", headers={"WWW-Authenticate": "Bearer"})
 
 
 def check_content_type(request: Request) -> None:
@@ -108,7 +108,7 @@ def check_content_type(request: Request) -> None:
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         sentence = "Content-Type must be application/json"
-        raise Declined(sentence, status=415, failure="bad_input")
+        raise RequestRejected(sentence, status=415, failure="bad_input")
 
 
 async def read_body(request: Request, body: Body) -> None:
@@ -117,13 +117,13 @@ async def read_body(request: Request, body: Body) -> None:
     if announced.isdecimal() and int(announced[:20]) > MAX_BODY_BYTES:
         raise _too_large()
     try:
-        with anyio.fail_after(STALLED_AFTER_S) as waiting:
+        with anyio.fail_after(IDLE_TIMEOUT_S) as waiting:
             async for chunk in request.stream():
                 body.add(chunk)
-                waiting.deadline = anyio.current_time() + STALLED_AFTER_S
+                waiting.deadline = anyio.current_time() + IDLE_TIMEOUT_S
     except TimeoutError:
-        sentence = f"no more of the body came for {STALLED_AFTER_S:g} s"
-        raise Declined(sentence, status=408, failure="bad_input") from None
+        sentence = f"no more of the body came for {IDLE_TIMEOUT_S:g} s"
+        raise RequestRejected(sentence, status=408, failure="bad_input") from None
 
 
 def wants_events(request: Request) -> bool:

@@ -25,7 +25,7 @@ STATUSES: tuple[tuple[type[JobError], int], ...] = (
 )
 
 
-class Declined(HTTPException):
+class RequestRejected(HTTPException):
     """The service does not take a call, or cannot answer it; `failure` is the code beside the sentence."""
 
     def __init__(self, sentence: str, *, status: int, failure: str, headers: Mapping[str, str] | None = None) -> None:
@@ -33,20 +33,20 @@ class Declined(HTTPException):
         self.failure = failure
 
 
-def service_full() -> Declined:
+def service_full() -> RequestRejected:
     """Return the answer to a call for which there is no room."""
     later = {"Retry-After": str(RETRY_AFTER_S)}
-    return Declined("the service is full: send the job again later", status=503, failure="busy", headers=later)
+    return RequestRejected("the service is full: send the job again later", status=503, failure="busy", headers=later)
 
 
-def service_stopping() -> Declined:
+def service_stopping() -> RequestRejected:
     """Return the answer to a call that the service cannot finish because it was told to stop."""
     later = {"Retry-After": str(RETRY_AFTER_S)}
     sentence = "the service was told to stop before the job had ended: send it again"
-    return Declined(sentence, status=503, failure="stopping", headers=later)
+    return RequestRejected(sentence, status=503, failure="stopping", headers=later)
 
 
-def internal_error(error: Exception) -> Declined:
+def internal_error(error: Exception) -> RequestRejected:
     """What the caller hears of a fault that nobody foresaw; the log gets the place.
 
     Without the exception's own text, which may repeat what it stumbled over: source code, or a secret.
@@ -54,18 +54,18 @@ def internal_error(error: Exception) -> Declined:
     where = "".join(traceback.format_tb(error.__traceback__))
     log.error("a fault of this service: %s\n%s", type(error).__name__, where)
     sentence = f"the worker itself failed ({type(error).__name__}): see its log"
-    return Declined(sentence, status=500, failure="internal")
+    return RequestRejected(sentence, status=500, failure="internal")
 
 
-def error_body(error: JobError | Declined) -> bytes:
+def error_body(error: JobError | RequestRejected) -> bytes:
     """Return an error as the JSON document of all errors."""
-    sentence = error.detail if isinstance(error, Declined) else str(error)
+    sentence = error.detail if isinstance(error, RequestRejected) else str(error)
     return as_json({"error": sentence, "failure": error.failure})
 
 
-def error_response(error: JobError | Declined) -> Response:
+def error_response(error: JobError | RequestRejected) -> Response:
     """Return an error as an HTTP response."""
-    if isinstance(error, Declined):
+    if isinstance(error, RequestRejected):
         return Response(error_body(error), error.status_code, error.headers, "application/json")
     status = next(status for kind, status in STATUSES if isinstance(error, kind))
     return Response(error_body(error), status, media_type="application/json")

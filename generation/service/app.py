@@ -33,7 +33,7 @@ from generation.job import Watch, ignore, run_job
 from generation.reporting import events
 from generation.results.report import as_json
 from generation.service.admission import (
-    STALLED_AFTER_S,
+    IDLE_TIMEOUT_S,
     Body,
     Gate,
     check_content_type,
@@ -41,7 +41,7 @@ from generation.service.admission import (
     read_body,
     wants_events,
 )
-from generation.service.answers import Declined, error_body, error_response, internal_error, service_stopping
+from generation.service.answers import RequestRejected, error_body, error_response, internal_error, service_stopping
 from generation.service.openapi import GENERATE_REQUEST, GENERATE_RESPONSES, HEALTH_RESPONSES, describe
 from generation.service.readiness import Readiness, why_not_ready
 from generation.service.stream import EventStream, message
@@ -75,7 +75,7 @@ STREAM_HEADERS = (
 )
 
 
-class Reader:
+class EventWriter:
     """Who reads a stream of events; it begins with the first thing there is to send."""
 
     def __init__(self, send: Send) -> None:
@@ -84,7 +84,7 @@ class Reader:
 
     async def send(self, chunk: bytes, *, more: bool = True) -> None:
         """Send a piece. Raises TimeoutError where nothing is taken any more."""
-        with anyio.fail_after(STALLED_AFTER_S):
+        with anyio.fail_after(IDLE_TIMEOUT_S):
             if not self.begun:
                 self.begun = True
                 await self._send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
@@ -139,7 +139,7 @@ class Service:
         await response({"type": "http"}, receive, send)
 
     async def _answer_with_events(self, body: Body, receive: Receive, send: Send) -> None:
-        stream, reader = EventStream(), Reader(send)
+        stream, reader = EventStream(), EventWriter(send)
         async with self._job(body, receive, stream.emit, stream.watch) as job:
             job.add_done_callback(lambda _: stream.close())
             try:
@@ -155,7 +155,7 @@ class Service:
     ) -> AsyncIterator[asyncio.Task[dict[str, Any]]]:
         """The job as a task that ends with the block, or as soon as its caller is gone."""
         job = asyncio.create_task(self._run(body, emit, watch))
-        gone = asyncio.create_task(_until_gone(receive))
+        gone = asyncio.create_task(_wait_for_disconnect(receive))
         gone.add_done_callback(lambda _: job.cancel())
         try:
             yield job
@@ -181,7 +181,7 @@ class Service:
                 body.release()
                 run = functools.partial(run_job, default_job_id=uuid.uuid4().hex, stopping=self.stopping)
                 return await run(payload, self.settings, emit=emit, watch=watch)
-        except (JobError, Declined):
+        except (JobError, RequestRejected):
             raise
         except Exception as error:  # noqa: BLE001 - the caller gets a sentence
             raise internal_error(error) from None
@@ -200,7 +200,7 @@ class Service:
             job.cancel()
 
 
-async def _until_gone(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
@@ -216,13 +216,13 @@ async def _last_message(job: asyncio.Task[dict[str, Any]], *, begun: bool) -> by
     """The end of a stream. A fault before its beginning is raised: that has a status of HTTP's own."""
     try:
         return message("result", await asyncio.to_thread(as_json, _output_of(job)))
-    except (JobError, Declined) as error:
+    except (JobError, RequestRejected) as error:
         if not begun:
             raise
         return message("error", error_body(error))
 
 
-class Frame:
+class RequestIdMiddleware:
     """Around every call: an id for it, in its log lines and its response, and an answer where something breaks."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -265,12 +265,14 @@ async def _answer_to_job_error(_request: Request, error: Exception) -> Response:
 async def _answer_to_http_error(_request: Request, error: Exception) -> Response:
     """What the service declines, and an unknown path or method, in the form of all errors."""
     assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for no other
-    if isinstance(error, Declined):
+    if isinstance(error, RequestRejected):
         return error_response(error)
     sentence = "there is no such path here: POST /generate and GET /health are"
     if error.status_code == 405:  # noqa: PLR2004 - known by its number
         sentence = "this path does not take this method: POST /generate and GET /health are what is here"
-    return error_response(Declined(sentence, status=error.status_code, failure="not_found", headers=error.headers))
+    return error_response(
+        RequestRejected(sentence, status=error.status_code, failure="not_found", headers=error.headers)
+    )
 
 
 def make_app(service: Service) -> FastAPI:
@@ -278,7 +280,7 @@ def make_app(service: Service) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(service.readiness.keep_looking())]
+        tasks = [asyncio.create_task(service.readiness.keep_checking())]
         tasks.append(asyncio.create_task(service.end_jobs_when_stopping()))
         try:
             yield
@@ -290,7 +292,7 @@ def make_app(service: Service) -> FastAPI:
     app = FastAPI(lifespan=lifespan, redirect_slashes=False, redoc_url=None)
     app.add_exception_handler(JobError, _answer_to_job_error)
     app.add_exception_handler(HTTPException, _answer_to_http_error)
-    app.add_middleware(Frame)
+    app.add_middleware(RequestIdMiddleware)
     if origins := service.service_settings.origins:
         app.add_middleware(
             CORSMiddleware,

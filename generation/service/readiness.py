@@ -18,10 +18,10 @@ from generation.prompts.tokens import VocabularyMissing
 log = logging.getLogger(__name__)
 
 # What was right is looked at seldom; who waits for a fault to go away is told soon.
-LOOK_AGAIN_S = 30.0
-LOOK_SOON_S = 2.0
+RECHECK_INTERVAL_S = 30.0
+RECHECK_WHEN_NOT_READY_S = 2.0
 
-NOT_LOOKED_YET = "the service has just started and has not looked at its model yet"
+NOT_CHECKED_YET = "the service has just started and has not looked at its model yet"
 
 
 class Readiness:
@@ -32,18 +32,18 @@ class Readiness:
         look: Callable[[], Awaitable[str | None]],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self.reason: str | None = NOT_LOOKED_YET
+        self.reason: str | None = NOT_CHECKED_YET
         self._look = look
         self._sleep = sleep
 
-    async def keep_looking(self) -> None:
+    async def keep_checking(self) -> None:
         """Look again and again, until it is cancelled."""
         while True:
             reason = await self._looked()
             if reason != self.reason:
                 log.log(logging.WARNING if reason else logging.INFO, "%s", reason or "ready: the model can be asked")
             self.reason = reason
-            await self._sleep(LOOK_SOON_S if reason else LOOK_AGAIN_S)
+            await self._sleep(RECHECK_WHEN_NOT_READY_S if reason else RECHECK_INTERVAL_S)
 
     async def _looked(self) -> str | None:
         try:
@@ -64,6 +64,6 @@ async def why_not_ready(settings: Settings) -> str | None:
     today = datetime.now(timezone.utc).date()
     if settings.model.shutdown_date and today >= settings.model.shutdown_date:
         return shutdown_advice(settings.model)
-    from generation.model.client import reach
+    from generation.model.client import probe_model
 
-    return await reach(settings)
+    return await probe_model(settings)

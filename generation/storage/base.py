@@ -20,7 +20,7 @@ class Storage(Protocol):
 
     bucket: str | None
 
-    async def fetch(self, key: str) -> BinaryIO:
+    async def open(self, key: str) -> BinaryIO:
         """An open file with the bytes under a key, which must be there."""
         ...
 
@@ -32,7 +32,7 @@ class Storage(Protocol):
         """Put a document under a key, whatever is there."""
         ...
 
-    async def replace(self, key: str, body: bytes, version: str | None) -> bool:
+    async def put_if_match(self, key: str, body: bytes, version: str | None) -> bool:
         """Put a document where `version` still is, or where nothing is (None); False where another came before."""
         ...
 

@@ -27,7 +27,7 @@ class FolderStorage:
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
 
-    async def fetch(self, key: str) -> BinaryIO:
+    async def open(self, key: str) -> BinaryIO:
         """As Storage says."""
         return await self._run("read from", key, self._path(key).open, "rb")
 
@@ -39,7 +39,7 @@ class FolderStorage:
         """As Storage says."""
         await self._run("written to", key, _write_whole, self._path(key), body)
 
-    async def replace(self, key: str, body: bytes, version: str | None) -> bool:
+    async def put_if_match(self, key: str, body: bytes, version: str | None) -> bool:
         """As Storage says."""
         return await self._run("written to", key, _replace_whole, self._path(key), body, version)
 

@@ -19,9 +19,9 @@ from typing import Any
 from generation.errors import StorageError
 from generation.storage.base import Storage, Stored
 
-LASTS_S = 60.0
-RENEW_EVERY_S = 15.0
-LOOK_EVERY_S = 2.0
+TTL_S = 60.0
+RENEW_INTERVAL_S = 15.0
+POLL_INTERVAL_S = 2.0
 
 
 @contextlib.asynccontextmanager
@@ -43,26 +43,26 @@ async def _take(storage: Storage, key: str, tell: Callable[[str], None]) -> None
     has_told = False
     while True:
         stored = await storage.read(key)
-        if stored is None or _has_run_out(stored):
-            if await storage.replace(key, _body(), stored.version if stored else None):
+        if stored is None or _is_expired(stored):
+            if await storage.put_if_match(key, _body(), stored.version if stored else None):
                 return
             continue
         if not has_told:
-            tell(f"another coordinator is at work on this run, or was until {LASTS_S:.0f} s ago: waiting for it")
+            tell(f"another coordinator is at work on this run, or was until {TTL_S:.0f} s ago: waiting for it")
             has_told = True
-        await asyncio.sleep(LOOK_EVERY_S)
+        await asyncio.sleep(POLL_INTERVAL_S)
 
 
 async def _renew(storage: Storage, key: str) -> None:
     while True:
-        await asyncio.sleep(RENEW_EVERY_S)
+        await asyncio.sleep(RENEW_INTERVAL_S)
         # A store that is away ends the run by what else it cannot do.
         with contextlib.suppress(StorageError):
             await storage.write(key, _body())
 
 
 def _body() -> bytes:
-    holder = {"machine": _machine(), "pid": os.getpid(), "until_s": time.time() + LASTS_S}
+    holder = {"machine": _machine(), "pid": os.getpid(), "until_s": time.time() + TTL_S}
     return json.dumps(holder).encode()
 
 
@@ -72,7 +72,7 @@ def _machine() -> str:
     return f"{socket.gethostname()} {started.read_text(encoding='ascii').strip() if started.exists() else ''}"
 
 
-def _has_run_out(stored: Stored) -> bool:
+def _is_expired(stored: Stored) -> bool:
     try:
         holder: dict[str, Any] = json.loads(stored.body)
         if float(holder["until_s"]) < time.time():

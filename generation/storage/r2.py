@@ -35,7 +35,7 @@ class R2Storage:
         self._public_base_url = settings.r2_public_base_url
         self._settings = settings
 
-    async def fetch(self, key: str) -> BinaryIO:
+    async def open(self, key: str) -> BinaryIO:
         """As Storage says."""
         return await self._run("read from", key, self._get, key)
 
@@ -47,7 +47,7 @@ class R2Storage:
         """As Storage says."""
         await self._run("written to", key, self._put, key, body)
 
-    async def replace(self, key: str, body: bytes, version: str | None) -> bool:
+    async def put_if_match(self, key: str, body: bytes, version: str | None) -> bool:
         """As Storage says."""
         return await self._run("written to", key, self._put_if, key, body, version)
 
@@ -75,7 +75,7 @@ class R2Storage:
         from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
         retrying = AsyncRetrying(
-            retry=retry_if_exception(may_pass),
+            retry=retry_if_exception(is_retryable),
             stop=stop_after_delay(self._settings.storage_retry_s),
             wait=wait_random_exponential(FIRST_BACKOFF_S, MAX_BACKOFF_S),
             reraise=True,
@@ -84,7 +84,7 @@ class R2Storage:
             return await retrying(functools.partial(asyncio.to_thread, call), *args, **named)
         except _client_faults() as error:
             sentence = f"{key} cannot be {verb} the bucket of R2_BUCKET ({_code(error)})"
-            raise StorageError(sentence, passing=may_pass(error)) from None
+            raise StorageError(sentence, retryable=is_retryable(error)) from None
 
     def _get(self, key: str) -> BinaryIO:
         # To disk: contexts of a large repository would take twice their size in memory.
@@ -187,7 +187,7 @@ def _client_faults() -> tuple[type[Exception], ...]:
     return (BotoCoreError, ClientError)
 
 
-def may_pass(error: BaseException) -> bool:
+def is_retryable(error: BaseException) -> bool:
     """Whether the same call may succeed later: the store is away or busy, and not refusing."""
     from botocore.exceptions import ClientError, HTTPClientError
 

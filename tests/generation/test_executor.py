@@ -137,7 +137,7 @@ def test_a_job_error_begins_no_more_and_lets_those_in_flight_end() -> None:
 def test_what_a_symbol_had_cost_before_the_fault_comes_out() -> None:
     """A symbol that was paid for and then met the fault is an outcome too, so that what it cost is counted."""
     fault = AccountError("no quota", "no_quota")
-    fault.struck = (Failed(1, "shop/orders.py:f1", None, "no_quota", "no quota", Usage(input_tokens=87)),)
+    fault.partial_outcomes = (Failed(1, "shop/orders.py:f1", None, "no_quota", "no quota", Usage(input_tokens=87)),)
     model = Model(takes_s=lambda place: 1.0 + place, fault=lambda place: fault if place == 1 else None)
     seen: list[Outcome] = []
 
@@ -148,7 +148,7 @@ def test_what_a_symbol_had_cost_before_the_fault_comes_out() -> None:
     with pytest.raises(AccountError):
         run(main())
 
-    assert seen == [documented(symbols(1)[0]), *fault.struck]
+    assert seen == [documented(symbols(1)[0]), *fault.partial_outcomes]
 
 
 def test_a_fault_of_the_worker_itself_stops_the_run_too() -> None:

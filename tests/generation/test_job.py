@@ -149,7 +149,7 @@ def openai_server() -> Iterator[RunningServer]:
 @pytest.fixture
 def _unhurried_lead(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a machine however busy, who waits for the first answer waits until it is there."""
-    monkeypatch.setattr("generation.model.pacing.HEAD_START_S", LIMIT_S)
+    monkeypatch.setattr("generation.model.pacing.CANARY_WAIT_S", LIMIT_S)
 
 
 @pytest.fixture

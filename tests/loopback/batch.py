@@ -43,7 +43,7 @@ CANCELLED = {"code": "batch_cancelled", "message": "This request was not execute
 ENDED = ("failed", "completed", "expired", "cancelled")
 ERRORS_SHOWN = 50
 # The event loop must live while rows are read and answered.
-ROWS_AT_ONCE = 200
+ROWS_PER_READ = 200
 
 
 @dataclass(frozen=True)
@@ -458,7 +458,7 @@ class BatchApi:
                 batch.rows.append(Row(row["custom_id"], start, end))
                 queued += characters(row["body"])
             start = end + 1
-            if number % ROWS_AT_ONCE == 0:
+            if number % ROWS_PER_READ == 0:
                 await asyncio.sleep(0)
         batch.queued_tokens = math.ceil(queued / 4)
         return errors
@@ -476,7 +476,7 @@ class BatchApi:
     async def _process(self, batch: Batch) -> None:
         started_s = time.monotonic()
         rows = shuffled(batch.rows, self._seed)
-        at_once = max(1, min(ROWS_AT_ONCE, len(rows) // 20))
+        at_once = max(1, min(ROWS_PER_READ, len(rows) // 20))
         half = len(rows) // 2 if batch.fate in ("expired", "cancelled") else len(rows)
         for done, row in enumerate(rows):
             if done % at_once == 0:

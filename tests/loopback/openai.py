@@ -619,7 +619,7 @@ class Loopback:
             self.bill.requests["502"] += 1
             return web.Response(status=502, body=BAD_GATEWAY, content_type="text/html")
         self.bill.disconnected += 1
-        hang_up(request)
+        cancel_in_flight(request)
         return web.Response()
 
     def _answer_row(self, custom_id: str, body: Json, body_bytes: int) -> RowAnswer:
@@ -729,7 +729,7 @@ def completion_object(model: str, answer: Answer, usage: Usage) -> Json:
     }
 
 
-def hang_up(request: web.BaseRequest) -> None:
+def cancel_in_flight(request: web.BaseRequest) -> None:
     if request.transport is not None:
         request.transport.close()
 
@@ -738,7 +738,7 @@ async def send_half(request: web.BaseRequest, body: bytes) -> web.StreamResponse
     response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": str(len(body))})
     await response.prepare(request)
     await response.write(body[: len(body) // 2])
-    hang_up(request)
+    cancel_in_flight(request)
     return response
 
 

@@ -20,7 +20,7 @@ from generation.domain.context import SymbolContext
 from generation.domain.outcome import Documented, Failed, Outcome, Symbol
 from generation.domain.usage import Usage
 from generation.results.checkpoint import Checkpoint, read_segments
-from generation.results.records import Kept
+from generation.results.records import StoredRecord
 from generation.results.report import Report, as_json
 from generation.storage import open_storage, r2
 from generation.storage.base import Storage
@@ -88,7 +88,9 @@ async def stored_document(storage: Storage) -> dict[str, Any]:
     return document
 
 
-async def saved_by_run(storage: Storage, included: Mapping[str, int] | None = None) -> dict[str, dict[str, Kept]]:
+async def saved_by_run(
+    storage: Storage, included: Mapping[str, int] | None = None
+) -> dict[str, dict[str, StoredRecord]]:
     keys = await storage.list_keys(PREFIX)
     return (await read_segments(storage, keys, included or {})).runs
 

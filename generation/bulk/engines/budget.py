@@ -7,11 +7,11 @@ estimate twice, or all that is left. Leaves out what a job does with its grant (
 from __future__ import annotations
 
 # A grant is the worst case of the requests in flight too, which in a small shard is more than all it will cost.
-LEAST_GRANT_USD = 0.05
+MIN_RESERVATION_USD = 0.05
 ESTIMATE_MARGIN = 1.25
 
 
-class Purse:
+class RunBudget:
     """The money of one run. Without a cap every grant is None: no cap."""
 
     def __init__(self, cap_usd: float | None) -> None:
@@ -26,16 +26,16 @@ class Purse:
         return self.before_usd + sum(self._spent.values())
 
     @property
-    def has_grants(self) -> bool:
+    def has_reservations(self) -> bool:
         """Whether a shard is in flight that may leave a part of its grant."""
         return bool(self._granted)
 
-    def settle(self, job_id: str, cost_usd: float) -> None:
+    def record_cost(self, job_id: str, cost_usd: float) -> None:
         """A shard is not in flight any more, and has cost so much in all its attempts."""
         self._granted.pop(job_id, None)
         self._spent[job_id] = cost_usd
 
-    def grant(self, job_id: str, expected_usd: float) -> float | None:
+    def reserve(self, job_id: str, expected_usd: float) -> float | None:
         """What a shard may spend, all its attempts included; 0 where that is not enough to send it."""
         if self.cap_usd is None:
             return None
@@ -44,6 +44,6 @@ class Purse:
         needed_usd = expected_usd * ESTIMATE_MARGIN
         if left_usd < needed_usd or left_usd <= 0:
             return 0.0
-        granted_usd = min(left_usd, max(2 * expected_usd, LEAST_GRANT_USD))
+        granted_usd = min(left_usd, max(2 * expected_usd, MIN_RESERVATION_USD))
         self._granted[job_id] = granted_usd
         return own_usd + granted_usd

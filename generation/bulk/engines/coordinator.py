@@ -15,16 +15,16 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
-from generation.bulk.engines.budget import Purse
+from generation.bulk.engines.budget import RunBudget
 from generation.bulk.engines.outcomes import (
     CAP_REACHED,
-    OF_THE_RUN,
+    FATAL,
+    MAX_FRUITLESS_ATTEMPTS,
     RESUMABLE,
     SHARD_FAILED,
-    TRIES_IN_VAIN,
-    Course,
-    Reading,
-    Told,
+    AttemptResult,
+    NextStep,
+    ShardResults,
     judge,
     read_shard_results,
 )
@@ -32,12 +32,12 @@ from generation.bulk.inputs import read_shard
 from generation.bulk.manifest import Division, Run, Shard, Source, Summary, load_state, save_state
 from generation.bulk.merge import Header, Merger, PaidBefore, removed_symbols
 from generation.bulk.partition import states
-from generation.bulk.progress import Book, Figures, Report
+from generation.bulk.progress import Counts, ProgressSink, ProgressTracker
 from generation.config import Settings
 from generation.domain.catalogue import Pricing
 from generation.domain.outcome import Failed
 from generation.errors import JobError, Stopped
-from generation.results.records import kept_record
+from generation.results.records import stored_record
 from generation.storage.base import Storage
 from generation.storage.keys import merged_key, prefix_of, results_key
 
@@ -54,7 +54,7 @@ class ShardEngine(Protocol):
     # How long attempts may take to end by themselves when the run is stopped.
     grace_s: float
 
-    async def attempt(self, shard: Shard, job_input: dict[str, Any], book: Book) -> Told:
+    async def attempt(self, shard: Shard, job_input: dict[str, Any], book: ProgressTracker) -> AttemptResult:
         """Bring a shard's job to its end once, or go on with an attempt that is under way.
 
         `job_input` lacks `symbols_key`. Raises JobError where the whole run cannot go on.
@@ -74,7 +74,7 @@ class ShardEngine(Protocol):
         ...
 
 
-class _Given(NamedTuple):
+class _Reserved(NamedTuple):
     """A shard that has no results of its own: why its symbols fail."""
 
     failure: str
@@ -84,13 +84,15 @@ class _Given(NamedTuple):
 class Coordinator:
     """One start of one run."""
 
-    def __init__(self, run: Run, storage: Storage, settings: Settings, engine: ShardEngine, report: Report) -> None:
+    def __init__(
+        self, run: Run, storage: Storage, settings: Settings, engine: ShardEngine, report: ProgressSink
+    ) -> None:
         self._run = run
         self._storage = storage
         self._settings = settings
         self._engine = engine
-        self._book = Book(run.name, run.engine, len(run.sources), report)
-        self._purse = Purse(run.max_cost_usd)
+        self._book = ProgressTracker(run.name, run.engine, len(run.sources), report)
+        self._budget = RunBudget(run.max_cost_usd)
         self._places = asyncio.Semaphore(run.in_flight)
         self._merging = asyncio.Semaphore(1)
         self._changed = asyncio.Condition()
@@ -117,7 +119,7 @@ class Coordinator:
             for task in unfinished:
                 task.cancel()
             await asyncio.gather(*unfinished, return_exceptions=True)
-            if self._fault and self._fault.failure in OF_THE_RUN | {"cancelled"}:
+            if self._fault and self._fault.failure in FATAL | {"cancelled"}:
                 await self._engine.abort()
         if self._fault:
             raise self._fault
@@ -160,9 +162,9 @@ class Coordinator:
         for source in self._run.sources:
             state = await load_state(self._storage, self._run.name, source)
             if isinstance(state, Summary):
-                self._purse.before_usd += state.total_cost
+                self._budget.before_usd += state.total_cost
             for shard in state.shards if isinstance(state, Division) else ():
-                await self._settle(shard, await self._read(shard))
+                await self._record_cost(shard, await self._read(shard))
 
     def _begin(self, work: Any) -> None:  # noqa: ANN401 - as _guarded
         task = asyncio.create_task(self._guarded(work))
@@ -173,65 +175,65 @@ class Coordinator:
         """Bring a shard to its end, and its source to its results where it was the last."""
         self._book.began()
         try:
-            given = await self._until_settled(work.source, shard)
+            given = await self._run_until_done(work.source, shard)
         finally:
             self._places.release()
         reading = await self._read(shard)
         if reading is None and given is None:
-            given = _Given(SHARD_FAILED, "its results are not in the store")
-        await self._settle(shard, reading)
-        figures = reading.figures if reading else Figures(failed=len(shard.ids))
-        self._book.ended(shard.job_id, figures)
+            given = _Reserved(SHARD_FAILED, "its results are not in the store")
+        await self._record_cost(shard, reading)
+        counts = reading.counts if reading else Counts(failed=len(shard.ids))
+        self._book.ended(shard.job_id, counts)
         work.left -= 1
         if given:
             work.given[shard.job_id] = given
         if not work.left:
             await self._merge(work)
 
-    async def _until_settled(self, source: Source, shard: Shard) -> _Given | None:
+    async def _run_until_done(self, source: Source, shard: Shard) -> _Reserved | None:
         """Try a shard until its results are what they will be; the result says why where it has none."""
         reading = await self._read(shard)
         if reading and reading.is_settled:
             return None
         in_vain, documented = 0, reading.documented if reading else 0
         while True:
-            await self._settle(shard, reading)
-            if (granted_usd := await self._granted(shard)) == 0:
-                return _Given(CAP_REACHED, self._cap_sentence())
+            await self._record_cost(shard, reading)
+            if (granted_usd := await self._reserve(shard)) == 0:
+                return _Reserved(CAP_REACHED, self._cap_sentence())
             told = await self._engine.attempt(shard, self._job_input(source, shard, granted_usd), self._book)
             if self._stopping.is_set():
                 raise Stopped("the run is stopped")
             reading = await self._read(shard)
             verdict = judge(told, reading)
-            if verdict.course is Course.STOP:
+            if verdict.course is NextStep.STOP:
                 raise JobError(verdict.sentence, verdict.failure)
-            if verdict.course is Course.DONE:
+            if verdict.course is NextStep.DONE:
                 return None
             now = reading.documented if reading else 0
             in_vain = 0 if now > documented else in_vain + 1
             documented = max(documented, now)
-            if verdict.course is Course.FAILED or in_vain >= TRIES_IN_VAIN:
-                return _Given(verdict.failure, verdict.sentence)
+            if verdict.course is NextStep.FAILED or in_vain >= MAX_FRUITLESS_ATTEMPTS:
+                return _Reserved(verdict.failure, verdict.sentence)
             log.info("shard %s is sent again (%s): %s", shard.job_id, verdict.failure, verdict.sentence)
             await asyncio.sleep(min(MAX_PAUSE_S, FIRST_PAUSE_S * 2 ** max(0, in_vain - 1)))
 
-    async def _settle(self, shard: Shard, reading: Reading | None) -> None:
+    async def _record_cost(self, shard: Shard, reading: ShardResults | None) -> None:
         async with self._changed:
-            self._purse.settle(shard.job_id, reading.total_cost if reading else 0.0)
+            self._budget.record_cost(shard.job_id, reading.total_cost if reading else 0.0)
             self._changed.notify_all()
 
-    async def _granted(self, shard: Shard) -> float | None:
+    async def _reserve(self, shard: Shard) -> float | None:
         """What the shard may spend, waited for while others may leave some of theirs; 0 where there is none."""
         async with self._changed:
             while True:
-                granted_usd = self._purse.grant(shard.job_id, shard.expected_usd)
-                if granted_usd != 0 or not self._purse.has_grants:
+                granted_usd = self._budget.reserve(shard.job_id, shard.expected_usd)
+                if granted_usd != 0 or not self._budget.has_reservations:
                     return granted_usd
                 await self._changed.wait()
 
     def _cap_sentence(self) -> str:
-        spent = f"${self._purse.spent_usd:.6f} are spent, and another shard could exceed it"
-        sentence = f"max_cost_usd of the run ({self._purse.cap_usd}) is reached: {spent}"
+        spent = f"${self._budget.spent_usd:.6f} are spent, and another shard could exceed it"
+        sentence = f"max_cost_usd of the run ({self._budget.cap_usd}) is reached: {spent}"
         self._book.note = f"{sentence}; resume it with a higher --max-cost-usd"
         return sentence
 
@@ -244,7 +246,7 @@ class Coordinator:
             job_input["previous_results_key"] = source.previous_key
         return job_input
 
-    async def _read(self, shard: Shard) -> Reading | None:
+    async def _read(self, shard: Shard) -> ShardResults | None:
         stored = await self._storage.read(results_key(shard.job_id))
         return await asyncio.to_thread(read_shard_results, stored.body) if stored else None
 
@@ -256,14 +258,14 @@ class Coordinator:
             else:
                 summary = await self._merged(work)
         self._book.sources_done += 1
-        self._book.tell()
+        self._book.publish()
         if RESUMABLE & summary.failures.keys():
             unfinished = replace(work.division, merged=summary)
             await save_state(self._storage, self._run.name, work.source, unfinished)
             return
         await save_state(self._storage, self._run.name, work.source, summary)
         for shard in work.division.shards:
-            await self._let_go(shard)
+            await self._delete_contexts(shard)
 
     async def _merged(self, work: _Work) -> Summary:
         merger = Merger()
@@ -292,12 +294,12 @@ class Coordinator:
         """Symbols of a shard that its results do not have."""
         if all(position in merger for position in shard.positions):
             return
-        given = work.given.get(shard.job_id) or _Given(SHARD_FAILED, "its results do not have it")
+        given = work.given.get(shard.job_id) or _Reserved(SHARD_FAILED, "its results do not have it")
         for symbol in await read_shard(self._storage, shard, self._engine.contexts_of(shard)):
             failed = Failed(symbol.position, symbol.symbol_id, symbol.context.file_path, given.failure, given.sentence)
-            yield symbol.position, kept_record(failed)
+            yield symbol.position, stored_record(failed)
 
-    async def _let_go(self, shard: Shard) -> None:
+    async def _delete_contexts(self, shard: Shard) -> None:
         """Remove a merged shard: its contexts last, by which an interrupted removal is found."""
         await self._storage.delete([results_key(shard.job_id)])
         await self._storage.delete(await self._storage.list_keys(prefix_of(shard.job_id)))
@@ -311,7 +313,7 @@ class _Work:
         self.source = source
         self.division = division
         self.left = len(division.shards)
-        self.given: dict[str, _Given] = {}
+        self.given: dict[str, _Reserved] = {}
 
 
 class _Heading:

@@ -11,9 +11,9 @@ from dataclasses import replace
 from typing import Any
 
 from generation.bulk.engines.coordinator import Coordinator
-from generation.bulk.engines.outcomes import Told
+from generation.bulk.engines.outcomes import AttemptResult
 from generation.bulk.manifest import Run, Shard
-from generation.bulk.progress import Book, Figures, Report
+from generation.bulk.progress import Counts, ProgressSink, ProgressTracker
 from generation.config import Settings
 from generation.domain.outcome import Outcome
 from generation.errors import JobError
@@ -26,10 +26,10 @@ from generation.storage.keys import contexts_key
 NO_DEADLINE_S = 7 * 24 * 3600.0
 
 # An output is read by nobody here: the results document is.
-LEAST_OUTPUT_BYTES = 1_000
+MIN_OUTPUT_BYTES = 1_000
 
 
-async def run(run: Run, storage: Storage, settings: Settings, report: Report, stopping: asyncio.Event) -> None:
+async def run(run: Run, storage: Storage, settings: Settings, report: ProgressSink, stopping: asyncio.Event) -> None:
     """Bring a run to its end; see `progress`."""
     run = replace(run, in_flight=min(run.in_flight, settings.jobs_per_worker))
     engine = LocalEngine(run, storage, settings, stopping)
@@ -42,7 +42,7 @@ class LocalEngine:
     def __init__(self, run: Run, storage: Storage, settings: Settings, stopping: asyncio.Event) -> None:
         self._run = run
         self._storage = storage
-        update = {"deadline_s": NO_DEADLINE_S, "max_output_bytes": LEAST_OUTPUT_BYTES}
+        update = {"deadline_s": NO_DEADLINE_S, "max_output_bytes": MIN_OUTPUT_BYTES}
         self._settings = settings.model_copy(update=update)
         self._stopping = stopping
         # What a job needs to end, and to store what it has.
@@ -59,11 +59,11 @@ class LocalEngine:
     async def abort(self) -> None:
         """As ShardEngine says: jobs of this process are cancelled with the tasks that wait for them."""
 
-    async def attempt(self, shard: Shard, job_input: dict[str, Any], book: Book) -> Told:
+    async def attempt(self, shard: Shard, job_input: dict[str, Any], book: ProgressTracker) -> AttemptResult:
         """As ShardEngine says."""
 
         def watch(job_id: str, _outcome: Outcome, totals: Totals) -> None:
-            book.watch(job_id, Figures(totals.completed, totals.failed, totals.total_tokens, totals.total_cost))
+            book.watch(job_id, Counts(totals.completed, totals.failed, totals.total_tokens, totals.total_cost))
 
         payload = {**job_input, "symbols_key": self.contexts_of(shard)}
         try:
@@ -71,14 +71,14 @@ class LocalEngine:
                 payload,
                 self._settings,
                 default_job_id=shard.job_id,
-                emit=_tell_nobody,
+                emit=_ignore_event,
                 watch=watch,
                 stopping=self._stopping,
             )
         except JobError as error:
-            return Told("failed", error.failure, str(error))
-        return Told("completed")
+            return AttemptResult("failed", error.failure, str(error))
+        return AttemptResult("completed")
 
 
-def _tell_nobody(event: Event) -> None:
+def _ignore_event(event: Event) -> None:
     """Standard output is the command's, for its progress."""

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Literal, NamedTuple
 
-from generation.bulk.progress import Figures
+from generation.bulk.progress import Counts
 
 # Of the account, the model or the workers' settings: every other shard would end the same way.
-OF_THE_RUN = frozenset(
+FATAL = frozenset(
     {
         "account",
         "bad_setting",
@@ -27,21 +27,21 @@ OF_THE_RUN = frozenset(
     }
 )
 # Of symbols: asked for again, they may well be documented.
-PASSING = frozenset({"connection", "deadline_exceeded", "server_error", "timeout", "worker_stopping"})
+TRANSIENT = frozenset({"connection", "deadline_exceeded", "server_error", "timeout", "worker_stopping"})
 CAP_REACHED = "cost_cap_reached"
 # A shard whose jobs were lost, or failed in ways that may pass, more often than it is sent.
 SHARD_FAILED = "shard_failed"
 # What resuming the run later may change.
-RESUMABLE = PASSING | OF_THE_RUN | {CAP_REACHED, SHARD_FAILED}
+RESUMABLE = TRANSIENT | FATAL | {CAP_REACHED, SHARD_FAILED}
 # Of a job: the same contexts would be refused again.
-LASTING = frozenset({"bad_input"})
+PERMANENT = frozenset({"bad_input"})
 
 # So often a shard is sent without that a single symbol more is documented.
-TRIES_IN_VAIN = 3
+MAX_FRUITLESS_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class AttemptResult:
     """How an attempt ended, as far as its engine was told. `unknown` where nobody can say any more."""
 
     ended: Literal["completed", "failed", "timed_out", "cancelled", "unknown"]
@@ -50,7 +50,7 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ShardResults:
     """What a shard's results document says. `failures` counts its failed symbols, `sentences` has one of each."""
 
     documented: int
@@ -61,9 +61,9 @@ class Reading:
     document: Mapping[str, Any] = field(repr=False)
 
     @property
-    def figures(self) -> Figures:
+    def counts(self) -> Counts:
         """The same as figures."""
-        return Figures(self.documented, sum(self.failures.values()), self.total_tokens, self.total_cost)
+        return Counts(self.documented, sum(self.failures.values()), self.total_tokens, self.total_cost)
 
     @property
     def is_settled(self) -> bool:
@@ -71,12 +71,12 @@ class Reading:
         return not RESUMABLE & self.failures.keys()
 
 
-def read_shard_results(body: bytes) -> Reading | None:
+def read_shard_results(body: bytes) -> ShardResults | None:
     """A shard's results document; None for what is none."""
     try:
         document = json.loads(body)
         failed = document["failed_symbols"]
-        return Reading(
+        return ShardResults(
             documented=len(document["documented_symbols"]),
             failures=Counter(str(one["failure"]) for one in failed),
             sentences={str(one["failure"]): str(one["message"]) for one in failed},
@@ -88,7 +88,7 @@ def read_shard_results(body: bytes) -> Reading | None:
         return None
 
 
-class Course(Enum):
+class NextStep(Enum):
     """What becomes of a shard next."""
 
     DONE = "done"
@@ -100,37 +100,37 @@ class Course(Enum):
 class Verdict(NamedTuple):
     """A course, and why."""
 
-    course: Course
+    course: NextStep
     failure: str = ""
     sentence: str = ""
 
 
-DONE = Verdict(Course.DONE)
+DONE = Verdict(NextStep.DONE)
 
 
-def judge(told: Told, reading: Reading | None) -> Verdict:
+def judge(told: AttemptResult, reading: ShardResults | None) -> Verdict:
     """What an attempt means that ended like this and left these results."""
     if told.ended == "completed" and reading is not None:
         return judge_results(reading)
-    if told.failure in OF_THE_RUN:
-        return Verdict(Course.STOP, str(told.failure), told.sentence)
+    if told.failure in FATAL:
+        return Verdict(NextStep.STOP, str(told.failure), told.sentence)
     if reading is not None and reading.is_settled:
         return DONE
-    if told.failure in LASTING:
-        return Verdict(Course.FAILED, str(told.failure), told.sentence)
-    return Verdict(Course.AGAIN, told.failure or SHARD_FAILED, told.sentence or _of_lost_job(told))
+    if told.failure in PERMANENT:
+        return Verdict(NextStep.FAILED, str(told.failure), told.sentence)
+    return Verdict(NextStep.AGAIN, told.failure or SHARD_FAILED, told.sentence or _of_lost_job(told))
 
 
-def judge_results(reading: Reading) -> Verdict:
+def judge_results(reading: ShardResults) -> Verdict:
     """What a results document alone means."""
-    for failure in OF_THE_RUN & reading.failures.keys():
-        return Verdict(Course.STOP, failure, reading.sentences[failure])
+    for failure in FATAL & reading.failures.keys():
+        return Verdict(NextStep.STOP, failure, reading.sentences[failure])
     for failure in sorted(RESUMABLE & reading.failures.keys()):
-        return Verdict(Course.AGAIN, failure, reading.sentences[failure])
+        return Verdict(NextStep.AGAIN, failure, reading.sentences[failure])
     return DONE
 
 
-def _of_lost_job(told: Told) -> str:
+def _of_lost_job(told: AttemptResult) -> str:
     how = {
         "completed": "ended without results",
         "failed": "failed without saying why",

@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 
 from generation.bulk.engines.batch import engine as batch_engine
-from generation.bulk.engines.batch.api import Waits
+from generation.bulk.engines.batch.api import Delays
 from generation.bulk.engines.batch.engine import Limits
-from generation.bulk.engines.batch.rows import NEW, Row, after, judge, read_lines
+from generation.bulk.engines.batch.rows import NEW, Row, judge, next_state, read_lines
 from generation.bulk.engines.batch.store import Part, PartStore
 from generation.bulk.inputs import find_sources
 from generation.bulk.manifest import Run, Summary, load_state
@@ -38,7 +38,7 @@ from tests.support.worker_process import REPOSITORY_ROOT, running_process
 
 LIMIT_S = 30.0
 NAME = r"(?m)^Name: (.+)$"
-WAITS = Waits(first_s=0.005, most_s=0.02, outage_s=5.0, queue_s=5.0)
+DELAYS = Delays(first_s=0.005, most_s=0.02, outage_s=5.0, queue_s=5.0)
 
 
 def cheap(**batch: Any) -> Behaviour:
@@ -94,7 +94,7 @@ class Bulk:
                 self.told.append,
                 self.stopping,
                 finish_now=finish_now,
-                waits=WAITS,
+                waits=DELAYS,
                 limits=limits,
             )
             await asyncio.wait_for(start, LIMIT_S)
@@ -106,7 +106,7 @@ class Bulk:
     def cancel(self) -> dict[str, Any]:
         async def main() -> None:
             run = await self.manifest("all")
-            start = batch_engine.cancel(run, self.storage, self.settings, self.told.append, waits=WAITS)
+            start = batch_engine.cancel(run, self.storage, self.settings, self.told.append, waits=DELAYS)
             await asyncio.wait_for(start, LIMIT_S)
 
         asyncio.run(main())
@@ -321,9 +321,9 @@ class DyingStorage(FolderStorage):
         await super().write(key, body)
         self._count(before=False)
 
-    async def replace(self, key: str, body: bytes, version: str | None) -> bool:
+    async def put_if_match(self, key: str, body: bytes, version: str | None) -> bool:
         self._count(before=True)
-        is_there = await super().replace(key, body, version)
+        is_there = await super().put_if_match(key, body, version)
         self._count(before=False)
         return is_there
 
@@ -447,7 +447,7 @@ def test_a_server_that_stays_away_stops_the_run_and_keeps_it(tmp_path: Path) -> 
         bulk = Bulk(server, tmp_path)
         bulk.put("one", items(5))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sys.modules[__name__], "WAITS", replace(WAITS, outage_s=0.05))
+            patch.setattr(sys.modules[__name__], "DELAYS", replace(DELAYS, outage_s=0.05))
             with pytest.raises(Stopped, match="resume the run later"):
                 bulk.run()
         server.set_behaviour(cheap())
@@ -551,13 +551,13 @@ def test_stopped_cancelled_and_resumed_a_run_buys_each_symbol_once(tmp_path: Pat
         bulk = Bulk(server, tmp_path)
         bulk.put("one", symbols)
 
-        class Told(list[Progress]):
+        class AttemptResult(list[Progress]):
             def append(self, progress: Progress) -> None:
                 super().append(progress)
                 if progress.note.startswith("2 of 30 requests"):
                     bulk.stopping.set()
 
-        bulk.told = Told()
+        bulk.told = AttemptResult()
         bulk.run()
         bulk.told = []
         assert server.batch_bill()["batches"] == {"in_progress": 1}
@@ -665,7 +665,7 @@ def test_a_symbol_is_asked_so_often_and_no_oftener() -> None:
         standing = NEW
         for asked, code in enumerate(turns, start=1):
             bad = Documented(0, "a", "This function.", cost, checks=hard)
-            standing = after(standing, bad if code == "hard" else Failed(0, "a", None, code, "no", cost), 2)
+            standing = next_state(standing, bad if code == "hard" else Failed(0, "a", None, code, "no", cost), 2)
             assert standing.usage == Usage(3 * asked, 0, asked, 0, asked, 0)
             if standing.outcome is not None:
                 break
@@ -686,9 +686,9 @@ def test_a_run_that_is_cancelled_from_elsewhere_ends(tmp_path: Path) -> None:
                 has_answers.set()
 
         given = (run, bulk.storage, bulk.settings, report)
-        working = asyncio.create_task(batch_engine.run(*given, asyncio.Event(), waits=WAITS, limits=Limits(rows=10)))
+        working = asyncio.create_task(batch_engine.run(*given, asyncio.Event(), waits=DELAYS, limits=Limits(rows=10)))
         await asyncio.wait_for(has_answers.wait(), LIMIT_S)
-        await asyncio.wait_for(batch_engine.cancel(*given, waits=WAITS), LIMIT_S)
+        await asyncio.wait_for(batch_engine.cancel(*given, waits=DELAYS), LIMIT_S)
         await asyncio.wait([working], timeout=LIMIT_S)
         return working.exception()
 

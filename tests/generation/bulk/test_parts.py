@@ -13,16 +13,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generation.bulk.engines.budget import LEAST_GRANT_USD, Purse
-from generation.bulk.engines.outcomes import OF_THE_RUN, PASSING, Course, Told, judge, read_shard_results
+from generation.bulk.engines.budget import MIN_RESERVATION_USD, RunBudget
+from generation.bulk.engines.outcomes import FATAL, TRANSIENT, AttemptResult, NextStep, judge, read_shard_results
 from generation.bulk.engines.runpod import api as runpod_api
 from generation.bulk.engines.runpod.api import Rate, RunPodApi
-from generation.bulk.engines.runpod.engine import told_by
+from generation.bulk.engines.runpod.engine import result_of
 from generation.bulk.engines.runpod.settings import RunPodSettings
 from generation.bulk.engines.runpod.submissions import Submission, Submissions
 from generation.bulk.manifest import Run, Source, load_run, save_new_run
 from generation.bulk.merge import Header, Merger
-from generation.bulk.partition import Entry, cut
+from generation.bulk.partition import Entry, partition
 from generation.domain.catalogue import Pricing
 from generation.errors import StorageError
 from generation.results.reuse import read_results
@@ -39,7 +39,7 @@ ENTRIES = st.lists(st.tuples(st.sampled_from(["", "a", "b", "c"]), st.sampled_fr
 @given(ENTRIES, st.integers(1, 12))
 def test_every_symbol_is_in_one_shard(entries: list[Entry], size: int) -> None:
     """Shards hold every symbol once, none is too large or empty, and each is in the order of the source."""
-    shards = cut(entries, size)
+    shards = partition(entries, size)
     assert sorted(position for shard in shards for position in shard) == list(range(len(entries)))
     assert all(0 < len(shard) <= size for shard in shards)
     assert all(shard == sorted(shard) for shard in shards)
@@ -48,7 +48,7 @@ def test_every_symbol_is_in_one_shard(entries: list[Entry], size: int) -> None:
 @given(ENTRIES, st.integers(1, 12))
 def test_clusters_that_fit_stay_together(entries: list[Entry], size: int) -> None:
     """A cluster that fits into a shard is in one, and shards are so full that two neighbours never fit together."""
-    shards = cut(entries, size)
+    shards = partition(entries, size)
     where = {position: number for number, shard in enumerate(shards) for position in shard}
     for cluster in "abc":
         members = [entry.position for entry in entries if entry.cluster == cluster]
@@ -65,30 +65,30 @@ def results(documented: int, *failures: str) -> bytes:
 @pytest.mark.parametrize(
     ("told", "failures", "course"),
     [
-        (Told("completed"), (), Course.DONE),
-        (Told("completed"), ("refused", "bad_answer", "invalid_symbol"), Course.DONE),
-        *((Told("completed"), ("refused", failure), Course.AGAIN) for failure in sorted(PASSING)),
-        (Told("completed"), ("cost_cap_reached",), Course.AGAIN),
-        (Told("completed"), ("timeout", "no_quota"), Course.STOP),
-        (Told("completed"), None, Course.AGAIN),
-        (Told("unknown"), None, Course.AGAIN),
-        (Told("unknown"), (), Course.DONE),
-        (Told("timed_out"), None, Course.AGAIN),
-        (Told("cancelled"), None, Course.AGAIN),
-        (Told("failed"), None, Course.AGAIN),
-        (Told("failed", "internal", "a fault"), None, Course.AGAIN),
-        (Told("failed", "storage", "no contexts"), None, Course.AGAIN),
-        (Told("failed", "bad_input", "wrong"), None, Course.FAILED),
-        (Told("failed", "estimate_above_cap", "dear"), None, Course.AGAIN),
-        *((Told("failed", failure, "see"), None, Course.STOP) for failure in sorted(OF_THE_RUN)),
+        (AttemptResult("completed"), (), NextStep.DONE),
+        (AttemptResult("completed"), ("refused", "bad_answer", "invalid_symbol"), NextStep.DONE),
+        *((AttemptResult("completed"), ("refused", failure), NextStep.AGAIN) for failure in sorted(TRANSIENT)),
+        (AttemptResult("completed"), ("cost_cap_reached",), NextStep.AGAIN),
+        (AttemptResult("completed"), ("timeout", "no_quota"), NextStep.STOP),
+        (AttemptResult("completed"), None, NextStep.AGAIN),
+        (AttemptResult("unknown"), None, NextStep.AGAIN),
+        (AttemptResult("unknown"), (), NextStep.DONE),
+        (AttemptResult("timed_out"), None, NextStep.AGAIN),
+        (AttemptResult("cancelled"), None, NextStep.AGAIN),
+        (AttemptResult("failed"), None, NextStep.AGAIN),
+        (AttemptResult("failed", "internal", "a fault"), None, NextStep.AGAIN),
+        (AttemptResult("failed", "storage", "no contexts"), None, NextStep.AGAIN),
+        (AttemptResult("failed", "bad_input", "wrong"), None, NextStep.FAILED),
+        (AttemptResult("failed", "estimate_above_cap", "dear"), None, NextStep.AGAIN),
+        *((AttemptResult("failed", failure, "see"), None, NextStep.STOP) for failure in sorted(FATAL)),
     ],
 )
-def test_what_an_attempt_means(told: Told, failures: Sequence[str] | None, course: Course) -> None:
+def test_what_an_attempt_means(told: AttemptResult, failures: Sequence[str] | None, course: NextStep) -> None:
     """By how a job ended and what results it left a shard is done, sent again, failed, or stops the run."""
     reading = None if failures is None else read_shard_results(results(2, *failures))
     verdict = judge(told, reading)
     assert verdict.course is course
-    assert course is Course.DONE or verdict.sentence
+    assert course is NextStep.DONE or verdict.sentence
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"documented_symbols": 3}', b"\xff"])
@@ -102,28 +102,31 @@ def test_what_is_no_results_document_is_none(body: bytes) -> None:
     [
         ({"status": "IN_QUEUE"}, None),
         ({"status": "IN_PROGRESS", "output": {"payload": {}}}, None),
-        ({"status": "COMPLETED", "output": {"status": "success"}}, Told("completed")),
-        ({"status": "FAILED", "error": "no", "output": {"failure": "no_quota"}}, Told("failed", "no_quota", "no")),
-        ({"status": "FAILED", "error": {"odd": 1}, "output": []}, Told("failed")),
-        ({"status": "TIMED_OUT"}, Told("timed_out")),
+        ({"status": "COMPLETED", "output": {"status": "success"}}, AttemptResult("completed")),
+        (
+            {"status": "FAILED", "error": "no", "output": {"failure": "no_quota"}},
+            AttemptResult("failed", "no_quota", "no"),
+        ),
+        ({"status": "FAILED", "error": {"odd": 1}, "output": []}, AttemptResult("failed")),
+        ({"status": "TIMED_OUT"}, AttemptResult("timed_out")),
     ],
 )
-def test_what_status_tells(status: dict[str, Any], told: Told | None) -> None:
+def test_what_status_tells(status: dict[str, Any], told: AttemptResult | None) -> None:
     """The end of a job is read from /status, whatever form its output has."""
-    assert told_by(status) == told
+    assert result_of(status) == told
 
 
 def test_a_purse_grants_no_more_than_its_cap() -> None:
     """Grants and what is spent stay below the cap; what a shard leaves of its grant goes to the next."""
-    purse = Purse(1.0)
-    assert purse.grant("a", 0.4) == 0.8
-    assert purse.grant("b", 0.4) == 0
-    purse.settle("a", 0.3)
-    assert purse.grant("b", 0.4) == pytest.approx(0.7)
-    purse.settle("b", 0.65)
-    assert purse.grant("a", 0.01) == pytest.approx(0.35)
-    assert Purse(None).grant("a", 5.0) is None
-    assert Purse(1.0).grant("a", 0.001) == LEAST_GRANT_USD
+    budget = RunBudget(1.0)
+    assert budget.reserve("a", 0.4) == 0.8
+    assert budget.reserve("b", 0.4) == 0
+    budget.record_cost("a", 0.3)
+    assert budget.reserve("b", 0.4) == pytest.approx(0.7)
+    budget.record_cost("b", 0.65)
+    assert budget.reserve("a", 0.01) == pytest.approx(0.35)
+    assert RunBudget(None).reserve("a", 5.0) is None
+    assert RunBudget(1.0).reserve("a", 0.001) == MIN_RESERVATION_USD
 
 
 def test_a_rate_holds_in_every_window() -> None:

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from generation.bulk.engines.runpod import engine as runpod_engine
-from generation.bulk.engines.runpod.engine import Patience
+from generation.bulk.engines.runpod.engine import PollIntervals
 from generation.bulk.engines.runpod.settings import RunPodSettings, settings_without_key
 from generation.bulk.inputs import find_sources
 from generation.bulk.manifest import Run, save_new_run
@@ -37,7 +37,7 @@ from tests.support.bulk_runs import (
 )
 from tests.support.worker_process import REPOSITORY_ROOT, running_process, running_worker
 
-QUICK = Patience(first_look_s=0.1, last_look_s=0.5, doubt_s=3.0, silence_s=6.0)
+QUICK = PollIntervals(first_look_s=0.1, last_look_s=0.5, doubt_s=3.0, silence_s=6.0)
 
 
 @pytest.fixture(scope="module")

@@ -54,7 +54,7 @@ def check_is(type_name: str, document: object) -> None:
     jsonschema.Draft202012Validator({"$ref": f"#/$defs/{type_name}", "$defs": whole["$defs"]}).validate(document)
 
 
-class Told(NamedTuple):
+class AttemptResult(NamedTuple):
     """All that one job told, as it leaves the process."""
 
     output: Json
@@ -71,7 +71,7 @@ class House:
         self._capsys = capsys
         self._server = server
 
-    def run(self, job_input: object, **settings: object) -> Told:
+    def run(self, job_input: object, **settings: object) -> AttemptResult:
         key = {"openai_api_key": "sk-loopback", "openai_base_url": self._server.base_url}
         given = {**key, "results_dir": self.folder / "results", **settings}
         read = Settings.from_env({name.upper(): str(value) for name, value in given.items()})
@@ -88,7 +88,7 @@ class House:
         lines = self._capsys.readouterr().out.splitlines()
         stored = self.folder / "results" / "job-1.json"
         document = json.loads(stored.read_bytes()) if stored.is_file() else None
-        return Told(as_sent(output), as_sent(snapshots), [json.loads(line) for line in lines], document)
+        return AttemptResult(as_sent(output), as_sent(snapshots), [json.loads(line) for line in lines], document)
 
 
 def as_sent(value: Any) -> Any:
@@ -107,7 +107,7 @@ def house(tmp_path: Path, capsys: pytest.CaptureFixture[str], openai_server: Run
     return House(tmp_path, capsys, openai_server)
 
 
-def check_told(told: Told) -> None:
+def check_told(told: AttemptResult) -> None:
     """Every document, snapshot and event of a job that ran is as its schema says, and none of them is missing."""
     check("output", told.output)
     check_is("JobOutput", told.output)

@@ -42,7 +42,7 @@ def test_the_catalogue_says_of_a_model_what_the_table_says(name: str) -> None:
     assert (model.reasoning_efforts, model.takes_temperature) == (efforts, temperature)
     assert model.shutdown_date == (date.fromisoformat(shutdown) if shutdown else None)
     assert model.replacement == replacement
-    assert model.least_effort == (efforts[0] if efforts else None)
+    assert model.lowest_effort == (efforts[0] if efforts else None)
 
 
 def dates_in_the_sdk() -> dict[str, date]:
@@ -127,7 +127,7 @@ def test_an_unknown_model_gets_safe_defaults_and_a_warning(name: str) -> None:
     model = find_model(name)
 
     assert model == Model(name, 8_192, 4_096, FREE, listed=False)
-    assert (model.least_effort, model.takes_temperature) == (None, False)
+    assert (model.lowest_effort, model.takes_temperature) == (None, False)
     (warning,) = model_warnings(model, date(2026, 1, 1))
     assert name in warning
     assert "INPUT_TOKEN_PRICE" in warning

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from generation.errors import InputError
 from generation.intake import sources
-from generation.intake.sources import read_items, unpacked
+from generation.intake.sources import decompressed, read_items
 from generation.intake.symbols import UnreadableLine
 from tests.support.contexts import payload
 
@@ -29,7 +29,7 @@ OBJECTS = st.dictionaries(st.text().filter(lambda key: key != "symbols"), VALUES
 
 
 def read(body: bytes) -> list[Any]:
-    with unpacked(io.BytesIO(body), "results/in.json") as plain:
+    with decompressed(io.BytesIO(body), "results/in.json") as plain:
         return list(read_items(plain, "results/in.json"))
 
 

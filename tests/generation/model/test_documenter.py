@@ -31,7 +31,7 @@ from generation.domain.usage import Usage
 from generation.errors import AccountError, CutOff, DoctownError, JobError, Rejected, SlowDown, Transient
 from generation.model.client import shared_client_and_limiter, translate
 from generation.model.documenter import OpenAIDocumenter
-from generation.model.limiter import Lane, Limiter
+from generation.model.limiter import JobQueue, Limiter
 from generation.prompts.builder import MARKER, NO_NOTES, rules
 from generation.prompts.formats import ONE_SUMMARY
 from generation.prompts.tokens import TokenCounter
@@ -70,7 +70,7 @@ def _least_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def _unhurried_lead(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a machine however busy, who waits for the first answer waits until it is there."""
-    monkeypatch.setattr("generation.model.pacing.HEAD_START_S", LIMIT_S)
+    monkeypatch.setattr("generation.model.pacing.CANARY_WAIT_S", LIMIT_S)
 
 
 def say_what_it_is_for(_request: dict[str, Any], prompt: str) -> str:
@@ -425,7 +425,7 @@ def test_a_request_that_hangs_is_given_up_after_a_time_learned_from_others(
     counter: TokenCounter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After twenty quick answers a hanging request is given up long before REQUEST_TIMEOUT_S, and tried again."""
-    monkeypatch.setattr("generation.model.pacing.TIMEOUT_LEAST_S", 0.3)
+    monkeypatch.setattr("generation.model.pacing.MIN_TIMEOUT_S", 0.3)
     quick = [symbol(f"quick_{number}", number) for number in range(20)]
     hanging = symbol("hanging", 20)
 
@@ -449,10 +449,10 @@ def test_the_wait_after_a_server_error_grows_with_errors_only(
     monkeypatch.setattr(random, "uniform", lambda _, high: high)
     waits_s: list[float] = []
 
-    async def rest(_limiter: Limiter, _lane: Lane, wait_s: float) -> None:
+    async def sleep_unless_stopped(_limiter: Limiter, _queue: JobQueue, wait_s: float) -> None:
         waits_s.append(wait_s)
 
-    monkeypatch.setattr(Limiter, "rest", rest)
+    monkeypatch.setattr(Limiter, "sleep_unless_stopped", sleep_unless_stopped)
     script = [{"fault": "rate_limited", "times": 6}, {"fault": "server_error", "times": 2}]
     with running(behaviour(*script, fault_retry_after_s=0.001), say_what_it_is_for) as server:
         (outcome,) = document(settings_for(server), counter, symbol())
@@ -537,7 +537,7 @@ def test_an_account_that_fails_between_two_jobs_is_met_once_too(
     counter: TokenCounter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the account's last good answer is some time ago, the next job ends after one request as well."""
-    monkeypatch.setattr("generation.model.pacing.PROOF_LASTS_S", 0.0)
+    monkeypatch.setattr("generation.model.pacing.ACCOUNT_OK_TTL_S", 0.0)
 
     async def ask() -> list[Any]:
         first = documenter_for(settings, counter)

@@ -15,16 +15,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generation.errors import AccountError
-from generation.model.limiter import Lane, Limiter, Slot
+from generation.model.limiter import JobQueue, Limiter, Permit
 from generation.model.pacing import (
-    HEAD_START_S,
+    CANARY_WAIT_S,
     MAX_HOLD_S,
     NO_LIMITS,
     Bucket,
-    Departure,
     Limits,
     Pace,
     RateLimit,
+    Reservation,
     parse_duration_s,
     parse_limits,
 )
@@ -138,7 +138,7 @@ def test_no_header_breaks_the_reading(reply: dict[str, str]) -> None:
 
 
 def full(limit: float = 600.0) -> Bucket:
-    return Bucket(limit=limit, book=limit, at_s=START_S)
+    return Bucket(limit=limit, local_balance=limit, at_s=START_S)
 
 
 def test_a_bucket_without_a_known_limit_never_waits() -> None:
@@ -180,7 +180,7 @@ def test_a_request_larger_than_the_bucket_leaves_when_it_is_full() -> None:
 
 def test_what_only_rounding_withholds_is_not_waited_for() -> None:
     """A bucket that is full but for the last bits of a float lets a request through that is larger than itself."""
-    bucket = Bucket(limit=600.0, book=600 - 1e-9, at_s=START_S)
+    bucket = Bucket(limit=600.0, local_balance=600 - 1e-9, at_s=START_S)
 
     assert bucket.wait_s(1_000, START_S) == 0.0
 
@@ -205,8 +205,8 @@ def test_a_clock_that_jumps_ahead_fills_the_bucket_once() -> None:
 def test_the_first_reply_tells_what_is_left() -> None:
     """A first reply of 599 left of 600 gives a balance of 599, which then refills to 600."""
     bucket = Bucket()
-    book = bucket.take(1, START_S)
-    bucket.heard(RateLimit(600, 599, 0.0), book, START_S, START_S + 1)
+    local_balance = bucket.take(1, START_S)
+    bucket.update_from_headers(RateLimit(600, 599, 0.0), local_balance, START_S, START_S + 1)
 
     assert bucket.balance(START_S + 1) == pytest.approx(599)
     assert bucket.balance(START_S + 1.05) == pytest.approx(599.5)
@@ -217,8 +217,8 @@ def test_one_correction_is_not_repeated_for_each_request_in_flight() -> None:
     """Ten requests leave at once and the server has 300 less than we think: ten replies correct by 300, not 3,000."""
     bucket = Bucket()
     books = [bucket.take(1, START_S) for _ in range(10)]
-    for place, book in enumerate(books):
-        bucket.heard(RateLimit(600, 299 - place, 0.0), book, START_S, START_S)
+    for place, local_balance in enumerate(books):
+        bucket.update_from_headers(RateLimit(600, 299 - place, 0.0), local_balance, START_S, START_S)
 
     assert books == [-1, -2, -3, -4, -5, -6, -7, -8, -9, -10]
     assert bucket.balance(START_S) == pytest.approx(290)
@@ -229,7 +229,7 @@ def test_what_others_take_is_learned_little_by_little() -> None:
     bucket = full()
     seen = []
     for _ in range(3):
-        bucket.heard(RateLimit(600, 500, 0.0), 600, START_S, START_S)
+        bucket.update_from_headers(RateLimit(600, 500, 0.0), 600, START_S, START_S)
         seen.append(bucket.balance(START_S))
 
     assert seen == [pytest.approx(585), pytest.approx(572.25), pytest.approx(561.4125)]
@@ -250,9 +250,9 @@ def test_a_reply_to_what_left_before_a_refusal_is_older_news() -> None:
     bucket = full()
     bucket.refused(RateLimit(600, 3, 0.0), START_S + 1)
 
-    bucket.heard(RateLimit(600, 500, 0.0), 600, START_S, START_S + 1)
+    bucket.update_from_headers(RateLimit(600, 500, 0.0), 600, START_S, START_S + 1)
     assert bucket.balance(START_S + 1) == pytest.approx(3)
-    bucket.heard(RateLimit(600, 500, 0.0), 600, START_S + 2, START_S + 1)
+    bucket.update_from_headers(RateLimit(600, 500, 0.0), 600, START_S + 2, START_S + 1)
     assert bucket.balance(START_S + 1) == pytest.approx(3 + 0.15 * (500 - 3))
 
 
@@ -269,24 +269,24 @@ def test_a_refusal_before_any_reply_tells_the_limit() -> None:
 # --- Pace
 
 
-def proven(max_width: int = 10, request_timeout_s: float = 60.0) -> Pace:
+def proven(max_concurrency: int = 10, request_timeout_s: float = 60.0) -> Pace:
     """A pace whose account has answered once."""
-    pace = Pace(max_width, request_timeout_s)
-    pace.answered(pace.depart(1, START_S - 2), NO_LIMITS, START_S - 1)
+    pace = Pace(max_concurrency, request_timeout_s)
+    pace.answered(pace.reserve(1, START_S - 2), NO_LIMITS, START_S - 1)
     return pace
 
 
-def departures(pace: Pace, count: int, now_s: float = START_S) -> list[Departure]:
-    return [pace.depart(100, now_s) for _ in range(count)]
+def departures(pace: Pace, count: int, now_s: float = START_S) -> list[Reservation]:
+    return [pace.reserve(100, now_s) for _ in range(count)]
 
 
 def test_the_first_request_goes_ahead_alone() -> None:
     """Until an account has answered, the second request waits half a second for the first; the third does not again."""
     pace = Pace(10, 60.0)
     assert pace.wait_s(1, START_S) == 0.0
-    pace.depart(1, START_S)
+    pace.reserve(1, START_S)
 
-    assert pace.wait_s(1, START_S) == HEAD_START_S == 0.5
+    assert pace.wait_s(1, START_S) == CANARY_WAIT_S == 0.5
     assert pace.wait_s(1, START_S + 0.2) == pytest.approx(0.3)
     assert pace.wait_s(1, START_S + 0.5) == 0.0
 
@@ -294,8 +294,8 @@ def test_the_first_request_goes_ahead_alone() -> None:
 def test_an_answer_lets_the_others_through_at_once() -> None:
     """As soon as the account has answered, nobody is held back by the head start."""
     pace = Pace(10, 60.0)
-    pace.answered(pace.depart(1, START_S), NO_LIMITS, START_S + 0.1)
-    pace.depart(1, START_S + 0.1)
+    pace.answered(pace.reserve(1, START_S), NO_LIMITS, START_S + 0.1)
+    pace.reserve(1, START_S + 0.1)
 
     assert pace.wait_s(1, START_S + 0.1) == 0.0
 
@@ -304,8 +304,8 @@ def test_an_answer_lets_the_others_through_at_once() -> None:
 def test_an_account_that_has_been_silent_is_asked_by_one_again(later_s: float, wait_s: float) -> None:
     """An answer vouches for the account for a minute; after that the first request goes ahead alone once more."""
     pace = Pace(10, 60.0)
-    pace.answered(pace.depart(1, START_S - 1), NO_LIMITS, START_S)
-    pace.depart(1, START_S + later_s)
+    pace.answered(pace.reserve(1, START_S - 1), NO_LIMITS, START_S)
+    pace.reserve(1, START_S + later_s)
 
     assert pace.wait_s(1, START_S + later_s) == pytest.approx(wait_s)
 
@@ -313,17 +313,17 @@ def test_an_account_that_has_been_silent_is_asked_by_one_again(later_s: float, w
 def test_after_a_fault_of_the_account_one_goes_ahead_again() -> None:
     """A refused key makes the next request a scout, so that a job after it costs one request too."""
     pace = proven()
-    pace.depart(1, START_S)
+    pace.reserve(1, START_S)
     pace.account_fault()
 
     assert pace.wait_s(1, START_S) == 0.0
-    pace.depart(1, START_S + 1)
+    pace.reserve(1, START_S + 1)
     assert pace.wait_s(1, START_S + 1) == pytest.approx(0.5)
 
 
 def test_no_more_are_in_flight_than_the_width() -> None:
     """With as many in flight as the width allows, the next one waits for an answer and not for a time."""
-    pace = proven(max_width=3)
+    pace = proven(max_concurrency=3)
     departures(pace, 3)
 
     assert pace.wait_s(1, START_S) is None
@@ -348,7 +348,7 @@ def test_a_retry_after_holds_everyone() -> None:
 def test_a_refusal_that_says_nothing_holds_for_a_second() -> None:
     """Without a retry-after the hold is one second."""
     pace = proven()
-    pace.refused(pace.depart(1, START_S), NO_LIMITS, None, START_S)
+    pace.refused(pace.reserve(1, START_S), NO_LIMITS, None, START_S)
 
     assert pace.wait_s(1, START_S) == pytest.approx(1.0)
 
@@ -369,10 +369,10 @@ def test_a_burst_of_complaints_is_one_complaint() -> None:
     """Ten requests of one width are all told that the server is busy: the width goes from 10 to 5, not to 1."""
     pace = proven()
     burst = departures(pace, 10)
-    for departure in burst:
-        pace.overloaded(departure, None, START_S + 1)
+    for reservation in burst:
+        pace.overloaded(reservation, None, START_S + 1)
 
-    assert pace.width == 5.0
+    assert pace.concurrency_limit == 5.0
 
 
 def test_a_complaint_about_the_new_width_counts() -> None:
@@ -382,10 +382,10 @@ def test_a_complaint_about_the_new_width_counts() -> None:
     now_s = START_S
     for _ in range(6):
         now_s += 10
-        group = departures(pace, int(pace.width), now_s)
-        for departure in group:
-            pace.overloaded(departure, None, now_s)
-        widths.append(pace.width)
+        group = departures(pace, int(pace.concurrency_limit), now_s)
+        for reservation in group:
+            pace.overloaded(reservation, None, now_s)
+        widths.append(pace.concurrency_limit)
 
     assert widths == [5.0, 2.5, 1.0, 1.0, 1.0, 1.0]
     assert pace.wait_s(1, now_s + 10) == 0.0
@@ -394,23 +394,23 @@ def test_a_complaint_about_the_new_width_counts() -> None:
 def test_the_width_grows_where_it_is_used() -> None:
     """An answer widens by one part of the width where at least 80 % of it were in flight, and up to the limit only."""
     pace = proven()
-    for departure in departures(pace, 10):
-        pace.overloaded(departure, None, START_S)
+    for reservation in departures(pace, 10):
+        pace.overloaded(reservation, None, START_S)
     group = departures(pace, 5, START_S + 10)
 
     pace.answered(group[0], NO_LIMITS, START_S + 11)
-    assert pace.width == pytest.approx(5.2)
+    assert pace.concurrency_limit == pytest.approx(5.2)
     pace.answered(group[1], NO_LIMITS, START_S + 11)
     grown = 5.2 + 1 / 5.2
-    assert pace.width == pytest.approx(grown), "4 of 5 are 80 %"
+    assert pace.concurrency_limit == pytest.approx(grown), "4 of 5 are 80 %"
     pace.answered(group[2], NO_LIMITS, START_S + 11)
-    assert pace.width == pytest.approx(grown), "3 of 5 are not"
+    assert pace.concurrency_limit == pytest.approx(grown), "3 of 5 are not"
 
     for turn in range(40):
-        used = departures(pace, int(pace.width), START_S + 20 + turn)
-        for departure in used:
-            pace.answered(departure, NO_LIMITS, START_S + 21 + turn)
-    assert pace.width == 10.0
+        used = departures(pace, int(pace.concurrency_limit), START_S + 20 + turn)
+        for reservation in used:
+            pace.answered(reservation, NO_LIMITS, START_S + 21 + turn)
+    assert pace.concurrency_limit == 10.0
 
 
 def test_a_refusal_with_known_limits_leaves_the_width_alone() -> None:
@@ -418,7 +418,7 @@ def test_a_refusal_with_known_limits_leaves_the_width_alone() -> None:
     pace = proven()
     pace.refused(departures(pace, 10)[0], Limits(requests=RateLimit(600, 0, 6.0)), 0.1, START_S)
 
-    assert pace.width == 10.0
+    assert pace.concurrency_limit == 10.0
     assert pace.wait_s(1, START_S) == pytest.approx(0.15)
 
 
@@ -427,23 +427,23 @@ def test_a_refusal_without_any_figure_halves_the_width() -> None:
     pace = proven()
     pace.refused(departures(pace, 10)[0], NO_LIMITS, None, START_S)
 
-    assert pace.width == 5.0
+    assert pace.concurrency_limit == 5.0
 
 
 def test_a_server_that_states_no_limit_is_paced_by_its_retry_after() -> None:
     """A bare retry-after of 0.1 s spaces the requests by 0.1 s, a longer one by 0.25 s, and successes wear that off."""
     pace = proven()
-    pace.refused(pace.depart(1, START_S), NO_LIMITS, 0.1, START_S)
-    pace.depart(1, START_S + 5)
+    pace.refused(pace.reserve(1, START_S), NO_LIMITS, 0.1, START_S)
+    pace.reserve(1, START_S + 5)
     assert pace.wait_s(1, START_S + 5) == pytest.approx(0.1)
 
-    departure = pace.depart(1, START_S + 10)
-    pace.refused(departure, NO_LIMITS, 30.0, START_S + 10)
-    departure = pace.depart(1, START_S + 50)
+    reservation = pace.reserve(1, START_S + 10)
+    pace.refused(reservation, NO_LIMITS, 30.0, START_S + 10)
+    reservation = pace.reserve(1, START_S + 50)
     assert pace.wait_s(1, START_S + 50) == pytest.approx(0.25)
 
-    pace.answered(departure, NO_LIMITS, START_S + 50.01)
-    pace.depart(1, START_S + 60)
+    pace.answered(reservation, NO_LIMITS, START_S + 50.01)
+    pace.reserve(1, START_S + 60)
     assert pace.wait_s(1, START_S + 60) == pytest.approx(0.25 * 0.998)
 
 
@@ -452,9 +452,9 @@ def test_a_refusal_in_spite_of_plenty_makes_the_pace_even() -> None:
     pace = proven()
     pace.requests, pace.tokens = full(600), full(6_000)
     stated = Limits(RateLimit(600, 540, 0.0), RateLimit(6_000, 5_400, 0.0))
-    pace.refused(pace.depart(100, START_S), stated, 0.0, START_S)
+    pace.refused(pace.reserve(100, START_S), stated, 0.0, START_S)
 
-    pace.depart(100, START_S + 1)
+    pace.reserve(100, START_S + 1)
     assert pace.wait_s(100, START_S + 1) == pytest.approx(1 / 0.985)
     assert pace.wait_s(10, START_S + 1) == pytest.approx(0.1 / 0.985), "a small request is held by the 600 requests"
 
@@ -464,9 +464,9 @@ def test_a_refusal_in_spite_of_plenty_that_we_did_not_know_of_does_not() -> None
     pace = proven()
     pace.requests, pace.tokens = full(600), full(6_000)
     pace.tokens.take(5_800, START_S)
-    pace.refused(pace.depart(100, START_S), Limits(tokens=RateLimit(6_000, 5_400, 0.0)), 0.0, START_S)
+    pace.refused(pace.reserve(100, START_S), Limits(tokens=RateLimit(6_000, 5_400, 0.0)), 0.0, START_S)
 
-    pace.depart(0, START_S + 10)
+    pace.reserve(0, START_S + 10)
     assert pace.wait_s(100, START_S + 10) == 0.0
 
 
@@ -474,17 +474,17 @@ def test_a_refusal_at_the_end_of_the_bucket_does_not() -> None:
     """Refused with nothing left, it is the minute that counts: the next request leaves as soon as there is enough."""
     pace = proven()
     pace.requests, pace.tokens = full(600), full(6_000)
-    pace.refused(pace.depart(100, START_S), Limits(tokens=RateLimit(6_000, 0, 60.0)), 0.0, START_S)
+    pace.refused(pace.reserve(100, START_S), Limits(tokens=RateLimit(6_000, 0, 60.0)), 0.0, START_S)
 
-    pace.depart(0, START_S + 10)
+    pace.reserve(0, START_S + 10)
     assert pace.wait_s(100, START_S + 10) == 0.0
 
 
 def test_a_wider_job_widens_the_pace() -> None:
     """A job that may have more in flight than any before it adds the difference; a narrower one takes nothing away."""
-    pace = proven(max_width=4)
-    pace.widen(10)
-    pace.widen(2)
+    pace = proven(max_concurrency=4)
+    pace.raise_max_concurrency(10)
+    pace.raise_max_concurrency(2)
     departures(pace, 9)
 
     assert pace.wait_s(1, START_S) == 0.0
@@ -494,8 +494,8 @@ def test_a_wider_job_widens_the_pace() -> None:
 
 def answer_each(pace: Pace, latencies_s: list[float], start_s: float = START_S) -> None:
     for place, latency_s in enumerate(latencies_s):
-        departure = pace.depart(1, start_s + place * 100)
-        pace.answered(departure, NO_LIMITS, start_s + place * 100 + latency_s)
+        reservation = pace.reserve(1, start_s + place * 100)
+        pace.answered(reservation, NO_LIMITS, start_s + place * 100 + latency_s)
 
 
 def test_the_time_out_is_the_setting_until_enough_is_known() -> None:
@@ -542,11 +542,11 @@ def test_many_given_up_put_the_setting_back() -> None:
     pace = Pace(10, 60.0)
     answer_each(pace, [4.0] * 20)
     for _ in range(4):
-        pace.depart(1, START_S)
+        pace.reserve(1, START_S)
         pace.timed_out()
     assert pace.timeout_s() == pytest.approx(4.0)
 
-    pace.depart(1, START_S)
+    pace.reserve(1, START_S)
     pace.timed_out()
     assert pace.timeout_s() == 60.0
     answer_each(pace, [4.0] * 3)
@@ -558,20 +558,20 @@ def full_rounds(pace: Pace, count: int, latency_s: float, start_s: float) -> Non
     """As many as the width allows leave together and come back after the latency, so many times."""
     for turn in range(count):
         now_s = start_s + 100 * turn
-        for departure in departures(pace, int(pace.width), now_s):
-            pace.answered(departure, NO_LIMITS, now_s + latency_s)
+        for reservation in departures(pace, int(pace.concurrency_limit), now_s):
+            pace.answered(reservation, NO_LIMITS, now_s + latency_s)
 
 
 def test_a_latency_that_rises_tenfold_narrows_and_one_that_stays_does_not() -> None:
     """Answers that take ten times as long mean too many at once; when they always do, the width comes back."""
     pace = Pace(10, 60.0)
     full_rounds(pace, 10, 1.0, START_S)
-    assert pace.width == 10.0
+    assert pace.concurrency_limit == 10.0
 
     full_rounds(pace, 5, 10.0, START_S + 10_000)
-    assert pace.width < 8.0
+    assert pace.concurrency_limit < 8.0
     full_rounds(pace, 300, 10.0, START_S + 20_000)
-    assert pace.width == 10.0
+    assert pace.concurrency_limit == 10.0
 
 
 @pytest.mark.parametrize("jump_s", [-900.0, 1e9])
@@ -579,8 +579,8 @@ def test_a_clock_that_jumps_stalls_nothing(jump_s: float) -> None:
     """With a hold, a head start, a spacing and an empty bucket running, a jump of the clock ends the waiting."""
     pace = Pace(10, 60.0)
     pace.requests, pace.tokens = full(600), full(6_000)
-    pace.depart(100, START_S)
-    pace.refused(pace.depart(100, START_S), NO_LIMITS, 100.0, START_S)
+    pace.reserve(100, START_S)
+    pace.refused(pace.reserve(100, START_S), NO_LIMITS, 100.0, START_S)
     assert pace.wait_s(1, START_S) == pytest.approx(100.0)
 
     assert pace.wait_s(1, START_S + jump_s) == 0.0
@@ -597,13 +597,13 @@ STEPS = st.lists(
 )
 
 
-def settle(pace: Pace, how: str, departure: Departure, limits: Limits, now_s: float) -> None:
+def complete(pace: Pace, how: str, reservation: Reservation, limits: Limits, now_s: float) -> None:
     if how == "answer":
-        pace.answered(departure, limits, now_s)
+        pace.answered(reservation, limits, now_s)
     elif how == "refuse":
-        pace.refused(departure, limits, 1.0, now_s)
+        pace.refused(reservation, limits, 1.0, now_s)
     elif how == "overload":
-        pace.overloaded(departure, None, now_s)
+        pace.overloaded(reservation, None, now_s)
     elif how == "time out":
         pace.timed_out()
     else:
@@ -619,21 +619,21 @@ def test_after_a_minute_of_quiet_a_request_leaves_whatever_the_clock_did(
     nothing is in flight and the longest hold and a minute are over, nobody waits.
     """
     pace = Pace(8, 60.0)
-    clock_s, left, in_flight = START_S, 60_000.0, list[Departure]()
+    clock_s, left, in_flight = START_S, 60_000.0, list[Reservation]()
     for how, passes_s, jumps_s, tokens in steps:
         clock_s += passes_s + jumps_s
         left = min(60_000.0, left + passes_s * 1_000)
         if how == "ask":
             if pace.wait_s(tokens, clock_s) == 0.0:
-                in_flight.append(pace.depart(tokens, clock_s))
+                in_flight.append(pace.reserve(tokens, clock_s))
                 left -= tokens
         elif how != "idle" and in_flight:
-            settle(pace, how, in_flight.pop(0), Limits(tokens=RateLimit(60_000.0, max(0.0, left), 0.0)), clock_s)
+            complete(pace, how, in_flight.pop(0), Limits(tokens=RateLimit(60_000.0, max(0.0, left), 0.0)), clock_s)
     for _ in in_flight:
         pace.lost()
 
     assert pace.in_flight == 0
-    assert 1.0 <= pace.width <= 8.0
+    assert 1.0 <= pace.concurrency_limit <= 8.0
     pace.wait_s(1, clock_s)
     assert pace.wait_s(1, clock_s + MAX_HOLD_S + 60.0) == 0.0
 
@@ -641,23 +641,23 @@ def test_after_a_minute_of_quiet_a_request_leaves_whatever_the_clock_did(
 # --- The gate
 
 
-def gate(max_width: int = 10, request_timeout_s: float = 60.0) -> Limiter:
-    return Limiter(max_width, request_timeout_s, invented_time_loop().time)
+def gate(max_concurrency: int = 10, request_timeout_s: float = 60.0) -> Limiter:
+    return Limiter(max_concurrency, request_timeout_s, invented_time_loop().time)
 
 
-async def opened_gate(max_width: int = 10, reply: Mapping[str, str] | None = None) -> tuple[Limiter, Lane]:
+async def opened_gate(max_concurrency: int = 10, reply: Mapping[str, str] | None = None) -> tuple[Limiter, JobQueue]:
     """A gate whose account has answered once, with these headers, and a lane of it that is as wide."""
-    limiter = gate(max_width)
-    lane = limiter.lane(max_width)
-    (await limiter.admit(lane, 1)).answered(reply or {})
-    return limiter, lane
+    limiter = gate(max_concurrency)
+    queue = limiter.queue(max_concurrency)
+    (await limiter.admit(queue, 1)).answered(reply or {})
+    return limiter, queue
 
 
 def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     run_on_invented_time(main())
 
 
-async def started(waiting: Coroutine[Any, Any, Slot]) -> asyncio.Task[Slot]:
+async def started(waiting: Coroutine[Any, Any, Permit]) -> asyncio.Task[Permit]:
     """A task that stands at the gate when this returns."""
     task = asyncio.create_task(waiting)
     await asyncio.sleep(0)
@@ -670,13 +670,13 @@ def test_jobs_take_turns_and_each_is_served_in_its_order() -> None:
 
     async def main() -> None:
         limiter, first = await opened_gate(1)
-        second = limiter.lane(1)
+        second = limiter.queue(1)
 
-        async def ask(name: str, lane: Lane) -> None:
-            slot = await limiter.admit(lane, 1)
+        async def ask(name: str, queue: JobQueue) -> None:
+            permit = await limiter.admit(queue, 1)
             order.append(name)
             await asyncio.sleep(1.0)
-            slot.answered({})
+            permit.answered({})
 
         asked = [ask(f"a{n}", first) for n in range(6)] + [ask(f"b{n}", second) for n in range(3)]
         await asyncio.gather(*asked)
@@ -695,12 +695,12 @@ def test_jobs_take_turns_where_the_rate_decides_too() -> None:
 
     async def main() -> None:
         limiter, first = await opened_gate(10, headers("requests", 60, 0))
-        second = limiter.lane(10)
+        second = limiter.queue(10)
 
-        async def ask(name: str, lane: Lane) -> None:
-            slot = await limiter.admit(lane, 1)
+        async def ask(name: str, queue: JobQueue) -> None:
+            permit = await limiter.admit(queue, 1)
             order.append(name)
-            slot.answered({})
+            permit.answered({})
 
         await asyncio.gather(*[ask("a", first) for _ in range(6)], *[ask("b", second) for _ in range(3)])
 
@@ -716,15 +716,15 @@ def test_a_job_has_no_more_in_flight_than_its_own_limit() -> None:
 
     async def main() -> None:
         limiter, wide = await opened_gate(6)
-        narrow = limiter.lane(2)
+        narrow = limiter.queue(2)
 
-        async def ask(name: str, lane: Lane) -> None:
-            slot = await limiter.admit(lane, 1)
+        async def ask(name: str, queue: JobQueue) -> None:
+            permit = await limiter.admit(queue, 1)
             now[name] += 1
             most[name] = max(most[name], now[name])
             await asyncio.sleep(1.0)
             now[name] -= 1
-            slot.answered({})
+            permit.answered({})
 
         await asyncio.gather(*[ask("narrow", narrow) for _ in range(9)], *[ask("wide", wide) for _ in range(30)])
 
@@ -738,16 +738,16 @@ def test_a_verdict_is_given_once() -> None:
     """Whatever is said of a request after its verdict changes nothing: its place is given back once."""
 
     async def main() -> None:
-        limiter, lane = await opened_gate(2)
-        slot = await limiter.admit(lane, 1)
-        slot.answered({})
-        slot.release()
-        slot.timed_out()
-        slot.overloaded(60.0)
-        slot.refused({}, 60.0)
+        limiter, queue = await opened_gate(2)
+        permit = await limiter.admit(queue, 1)
+        permit.answered({})
+        permit.release()
+        permit.timed_out()
+        permit.overloaded(60.0)
+        permit.refused({}, 60.0)
         assert limiter.pace.in_flight == 0
-        assert lane.in_flight == 0
-        await asyncio.wait_for(limiter.admit(lane, 1), 0.1)
+        assert queue.in_flight == 0
+        await asyncio.wait_for(limiter.admit(queue, 1), 0.1)
 
     run(main)
 
@@ -756,11 +756,11 @@ def test_a_request_without_a_verdict_gives_its_place_back() -> None:
     """A request that ends in an exception is released, and the next one may go."""
 
     async def main() -> None:
-        limiter, lane = await opened_gate(1)
-        slot = await limiter.admit(lane, 1)
-        waiting = await started(limiter.admit(lane, 1))
+        limiter, queue = await opened_gate(1)
+        permit = await limiter.admit(queue, 1)
+        waiting = await started(limiter.admit(queue, 1))
         assert not waiting.done()
-        slot.release()
+        permit.release()
         (await waiting).release()
         assert limiter.pace.in_flight == 0
 
@@ -772,18 +772,18 @@ def test_a_cancelled_waiter_leaks_no_place(when: str) -> None:
     """A waiter that is cancelled, even in the turn in which it is let through, leaves its place to the next."""
 
     async def main() -> None:
-        limiter, lane = await opened_gate(1)
-        slot = await limiter.admit(lane, 1)
-        cancelled = await started(limiter.admit(lane, 1))
-        next_one = await started(limiter.admit(lane, 1))
+        limiter, queue = await opened_gate(1)
+        permit = await limiter.admit(queue, 1)
+        cancelled = await started(limiter.admit(queue, 1))
+        next_one = await started(limiter.admit(queue, 1))
         if when == "as it is let through":
-            slot.answered({})
+            permit.answered({})
         cancelled.cancel()
         await asyncio.gather(cancelled, return_exceptions=True)
         assert cancelled.cancelled()
-        slot.release()
+        permit.release()
         (await asyncio.wait_for(next_one, 0.1)).answered({})
-        assert (limiter.pace.in_flight, lane.in_flight) == (0, 0)
+        assert (limiter.pace.in_flight, queue.in_flight) == (0, 0)
 
     run(main)
 
@@ -793,24 +793,24 @@ def test_cancelling_half_of_a_crowd_leaks_no_place() -> None:
     served: list[int] = []
 
     async def main() -> None:
-        limiter, lane = await opened_gate(4)
+        limiter, queue = await opened_gate(4)
 
         async def ask(place: int) -> None:
-            slot = await limiter.admit(lane, 1)
+            permit = await limiter.admit(queue, 1)
             try:
                 await asyncio.sleep(1.0)
-                slot.answered({})
+                permit.answered({})
                 served.append(place)
             finally:
-                slot.release()
+                permit.release()
 
         tasks = [asyncio.create_task(ask(place)) for place in range(300)]
         for task in tasks[::2]:
             await asyncio.sleep(0.13)
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        assert (limiter.pace.in_flight, lane.in_flight) == (0, 0)
-        await asyncio.wait_for(limiter.admit(lane, 1), 0.1)
+        assert (limiter.pace.in_flight, queue.in_flight) == (0, 0)
+        await asyncio.wait_for(limiter.admit(queue, 1), 0.1)
 
     run(main)
 
@@ -821,9 +821,9 @@ def test_a_cancelled_waiter_holds_nobody_back() -> None:
     """A small request that stands behind a large one leaves as soon as the large one is cancelled."""
 
     async def main() -> None:
-        limiter, lane = await opened_gate(10, headers("tokens", 6_000, 90))
-        large = await started(limiter.admit(lane, 5_000))
-        small = await started(limiter.admit(limiter.lane(10), 20))
+        limiter, queue = await opened_gate(10, headers("tokens", 6_000, 90))
+        large = await started(limiter.admit(queue, 5_000))
+        small = await started(limiter.admit(limiter.queue(10), 20))
         large.cancel()
         await asyncio.gather(large, return_exceptions=True)
 
@@ -838,17 +838,17 @@ def test_a_fault_of_the_account_sends_its_lane_away() -> None:
     """Who waits in the lane of a refused key is sent away with the fault, now and later; other lanes go on."""
 
     async def main() -> None:
-        limiter, lane = await opened_gate(1)
-        other = limiter.lane(1)
+        limiter, queue = await opened_gate(1)
+        other = limiter.queue(1)
         fault = AccountError("no quota", "no_quota")
-        slot = await limiter.admit(lane, 1)
-        waiting = [await started(limiter.admit(lane, 1)) for _ in range(5)]
+        permit = await limiter.admit(queue, 1)
+        waiting = [await started(limiter.admit(queue, 1)) for _ in range(5)]
         going_on = await started(limiter.admit(other, 1))
-        slot.account_fault(fault)
+        permit.account_fault(fault)
 
         assert await asyncio.gather(*waiting, return_exceptions=True) == [fault] * 5
         with pytest.raises(AccountError, match="no quota"):
-            await limiter.admit(lane, 1)
+            await limiter.admit(queue, 1)
         (await going_on).answered({})
         assert limiter.pace.in_flight == 0
 
@@ -860,9 +860,9 @@ def test_a_crowd_behind_a_hold_sets_one_timer_and_does_not_spin() -> None:
 
     async def main() -> None:
         loop = invented_time_loop()
-        limiter, lane = await opened_gate(1_000)
-        (await limiter.admit(lane, 1)).refused({}, 60.0)
-        crowd = [asyncio.create_task(limiter.admit(lane, 1)) for _ in range(1_000)]
+        limiter, queue = await opened_gate(1_000)
+        (await limiter.admit(queue, 1)).refused({}, 60.0)
+        crowd = [asyncio.create_task(limiter.admit(queue, 1)) for _ in range(1_000)]
         await asyncio.sleep(30.0)
         assert loop.live_timers() == 1
         turns, timers = loop.turns, len(loop.timers)
@@ -879,20 +879,20 @@ def test_what_is_inside_is_given_up_at_the_time_out() -> None:
     async def main() -> None:
         loop = invented_time_loop()
         limiter = gate(10, request_timeout_s=60.0)
-        lane = limiter.lane(10)
+        queue = limiter.queue(10)
         for _ in range(20):
-            slot = await limiter.admit(lane, 1)
+            permit = await limiter.admit(queue, 1)
             await asyncio.sleep(4.0)
-            slot.answered({})
+            permit.answered({})
 
         for factor, given_up_s in ((1.0, 4.0), (2.0, 8.0), (4.0, 16.0), (100.0, 60.0)):
-            slot = await limiter.admit(lane, 1)
-            with limiter.patience(slot, factor) as scope:
+            permit = await limiter.admit(queue, 1)
+            with limiter.adaptive_timeout(permit, factor) as scope:
                 await asyncio.sleep(3_600.0)
-            waited_s = loop.time() - slot.departed_s
+            waited_s = loop.time() - permit.reserved_s
             assert scope.cancelled_caught
             assert given_up_s <= waited_s <= given_up_s + 0.5
-            slot.release()
+            permit.release()
 
     run(main)
 
@@ -901,11 +901,11 @@ def test_what_ends_in_time_is_not_given_up() -> None:
     """A request that ends before its time-out is not touched, and when none is watched no timer stays."""
 
     async def main() -> None:
-        limiter, lane = await opened_gate()
-        slot = await limiter.admit(lane, 1)
-        with limiter.patience(slot, 1.0) as scope:
+        limiter, queue = await opened_gate()
+        permit = await limiter.admit(queue, 1)
+        with limiter.adaptive_timeout(permit, 1.0) as scope:
             await asyncio.sleep(59.0)
-        slot.answered({})
+        permit.answered({})
         assert not scope.cancelled_caught
         await asyncio.sleep(1.0)
         assert invented_time_loop().live_timers() == 0
@@ -918,10 +918,10 @@ def test_absurd_headers_change_nothing_and_are_named_once(caplog: pytest.LogCapt
     """Replies whose figures make no sense leave what is known as it was; each header is named in the log once."""
 
     async def main() -> None:
-        limiter, lane = await opened_gate()
+        limiter, queue = await opened_gate()
         for _ in range(3):
-            slot = await limiter.admit(lane, 1)
-            slot.answered({**headers("requests", text, 5), **headers("tokens", 100, text)})
+            permit = await limiter.admit(queue, 1)
+            permit.answered({**headers("requests", text, 5), **headers("tokens", 100, text)})
             assert (limiter.pace.requests.limit, limiter.pace.tokens.limit) == (None, None)
             assert limiter.pace.wait_s(1e6, invented_time_loop().time()) == 0.0
 
@@ -938,9 +938,9 @@ def test_a_limit_below_one_is_absurd_too(limit: float) -> None:
     """A limit of less than one request a minute, which no account has, does not stop a job for hours."""
 
     async def main() -> None:
-        limiter, lane = await opened_gate()
+        limiter, queue = await opened_gate()
         for _ in range(3):
-            (await limiter.admit(lane, 1)).answered(headers("requests", limit, 0))
+            (await limiter.admit(queue, 1)).answered(headers("requests", limit, 0))
         assert invented_time_loop().time() < 10_000.0 + 600.0
 
     run(main)
@@ -974,22 +974,22 @@ class Server:
         return None, headers(self.kind, self.limit, max(0, int(shown - amount)))
 
 
-async def serve(server: Server, count: int, amount: float, latency_s: float, width: int = 100) -> float:
+async def serve(server: Server, count: int, amount: float, latency_s: float, concurrency_limit: int = 100) -> float:
     """Send so many requests through a gate, each until it is answered; the result is the seconds that took."""
-    limiter = gate(width)
-    lane = limiter.lane(width)
+    limiter = gate(concurrency_limit)
+    queue = limiter.queue(concurrency_limit)
     began_s = invented_time_loop().time()
 
     async def ask() -> None:
         while True:
-            slot = await limiter.admit(lane, amount if server.kind == "tokens" else 1)
+            permit = await limiter.admit(queue, amount if server.kind == "tokens" else 1)
             retry_after_s, reply = server.take(amount if server.kind == "tokens" else 1)
             if retry_after_s is None:
                 await asyncio.sleep(latency_s)
-                slot.answered(reply)
+                permit.answered(reply)
                 return
             await asyncio.sleep(0.01)
-            slot.refused(reply, retry_after_s)
+            permit.refused(reply, retry_after_s)
 
     await asyncio.gather(*[ask() for _ in range(count)])
     assert limiter.pace.in_flight == 0

@@ -12,7 +12,7 @@ from generation.domain.outcome import Documented, Failed, Symbol
 from generation.intake.symbols import parse_symbols
 from generation.planning import neighbours
 from generation.planning.neighbours import nearest_neighbours
-from generation.planning.prompt_context import Knowledge, semantic_context
+from generation.planning.prompt_context import PromptContext, semantic_context
 from generation.prompts.builder import Related
 from tests.support.contexts import SEED, item
 
@@ -74,7 +74,7 @@ def test_related_symbols_that_are_objects_are_used_as_they_are() -> None:
     """Where a context names its related symbols with notes, embeddings are not asked."""
     related = [{"name": "parse", "similarity": 0.8, "note": "Reads."}, {"name": "dump"}, "plain"]
     symbols = symbols_of(item("a", embedding=[1.0], related_symbols=related), item("b", embedding=[1.0]))
-    notes = Knowledge(symbols, {}, semantic_context(symbols)).notes(symbols[0])
+    notes = PromptContext(symbols, {}, semantic_context(symbols)).notes(symbols[0])
     assert notes.related == (Related("parse", 0.8, "Reads."), Related("dump"))
 
 
@@ -86,7 +86,7 @@ def test_same_file_and_imports_are_there_without_embeddings() -> None:
         item("c", centrality=0.9),
         item("d", file_path="x.py"),
     )
-    notes = Knowledge(symbols, {}, semantic_context(symbols)).notes(symbols[0])
+    notes = PromptContext(symbols, {}, semantic_context(symbols)).notes(symbols[0])
     assert notes.same_file == ("c", "b")
     assert notes.imports == ("import os",)
     assert notes.related == ()
@@ -95,8 +95,8 @@ def test_same_file_and_imports_are_there_without_embeddings() -> None:
 def test_summaries_of_documented_callees_are_known_to_their_callers() -> None:
     """A caller's notes hold the summaries of its documented callees, in their order; a failed one is left out."""
     symbols = symbols_of(item("caller"), item("x"), item("y"), item("z"))
-    knowledge = Knowledge(symbols, {0: (3, 1, 2)})
-    knowledge.learn(Documented(1, "x", "Does x."))
-    knowledge.learn(Failed(2, "y", None, "timeout", "late"))
-    knowledge.learn(Documented(3, "z", "Does z."))
-    assert knowledge.notes(symbols[0]).callees == (("z", "Does z."), ("x", "Does x."))
+    prompt_context = PromptContext(symbols, {0: (3, 1, 2)})
+    prompt_context.add_summary(Documented(1, "x", "Does x."))
+    prompt_context.add_summary(Failed(2, "y", None, "timeout", "late"))
+    prompt_context.add_summary(Documented(3, "z", "Does z."))
+    assert prompt_context.notes(symbols[0]).callees == (("z", "Does z."), ("x", "Does x."))

@@ -11,7 +11,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from generation.domain.context import SymbolContext
-from generation.domain.limits import LEAST_BUDGET_TOKENS
+from generation.domain.limits import MIN_PROMPT_TOKENS
 from generation.prompts.builder import (
     MARKER,
     NO_NOTES,
@@ -81,7 +81,7 @@ CONTEXTS = st.builds(
     docstring=st.none() | long_texts(300),
     source_code=long_texts(3_000) | st.none(),
 )
-BUDGETS = st.sampled_from([LEAST_BUDGET_TOKENS, 1_000, 2_000, 6_000])
+BUDGETS = st.sampled_from([MIN_PROMPT_TOKENS, 1_000, 2_000, 6_000])
 
 
 def facts(name: str = "line_total", /, **fields: Any) -> SymbolContext:
@@ -330,9 +330,9 @@ def test_the_least_budget_is_enough_for_every_symbol(counter: TokenCounter, line
         centrality=1.0,
     )
 
-    prompt = build_prompt(symbol, counter, LEAST_BUDGET_TOKENS)
+    prompt = build_prompt(symbol, counter, MIN_PROMPT_TOKENS)
 
-    assert prompt.tokens <= LEAST_BUDGET_TOKENS
+    assert prompt.tokens <= MIN_PROMPT_TOKENS
     assert prompt.truncated
     assert len(fenced_blocks(text_of(prompt))) == 2
 

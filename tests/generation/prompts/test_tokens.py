@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from generation.domain.catalogue import FREE, Pricing
 from generation.domain.usage import NO_USAGE, Usage, cost_usd
 from generation.prompts.tokens import (
-    CHARS_PER_TOKEN_AT_MOST,
+    MAX_CHARS_PER_TOKEN,
     SLICE_CHARS,
     TokenCounter,
     VocabularyMissing,
@@ -99,7 +99,7 @@ def test_a_head_is_the_beginning_and_fits(counter: TokenCounter, text: str, max_
 
     assert text.startswith(head)
     assert counter.count(head) <= max_tokens
-    if counter.count(text) <= max_tokens and len(text) <= max_tokens * CHARS_PER_TOKEN_AT_MOST:
+    if counter.count(text) <= max_tokens and len(text) <= max_tokens * MAX_CHARS_PER_TOKEN:
         assert head == text
 
 
@@ -111,7 +111,7 @@ def test_a_tail_is_the_end_and_whole_characters(counter: TokenCounter, text: str
     assert text.endswith(tail)
     if max_tokens == 0:
         assert tail == ""
-    if counter.count(text) <= max_tokens and len(text) <= max_tokens * CHARS_PER_TOKEN_AT_MOST:
+    if counter.count(text) <= max_tokens and len(text) <= max_tokens * MAX_CHARS_PER_TOKEN:
         assert tail == text
 
 
@@ -157,7 +157,7 @@ def test_no_token_has_more_characters_than_are_allowed_for(oracle: tiktoken.Enco
     longest = max(oracle.token_byte_values(), key=lambda token: len(token.decode("utf-8", "replace")))
 
     assert longest == b" " * 128
-    assert len(longest) <= CHARS_PER_TOKEN_AT_MOST
+    assert len(longest) <= MAX_CHARS_PER_TOKEN
 
 
 def test_usages_add_up_field_by_field() -> None:

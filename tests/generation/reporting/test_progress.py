@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from generation.config import Settings
-from generation.domain.limits import SYMBOLS_AT_MOST
+from generation.domain.limits import MAX_PROGRESS_SYMBOLS
 from generation.domain.outcome import Documented, Failed, Outcome
 from generation.domain.usage import Usage
 from generation.reporting.progress import INTERVAL_S, ProgressPump
@@ -162,7 +162,7 @@ def test_each_summary_is_sent_once_and_the_newest_where_there_are_too_many() -> 
     run(main)
 
     shown = [[symbol["symbol_id"] for symbol in one["payload"]["symbols"]] for one in receiver.snapshots]
-    assert SYMBOLS_AT_MOST == 50
+    assert MAX_PROGRESS_SYMBOLS == 50
     places = (range(10), range(10, 15), range(80, 130))
     assert shown == [[f"s{place}" for place in some] for some in places]
 

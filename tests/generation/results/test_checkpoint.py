@@ -20,7 +20,7 @@ from generation.errors import StorageError
 from generation.results import checkpoint as checkpoint_module
 from generation.results.checkpoint import FIRST_SEGMENT_SYMBOLS as FEW
 from generation.results.checkpoint import Checkpoint, new_run, read_segments
-from generation.results.records import kept_record
+from generation.results.records import stored_record
 from generation.storage.base import Storage
 from generation.storage.folder import FolderStorage
 from generation.storage.keys import prefix_of
@@ -59,7 +59,7 @@ def refusing(*writes: int) -> Gate:
 
     async def gate(write: int) -> None:
         if write in writes:
-            raise StorageError("away", passing=True)
+            raise StorageError("away", retryable=True)
 
     return gate
 
@@ -220,11 +220,11 @@ def test_a_late_write_never_replaces_a_later_one(tmp_path: Path) -> None:
         async def gives_up(write: int) -> None:
             if write == 0:
                 late.append(asyncio.create_task(arrive_late()))
-                raise StorageError("no answer", passing=True)
+                raise StorageError("no answer", retryable=True)
 
         async def arrive_late() -> None:
             await asyncio.sleep(10)
-            body = "".join(json.dumps(kept_record(documented(position))) + "\n" for position in range(2))
+            body = "".join(json.dumps(stored_record(documented(position))) + "\n" for position in range(2))
             await FolderStorage(tmp_path).write(f"{PREFIX}{RUN_A}-000000.jsonl", body.encode())
 
         late: list[asyncio.Task[None]] = []
@@ -477,7 +477,7 @@ def test_broken_lines_are_left_out(broken: bytes, tmp_path: Path) -> None:
 
     async def main() -> list[str]:
         storage = FolderStorage(tmp_path)
-        good = [json.dumps(kept_record(documented(position))).encode() for position in (0, 1)]
+        good = [json.dumps(stored_record(documented(position))).encode() for position in (0, 1)]
         await storage.write(f"{PREFIX}{RUN_A}-000000.jsonl", b"\n".join([good[0], broken, good[1], b""]))
         return list((await saved_by_run(storage))[RUN_A])
 
@@ -502,7 +502,7 @@ def test_other_files_beside_segments_are_passed_over(tmp_path: Path) -> None:
         storage = FolderStorage(tmp_path)
         await save_run(storage, RUN_A, [documented(0)])
         for name in ("notes.txt", f"{RUN_A}.jsonl", f"{RUN_A}-000001.jsonl.bak", "x-000000.jsonl"):
-            await storage.write(f"{PREFIX}{name}", json.dumps(kept_record(documented(5))).encode())
+            await storage.write(f"{PREFIX}{name}", json.dumps(stored_record(documented(5))).encode())
         segments = await read_segments(storage, await storage.list_keys(PREFIX), {})
         assert segments.keys == [f"{PREFIX}{RUN_A}-000000.jsonl"]
         assert list(segments.runs[RUN_A]) == ["s0"]

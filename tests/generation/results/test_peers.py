@@ -17,8 +17,8 @@ from generation.domain.usage import NO_USAGE
 from generation.executor import generate
 from generation.planning.planner import make_plan
 from generation.planning.schedule import Schedule
-from generation.results.checkpoint import EVERY_SEGMENT, FIRST_SEGMENT_SYMBOLS, Checkpoint, run_of
-from generation.results.peers import Others, sharing
+from generation.results.checkpoint import EVERY_SEGMENT, FIRST_SEGMENT_SYMBOLS, Checkpoint, run_name_of
+from generation.results.peers import PeerRuns, sharing
 from generation.results.reuse import Earlier
 from generation.storage.base import Storage
 from generation.storage.folder import FolderStorage
@@ -44,9 +44,9 @@ from tests.support.stores import (
 )
 
 
-def others_of(storage: Storage, segments: Sequence[str] = (), run: str = RUN_B) -> Others:
-    included = {run_of(key): number for number, key in enumerate(segments, start=1)}
-    return Others(storage, JOB_ID, run, Earlier({}, {}, (), None, tuple(segments), included))
+def others_of(storage: Storage, segments: Sequence[str] = (), run: str = RUN_B) -> PeerRuns:
+    included = {run_name_of(key): number for number, key in enumerate(segments, start=1)}
+    return PeerRuns(storage, JOB_ID, run, Earlier({}, {}, (), None, tuple(segments), included))
 
 
 def free(position: int) -> Documented:
@@ -54,7 +54,7 @@ def free(position: int) -> Documented:
     return replace(documented(position), usage=NO_USAGE)
 
 
-def taken(others: Others, positions: int) -> list[Documented | None]:
+def taken(others: PeerRuns, positions: int) -> list[Documented | None]:
     return [others.take(position, f"s{position}", "same") for position in range(positions)]
 
 
@@ -92,7 +92,7 @@ def test_a_run_alone_sees_nobody(tmp_path: Path) -> None:
         assert not await others.look()
         assert taken(others, 1) == [None]
         assert others.included == {RUN_B: EVERY_SEGMENT}
-        assert not others.is_odd
+        assert not others.should_run_in_reverse
 
     asyncio.run(main())
 
@@ -175,7 +175,7 @@ def test_others_are_seen_in_the_bucket(moto: MotoS3) -> None:
 
 
 @pytest.mark.parametrize(
-    ("runs", "run", "is_odd"),
+    ("runs", "run", "should_run_in_reverse"),
     [
         ([], RUN_A, False),
         ([RUN_A], RUN_B, True),
@@ -184,7 +184,7 @@ def test_others_are_seen_in_the_bucket(moto: MotoS3) -> None:
         ([RUN_A, RUN_C], RUN_B, True),
     ],
 )
-def test_every_second_run_begins_at_the_other_end(runs: list[str], run: str, is_odd: bool, tmp_path: Path) -> None:
+def test_every_second_run_begins_at_the_other_end(runs: list[str], run: str, should_run_in_reverse: bool, tmp_path: Path) -> None:
     """What counts is how many runs began before this one, and not how many there are."""
 
     async def main() -> bool:
@@ -192,11 +192,11 @@ def test_every_second_run_begins_at_the_other_end(runs: list[str], run: str, is_
         for position, other in enumerate(runs):
             await save_run(storage, other, [documented(position)])
         others = others_of(storage, run=run)
-        assert not others.is_odd
+        assert not others.should_run_in_reverse
         await others.look()
-        return others.is_odd
+        return others.should_run_in_reverse
 
-    assert asyncio.run(main()) is is_odd
+    assert asyncio.run(main()) is should_run_in_reverse
 
 
 def ready(centralities: Sequence[float], **settings: object) -> Schedule:
@@ -215,7 +215,7 @@ def test_backwards_is_the_exact_reverse() -> None:
     """Also among symbols that are equally central: so two runs meet in the middle, whatever the symbols are."""
     centralities = [0.5, 0.1, 0.5, 0.5, 0.9, 0.1]
     forwards, backwards = ready(centralities), ready(centralities)
-    backwards.go_backwards(backwards=True)
+    backwards.set_reverse_order(backwards=True)
     assert drain(forwards) == [4, 0, 2, 3, 1, 5]
     assert drain(backwards) == [5, 1, 3, 2, 0, 4]
 
@@ -224,10 +224,10 @@ def test_a_run_can_turn_round_in_mid_run_and_back() -> None:
     """A run may hear only later of one that began before it; what is left then comes in the other order."""
     schedule = ready([0.9, 0.8, 0.7, 0.6, 0.5])
     assert schedule.next().symbols[0].position == 0
-    schedule.go_backwards(backwards=True)
-    schedule.go_backwards(backwards=True)
+    schedule.set_reverse_order(backwards=True)
+    schedule.set_reverse_order(backwards=True)
     assert schedule.next().symbols[0].position == 4
-    schedule.go_backwards(backwards=False)
+    schedule.set_reverse_order(backwards=False)
     assert drain(schedule) == [1, 2, 3]
 
 
@@ -235,10 +235,10 @@ def test_backwards_too_who_is_asked_again_comes_first() -> None:
     """A request with a cost behind it is the next one in both directions, also when the direction changes."""
     schedule = ready([0.9, 0.8, 0.7])
     first = schedule.next()
-    schedule.go_backwards(backwards=True)
+    schedule.set_reverse_order(backwards=True)
     schedule.add(Request(first.symbols, spent={0: cost(5)}))
-    schedule.go_backwards(backwards=False)
-    schedule.go_backwards(backwards=True)
+    schedule.set_reverse_order(backwards=False)
+    schedule.set_reverse_order(backwards=True)
     assert drain(schedule) == [0, 2, 1]
 
 
@@ -262,10 +262,10 @@ class Asked:
         return [one.position for request in self.requests for one in request.symbols]
 
 
-def answer(folder: Path, request: Request, *saved: Outcome) -> tuple[Asked, Sequence[Outcome | Request], Others]:
+def answer(folder: Path, request: Request, *saved: Outcome) -> tuple[Asked, Sequence[Outcome | Request], PeerRuns]:
     """What comes of a request where another run has saved these."""
 
-    async def main() -> tuple[Asked, Sequence[Outcome | Request], Others]:
+    async def main() -> tuple[Asked, Sequence[Outcome | Request], PeerRuns]:
         others, asked = others_of(FolderStorage(folder)), Asked()
         await save_run(FolderStorage(folder), RUN_A, saved)
         await others.look()
@@ -324,7 +324,7 @@ async def one_run(storage: Storage, run: str, asked: Asked, begins_after_s: floa
 
     async def look() -> bool:
         is_shared = await others.look()
-        schedule.go_backwards(others.is_odd)
+        schedule.set_reverse_order(others.should_run_in_reverse)
         return is_shared
 
     checkpoint, outcomes = Checkpoint(storage, JOB_ID, run, look), list[Outcome]()

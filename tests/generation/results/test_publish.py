@@ -16,7 +16,7 @@ from generation.domain.outcome import Outcome
 from generation.errors import StorageError
 from generation.results import publish as results_module
 from generation.results.checkpoint import Checkpoint
-from generation.results.publish import CONFLICTS_AT_MOST, Place, publish
+from generation.results.publish import MAX_CONFLICTS, ResultsTarget, publish
 from generation.results.records import output_record
 from generation.results.report import Report
 from generation.storage.base import Storage
@@ -66,7 +66,7 @@ async def ending(
     report = report_of(outcomes, {RUN_A: 7})
     checkpoint = await save_run(storage, RUN_A, outcomes[:-1])
     checkpoint.add(outcomes[-1])
-    return await publish(report, Place(storage, RUN_B, version, segments), checkpoint, settings), report
+    return await publish(report, ResultsTarget(storage, RUN_B, version, segments), checkpoint, settings), report
 
 
 def ended(storage: Storage, outcomes: Sequence[Outcome], **how: Any) -> Output:
@@ -231,7 +231,7 @@ def test_two_runs_that_end_at_once_leave_what_both_have(storage: Storage) -> Non
 
     async def end(run: str, outcomes: Sequence[Outcome]) -> Output:
         checkpoint = await save_run(storage, run, outcomes)
-        return await publish(report_of(outcomes), Place(storage, RUN_B, None, ()), checkpoint, SETTINGS)
+        return await publish(report_of(outcomes), ResultsTarget(storage, RUN_B, None, ()), checkpoint, SETTINGS)
 
     async def main() -> None:
         odd = [documented(place) if place % 2 else failed(place) for place in range(10)]
@@ -254,11 +254,11 @@ class Contested(FolderStorage):
         self._body = body
         self.replaced = 0
 
-    async def replace(self, key: str, body: bytes, version: str | None) -> bool:
+    async def put_if_match(self, key: str, body: bytes, version: str | None) -> bool:
         self.replaced += 1
         if self.replaced <= self._times:
             await self.write(key, self._body(self.replaced))
-        return await super().replace(key, body, version)
+        return await super().put_if_match(key, body, version)
 
 
 def other_summary(turn: int) -> bytes:
@@ -267,11 +267,11 @@ def other_summary(turn: int) -> bytes:
 
 def test_a_place_that_others_change_a_few_times_is_won_in_the_end(tmp_path: Path) -> None:
     """One conflict fewer than it gives up at, and the results are there."""
-    storage = Contested(tmp_path, CONFLICTS_AT_MOST - 1, other_summary)
+    storage = Contested(tmp_path, MAX_CONFLICTS - 1, other_summary)
     output = ended(storage, OURS)
     assert summaries(asyncio.run(stored_document(storage))) == summaries(output)
     assert output["results"] is not None
-    assert storage.replaced == CONFLICTS_AT_MOST
+    assert storage.replaced == MAX_CONFLICTS
 
 
 def test_a_place_that_others_change_all_the_time_is_given_up(tmp_path: Path) -> None:
@@ -282,7 +282,7 @@ def test_a_place_that_others_change_all_the_time_is_given_up(tmp_path: Path) -> 
     assert summaries(output) == {"s0": "Summary 0.", "s2": "Summary 2."}
     reason = f"{KEY} is changed by others faster than it can be written"
     assert output["warnings"] == [f"the results are only in this output: {reason}"]
-    assert storage.replaced == CONFLICTS_AT_MOST
+    assert storage.replaced == MAX_CONFLICTS
     assert len(asyncio.run(storage.list_keys(PREFIX))) == 2
 
 
@@ -307,7 +307,7 @@ def test_results_that_cannot_be_stored_are_in_the_output(tmp_path: Path) -> None
         checkpoint = Checkpoint(storage, JOB_ID, RUN_A)
         checkpoint.add(OURS[0])
         with away(folder):
-            return await publish(report, Place(storage, RUN_B, None, ()), checkpoint, SETTINGS)
+            return await publish(report, ResultsTarget(storage, RUN_B, None, ()), checkpoint, SETTINGS)
 
     output = asyncio.run(main())
     assert output["documented_symbols"] == [output_record(OURS[0]), output_record(OURS[2])]
@@ -324,7 +324,7 @@ def test_a_bucket_that_is_away_keeps_its_segments(moto: MotoS3) -> None:
     async def main() -> Output:
         checkpoint = await save_run(bucket, RUN_A, OURS)
         moto.down()
-        return await publish(report_of(OURS), Place(bucket, RUN_B, None, ()), checkpoint, SETTINGS)
+        return await publish(report_of(OURS), ResultsTarget(bucket, RUN_B, None, ()), checkpoint, SETTINGS)
 
     with opened(moto) as bucket:
         output = asyncio.run(main())
@@ -355,9 +355,9 @@ def test_an_emergency_output_tells_the_fate_of_what_does_not_fit(
         for outcome in MANY:
             checkpoint.add(outcome)
         if is_saved:
-            return await publish(report_of(MANY), Place(storage, RUN_B, None, ()), checkpoint, SETTINGS)
+            return await publish(report_of(MANY), ResultsTarget(storage, RUN_B, None, ()), checkpoint, SETTINGS)
         with away(folder):
-            return await publish(report_of(MANY), Place(storage, RUN_B, None, ()), checkpoint, SETTINGS)
+            return await publish(report_of(MANY), ResultsTarget(storage, RUN_B, None, ()), checkpoint, SETTINGS)
 
     output = asyncio.run(main())
     sent = output["documented_symbols"]

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from generation.domain.finding import Finding, Findings
 from generation.domain.outcome import Documented, Failed, Outcome, Source
 from generation.domain.usage import NO_USAGE, Usage
-from generation.results.records import as_output, kept_record, output_record, read_records
+from generation.results.records import as_output, stored_record, output_record, read_records
 from generation.results.report import as_json
-from generation.results.reuse import adopted, documented_from, read_results
+from generation.results.reuse import adopted, as_documented, read_results
 
 COUNTS = st.integers(0, 10**9)
 USAGES = st.just(NO_USAGE) | st.builds(Usage, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS)
@@ -41,21 +41,21 @@ def through_json(record: dict[str, Any]) -> dict[str, Any]:
 @given(OUTCOMES)
 def test_an_outcome_survives_its_record(outcome: Outcome) -> None:
     """Whatever an outcome holds, its kept record makes the same outcome again, to the last token and letter."""
-    (record,) = read_records([through_json(kept_record(outcome))])
+    (record,) = read_records([through_json(stored_record(outcome))])
     assert record.outcome(outcome.position) == outcome
 
 
 @given(OUTCOMES)
 def test_an_output_lists_what_the_contract_says_and_nothing_else(outcome: Outcome) -> None:
     """`as_output` of what is kept is the symbol as outputs list it, with the contract's keys exactly."""
-    listed = as_output(through_json(kept_record(outcome)))
+    listed = as_output(through_json(stored_record(outcome)))
     assert listed == output_record(outcome)
     assert listed.keys() == (DOCUMENTED_KEYS if isinstance(outcome, Documented) else FAILED_KEYS)
 
 
 def test_a_position_is_that_of_the_job_that_reads() -> None:
     """A symbol has its place in the input of now, not of then."""
-    (record,) = read_records([kept_record(Documented(3, "a", "Adds."))])
+    (record,) = read_records([stored_record(Documented(3, "a", "Adds."))])
     assert record.outcome(8) == Documented(8, "a", "Adds.")
 
 
@@ -98,7 +98,7 @@ def test_records_without_a_hash_match_no_symbol() -> None:
     theirs = read_results(as_json({"documented_symbols": [OLD_SUMMARY]}))
     assert theirs is not None
     for content_hash in ("0a", "f" * 32):
-        assert documented_from(record, 0, content_hash) is None
+        assert as_documented(record, 0, content_hash) is None
         assert adopted(theirs, Failed(0, "a", None, "timeout", "late", content_hash=content_hash)) is None
 
 

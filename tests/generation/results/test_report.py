@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from generation.config import Settings
 from generation.domain.outcome import Documented, Failed, Outcome
 from generation.domain.usage import Usage
-from generation.results.report import Report, Totals, as_json, as_many_as_fit, fitted, pointer
+from generation.results.report import Report, Totals, as_json, limit_symbols, fitted, pointer
 
 NANO = Settings.from_env({"OPENAI_API_KEY": "key"})
 OUTCOMES: list[Outcome] = [
@@ -211,13 +211,13 @@ def test_an_output_is_whole_up_to_its_limit_and_bare_above_it() -> None:
     output = big_output(["Summary."] * 50, ["reason"])
     size = len(json.dumps(output, ensure_ascii=False).encode())
 
-    whole, bare = fitted(output, size), fitted(output, size - 1)
+    whole, without_symbols = fitted(output, size), fitted(output, size - 1)
 
     assert whole == output
-    assert {"documented_symbols", "failed_symbols"} & bare.keys() == set()
-    assert bare["warnings"][0] == "look out"
-    assert all(part in bare["warnings"][1] for part in (str(size - 1), "results.key"))
-    assert {key: bare[key] for key in ("job_id", "documented_count", "failed_count", "total_cost")} == {
+    assert {"documented_symbols", "failed_symbols"} & without_symbols.keys() == set()
+    assert without_symbols["warnings"][0] == "look out"
+    assert all(part in without_symbols["warnings"][1] for part in (str(size - 1), "results.key"))
+    assert {key: without_symbols[key] for key in ("job_id", "documented_count", "failed_count", "total_cost")} == {
         key: output[key] for key in ("job_id", "documented_count", "failed_count", "total_cost")
     }
     assert output["warnings"] == ["look out"]
@@ -240,7 +240,7 @@ def test_an_emergency_output_fits_and_counts_what_it_leaves_out(
 ) -> None:
     """Results that could not be stored go out as far as they fit: never above the limit, in order, the rest counted."""
     output = big_output(documented, failed)
-    sent = as_many_as_fit(output, most, "and are lost")
+    sent = limit_symbols(output, most, "and are lost")
 
     assert len(as_json(sent)) <= most
     lost = 0
@@ -256,7 +256,7 @@ def test_an_emergency_output_fits_and_counts_what_it_leaves_out(
 
 def test_summaries_go_before_failures_where_not_all_fit() -> None:
     """What was paid for is kept first."""
-    sent = as_many_as_fit(big_output(["s" * 100] * 5, ["f" * 100] * 20), 2_000, "and are lost")
+    sent = limit_symbols(big_output(["s" * 100] * 5, ["f" * 100] * 20), 2_000, "and are lost")
 
     assert len(sent["documented_symbols"]) == 5
     assert 0 < len(sent["failed_symbols"]) < 20
@@ -264,6 +264,6 @@ def test_summaries_go_before_failures_where_not_all_fit() -> None:
 
 def test_one_large_symbol_does_not_push_out_the_small_ones_after_it() -> None:
     """Where one summary does not fit, those after it that do are kept."""
-    sent = as_many_as_fit(big_output(["small", "x" * 50_000, "small too"], []), 5_000, "and are lost")
+    sent = limit_symbols(big_output(["small", "x" * 50_000, "small too"], []), 5_000, "and are lost")
 
     assert [one["summary"] for one in sent["documented_symbols"]] == ["small", "small too"]

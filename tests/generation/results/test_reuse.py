@@ -14,7 +14,7 @@ from generation.domain.outcome import Documented, Outcome
 from generation.domain.usage import NO_USAGE
 from generation.errors import InputError, StorageError
 from generation.results.checkpoint import EVERY_SEGMENT
-from generation.results.reuse import Earlier, Results, adopted, covers, find_earlier, read_results, settle
+from generation.results.reuse import Earlier, Results, adopted, covers, find_earlier, read_results, resolve_reuse
 from generation.storage.base import Storage, Stored
 from generation.storage.folder import FolderStorage
 from generation.storage.keys import results_key
@@ -60,7 +60,7 @@ def known(
     assert found.warnings == ()
     symbols = [symbol(position) for position in range(positions)]
     every = dict.fromkeys(range(positions), "same") | dict(hashes or {})
-    return settle(found, symbols, every, [one.symbol_id for one in symbols])
+    return resolve_reuse(found, symbols, every, [one.symbol_id for one in symbols])
 
 
 def results_of(*outcomes: Outcome) -> Results:
@@ -303,7 +303,7 @@ def test_symbols_that_are_gone_are_listed_in_the_order_of_the_previous_results(s
     outcomes: list[Outcome] = [documented(9), documented(0), documented(5), failed(7), failed(1)]
     write(storage, PREVIOUS_KEY, document_of(outcomes))
     found = asyncio.run(find_earlier(storage, JOB_ID, PREVIOUS_KEY))
-    earlier = settle(found, [symbol(0)], {0: "same"}, ["s0", "s1"])
+    earlier = resolve_reuse(found, [symbol(0)], {0: "same"}, ["s0", "s1"])
     assert earlier.removed == ("s5", "s9", "s7")
 
 

@@ -37,7 +37,7 @@ from schemathesis.specs.openapi.checks import (
 from generation.config import VOCABULARY_DIR
 from generation.contract.export import openapi_components
 from generation.contract.models import GenerationEvent
-from generation.service.readiness import LOOK_AGAIN_S, LOOK_SOON_S, Readiness
+from generation.service.readiness import RECHECK_INTERVAL_S, RECHECK_WHEN_NOT_READY_S, Readiness
 from tests.loopback.openai import Behaviour, RunningServer
 from tests.loopback.openai import running_process as running_openai
 from tests.support.contexts import item, payload
@@ -408,7 +408,10 @@ def test_a_fault_around_a_call_has_the_same_form(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def small_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    changes = "admission.MAX_BODY_BYTES = 20_000\nadmission.MAX_HELD_BYTES = 30_000\nadmission.STALLED_AFTER_S = app.STALLED_AFTER_S = 0.5"
+    changes = (
+        "admission.MAX_BODY_BYTES = 20_000\nadmission.MAX_HELD_BYTES = 30_000\n"
+        "admission.IDLE_TIMEOUT_S = app.IDLE_TIMEOUT_S = 0.5"
+    )
     with running_service(tmp_path_factory.mktemp("results"), changes, MODEL_NAME="offline") as service:
         yield service
 
@@ -463,7 +466,7 @@ def test_a_reader_who_takes_nothing_is_dropped_and_holds_up_nobody(tmp_path: Pat
     body = json.dumps({"symbols": symbols}).encode()
     with (
         running_service(
-            tmp_path, "admission.STALLED_AFTER_S = app.STALLED_AFTER_S = 0.5", **FULL, MODEL_NAME="offline"
+            tmp_path, "admission.IDLE_TIMEOUT_S = app.IDLE_TIMEOUT_S = 0.5", **FULL, MODEL_NAME="offline"
         ) as service,
         service.open_call(body, "Accept: text/event-stream"),
     ):
@@ -678,7 +681,9 @@ def test_a_refused_key_is_not_ready_until_it_is_taken(tmp_path: Path) -> None:
 
 def test_probes_ask_nobody(tmp_path: Path) -> None:
     """However often health is asked, the model's server is asked once in a while."""
-    with running_house(tmp_path, "readiness.LOOK_SOON_S = 3_600", MODEL_NAME="a-model-of-another-name") as house:
+    with running_house(
+        tmp_path, "readiness.RECHECK_WHEN_NOT_READY_S = 3_600", MODEL_NAME="a-model-of-another-name"
+    ) as house:
         house.behave(api_key="another")
         wait_until(lambda: bool(house.openai.bill()["requests"]), "the first look")
         for _ in range(50):
@@ -747,15 +752,15 @@ def test_looks_are_seldom_while_all_is_well_and_soon_while_it_is_not() -> None:
     readiness = Readiness(look, sleep)
     first = readiness.reason
     with pytest.raises(asyncio.CancelledError):
-        asyncio.run(readiness.keep_looking())
+        asyncio.run(readiness.keep_checking())
     broken = "the service cannot look at its model (ValueError)"
     assert first is not None
     assert seen == [
-        ("away", LOOK_SOON_S),
-        (broken, LOOK_SOON_S),
-        (None, LOOK_AGAIN_S),
-        (None, LOOK_AGAIN_S),
-        ("gone", LOOK_SOON_S),
+        ("away", RECHECK_WHEN_NOT_READY_S),
+        (broken, RECHECK_WHEN_NOT_READY_S),
+        (None, RECHECK_INTERVAL_S),
+        (None, RECHECK_INTERVAL_S),
+        ("gone", RECHECK_WHEN_NOT_READY_S),
     ]
 
 

@@ -58,12 +58,12 @@ def write(storage: Storage, key: str = KEY, body: bytes = BODY) -> None:
 
 
 def read(storage: Storage, key: str = KEY) -> bytes:
-    with asyncio.run(storage.fetch(key)) as file:
+    with asyncio.run(storage.open(key)) as file:
         return file.read()
 
 
 def replace(storage: Storage, body: bytes, version: str | None) -> bool:
-    return asyncio.run(storage.replace(KEY, body, version))
+    return asyncio.run(storage.put_if_match(KEY, body, version))
 
 
 def version_of(storage: Storage) -> str:
@@ -186,7 +186,7 @@ def test_a_bucket_that_stays_away_is_an_error_that_names_the_key(
         sentence = sentence_without_secrets(failed, moto)
         assert KEY in sentence
         assert "R2_BUCKET" in sentence
-        assert failed.value.passing
+        assert failed.value.retryable
         assert len(moto.requests) - before > 1
     moto.up()
     assert moto.keys() == []
@@ -230,7 +230,7 @@ def test_a_refusal_is_final(moto: MotoS3, bucket: OpenBucket, status: int) -> No
     moto.down(status)
     with pytest.raises(StorageError) as failed:
         write(storage)
-    assert not failed.value.passing
+    assert not failed.value.retryable
     assert len(moto.requests) == 1
 
 
@@ -414,7 +414,9 @@ def test_of_many_who_write_at_once_one_wins(any_storage: Storage) -> None:
     """Of a dozen first writes at the same time one succeeds, and its document is the one that is there."""
 
     async def race() -> list[bool]:
-        return await asyncio.gather(*(any_storage.replace(KEY, b"writer %d" % number, None) for number in range(12)))
+        return await asyncio.gather(
+            *(any_storage.put_if_match(KEY, b"writer %d" % number, None) for number in range(12))
+        )
 
     won = asyncio.run(race())
     assert won.count(True) == 1
@@ -483,7 +485,7 @@ def test_the_check_finds_a_store_that_refuses(
     """A bucket that is not there and credentials that are wrong are found before a job is paid for."""
     with pytest.raises(StorageError) as failed:
         asyncio.run(check_storage(bucket(miniflare, **changes)))
-    assert not failed.value.passing
+    assert not failed.value.retryable
     assert "R2_BUCKET" in sentence_without_secrets(failed, miniflare)
 
 

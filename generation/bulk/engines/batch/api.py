@@ -30,15 +30,15 @@ ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
 TRANSFER_TIMEOUT_S = 600.0
 PAGE = 100
 # A batch whose creation was not heard of is looked for so often before it is created again.
-LOOKS = 3
+MAX_LOOKUPS = 3
 # Between this machine's clock and the server's, at most.
-CLOCKS_APART_S = 24 * 3600
+MAX_CLOCK_SKEW_S = 24 * 3600
 
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
-class Waits:
+class Delays:
     """Seconds: between two looks at the batches at first and at most, for which a call is tried, and for which a
     queue may stay full that holds nothing of this run.
     """
@@ -145,7 +145,7 @@ class BatchApi:
     Every method raises AccountError where the API refuses, and Stopped where it stays away.
     """
 
-    def __init__(self, settings: Settings, waits: Waits) -> None:
+    def __init__(self, settings: Settings, waits: Delays) -> None:
         self._settings = settings
         self._waits = waits
         self._client, _ = shared_client_and_limiter(settings)
@@ -261,7 +261,7 @@ class BatchApi:
 
     async def _look_for(self, metadata: Mapping[str, str], since_s: float) -> Batch | None:
         """Look several times: the server may still be busy with a creation whose connection broke."""
-        for look in range(LOOKS):
+        for look in range(MAX_LOOKUPS):
             if look:
                 await asyncio.sleep(self._waits.first_s)
             if found := await self._in_list(metadata, since_s):
@@ -269,27 +269,27 @@ class BatchApi:
         return None
 
     async def _in_list(self, metadata: Mapping[str, str], since_s: float) -> Batch | None:
-        after: dict[str, object] = {}
+        next_state: dict[str, object] = {}
         while True:
-            page = await self._get("/batches", _Batches, {"limit": PAGE, **after})
+            page = await self._get("/batches", _Batches, {"limit": PAGE, **next_state})
             for batch in page.data:  # the newest first
                 if metadata.items() <= (batch.metadata or {}).items():
                     return batch
-                if batch.created_at < since_s - CLOCKS_APART_S:
+                if batch.created_at < since_s - MAX_CLOCK_SKEW_S:
                     return None
             if not page.has_more or not page.data:
                 return None
-            after = {"after": page.data[-1].id}
+            next_state = {"after": page.data[-1].id}
 
     async def _files_named(self, name: str) -> list[str]:
         found: list[str] = []
-        after: dict[str, object] = {}
+        next_state: dict[str, object] = {}
         while True:
-            page = await self._get("/files", _Files, {"purpose": "batch", "limit": 10_000, **after})
+            page = await self._get("/files", _Files, {"purpose": "batch", "limit": 10_000, **next_state})
             found += [file.id for file in page.data if file.filename == name]
             if not page.has_more or not page.data:
                 return found
-            after = {"after": page.data[-1].id}
+            next_state = {"after": page.data[-1].id}
 
 
 Model = TypeVar("Model", bound=_Answer)

@@ -19,14 +19,14 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from typing import BinaryIO, cast
 
-from generation.bulk.engines.batch.api import Batch, BatchApi, Waits
-from generation.bulk.engines.batch.ledger import Ledger
+from generation.bulk.engines.batch.api import Batch, BatchApi, Delays
+from generation.bulk.engines.batch.ledger import BatchState
 from generation.bulk.engines.batch.rows import RowWriter, batch_settings, fault_of
 from generation.bulk.engines.batch.store import Part, PartStore
 from generation.bulk.engines.outcomes import CAP_REACHED
 from generation.bulk.manifest import Run
 from generation.bulk.partition import states
-from generation.bulk.progress import Book, Report
+from generation.bulk.progress import ProgressSink, ProgressTracker
 from generation.config import Settings
 from generation.domain.catalogue import OFFLINE
 from generation.domain.outcome import Outcome, Request, Symbol
@@ -47,12 +47,12 @@ log = logging.getLogger(__name__)
 
 QUEUE_FULL = "token_limit_exceeded"
 # Answers that are saved, and symbols that are asked directly, at a time.
-SAVED_AT_ONCE = 1_000
-DIRECT_AT_ONCE = 100
+MAX_CONCURRENT_SAVES = 1_000
+MAX_CONCURRENT_DIRECT_REQUESTS = 100
 # Of a spend cap: a batch that the cap cuts short is not worth a day below this.
-LEAST_SHARE_OF_CAP = 0.05
+MIN_CAP_SHARE = 0.05
 CANCELLED = "worker_stopping"
-CONFLICTS_AT_MOST = 5
+MAX_CONFLICTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Limits:
     file_bytes: int = 190_000_000
 
 
-WAITS = Waits()
+DELAYS = Delays()
 LIMITS = Limits()
 
 
@@ -71,11 +71,11 @@ async def run(  # noqa: PLR0913 - what every engine is given, and what this one 
     run: Run,
     storage: Storage,
     settings: Settings,
-    report: Report,
+    report: ProgressSink,
     stopping: asyncio.Event,
     *,
     finish_now: bool = False,
-    waits: Waits = WAITS,
+    waits: Delays = DELAYS,
     limits: Limits = LIMITS,
 ) -> None:
     """Bring a run to its end; see `progress`. Stopped or killed, its batches go on, and so does the next start."""
@@ -94,9 +94,11 @@ async def run(  # noqa: PLR0913 - what every engine is given, and what this one 
         working.result()
 
 
-async def cancel(run: Run, storage: Storage, settings: Settings, report: Report, *, waits: Waits = WAITS) -> None:
+async def cancel(
+    run: Run, storage: Storage, settings: Settings, report: ProgressSink, *, waits: Delays = DELAYS
+) -> None:
     """Cancel a run's batches and merge what they have finished; a run that is resumed asks for the rest."""
-    for _ in range(CONFLICTS_AT_MOST):
+    for _ in range(MAX_CONFLICTS):
         engine = _Engine(run, storage, settings, report, waits=waits, limits=LIMITS)
         # A process that runs the run finds its batches cancelled, and may be the first to say so.
         with contextlib.closing(engine), contextlib.suppress(Taken):
@@ -109,7 +111,7 @@ class _Engine:
     """One start of one run."""
 
     def __init__(  # noqa: PLR0913 - what `run` is given
-        self, run: Run, storage: Storage, settings: Settings, report: Report, *, waits: Waits, limits: Limits
+        self, run: Run, storage: Storage, settings: Settings, report: ProgressSink, *, waits: Delays, limits: Limits
     ) -> None:
         self._run = run
         self._storage = storage
@@ -123,9 +125,9 @@ class _Engine:
         self._rows_at_most = limits.rows
         self._api = BatchApi(self._settings, waits)
         self._store = PartStore(storage, run.name)
-        self._book = Book(run.name, run.engine, len(run.sources), report)
+        self._book = ProgressTracker(run.name, run.engine, len(run.sources), report)
         left_out = ["the Batch API was asked without semantic context"] * self._asked_for.include_semantic_context
-        self._ledger = Ledger(run, storage, self._settings, self._book, left_out)
+        self._ledger = BatchState(run, storage, self._settings, self._book, left_out)
         self._open: dict[int, Part] = {}
         self._numbers: dict[int, list[int]] = {}
         self._seen: dict[int, tuple[str, int]] = {}
@@ -217,7 +219,7 @@ class _Engine:
                 number = self._ledger.symbols.number((source, outcome.position))
                 if number is not None:
                     self._ledger.learn(number, outcome, is_direct=part.is_direct)
-        self._ledger.recall_is_over()
+        self._ledger.finish_replay()
 
     def _await_their_turn(self, *, finish_now: bool) -> deque[int]:
         """Queue whoever is neither done nor asked for: for a batch, or for the direct way (the result)."""
@@ -293,7 +295,7 @@ class _Engine:
                     await self._api.download(file_id, cast(BinaryIO, file))
             answers = self._ledger.answers(numbers, batch, itertools.chain(output, errors))
             saved = 0
-            while some := await asyncio.to_thread(list, itertools.islice(answers, SAVED_AT_ONCE)):
+            while some := await asyncio.to_thread(list, itertools.islice(answers, MAX_CONCURRENT_SAVES)):
                 places = [self._ledger.symbols.place(number)[0] for number, _ in some]
                 outcomes = [outcome for _, outcome in some]
                 await self._store.write_answers(part, saved, zip(places, outcomes, strict=True))
@@ -304,7 +306,7 @@ class _Engine:
         await self._remove_file(part)
         await self._save(replace(part, status="ended", answers=saved))
         self._queue_is_full = self._waits_for_money = False
-        again.extend(self._ledger.settle(numbers))
+        again.extend(self._ledger.close_finished(numbers))
         if self._fault:
             raise self._fault
 
@@ -369,7 +371,7 @@ class _Engine:
 
     def _is_worth_it(self, at_most: Usage) -> bool:
         """Whether a part that the cap cuts short is submitted: where others are open, theirs may leave more."""
-        least_usd = LEAST_SHARE_OF_CAP * (self._run.max_cost_usd or 0.0)
+        least_usd = MIN_CAP_SHARE * (self._run.max_cost_usd or 0.0)
         return not self._open and cost_usd(at_most, self._ledger.money.half) >= least_usd and at_most != NO_USAGE
 
     async def _upload_again(self, part: Part) -> None:
@@ -433,7 +435,7 @@ class _Engine:
     async def _finish(self, direct: deque[int]) -> None:
         """Ask for what batches have left, one by one and at full price."""
         while direct and not self._cap_reached:
-            numbers = [direct.popleft() for _ in range(min(DIRECT_AT_ONCE, len(direct)))]
+            numbers = [direct.popleft() for _ in range(min(MAX_CONCURRENT_DIRECT_REQUESTS, len(direct)))]
             answers = [answer async for answer in self._directly(numbers)]
             part = Part(self._next_part, len(answers), status="ended", answers=1, is_direct=True)
             self._next_part += 1
@@ -444,7 +446,7 @@ class _Engine:
                 part, 0, [(self._ledger.symbols.place(one)[0], answer) for one, answer in answers]
             )
             await self._store.add(part, ())
-            self._ledger.settle(numbers)
+            self._ledger.close_finished(numbers)
             self._tell()
             if self._fault:
                 raise self._fault
@@ -499,7 +501,7 @@ class _Engine:
         self._book.shards = self._next_part
         self._book.in_flight = sum(part.status == "submitted" for part in self._open.values())
         self._book.note = self._note()
-        self._book.tell()
+        self._book.publish()
 
     def _note(self) -> str:
         if self._cap_reached:

@@ -19,12 +19,12 @@ from generation.bulk.engines.batch.rows import (
     NEW,
     Row,
     RowWriter,
-    Standing,
-    after,
-    after_direct,
+    SymbolState,
     batch_pricing,
     failed,
     judge,
+    next_after_direct,
+    next_state,
     read_lines,
 )
 from generation.bulk.engines.batch.store import Symbols
@@ -32,16 +32,16 @@ from generation.bulk.engines.outcomes import RESUMABLE
 from generation.bulk.inputs import read_shard
 from generation.bulk.manifest import Division, Run, Source, Summary, save_state
 from generation.bulk.merge import Header, Merger, removed_symbols
-from generation.bulk.progress import Book, Figures
+from generation.bulk.progress import Counts, ProgressTracker
 from generation.checks import check_summary, known_names
 from generation.config import Settings
 from generation.domain.catalogue import OFFLINE, Pricing, model_warnings
 from generation.domain.finding import Findings
 from generation.domain.outcome import Documented, Failed, Outcome, Symbol
-from generation.domain.usage import NO_USAGE, Usage, cost_usd, shared_out
+from generation.domain.usage import NO_USAGE, Usage, apportion, cost_usd
 from generation.model.offline import document_offline
 from generation.prompts.content_hash import hasher
-from generation.results.records import kept_record
+from generation.results.records import stored_record
 from generation.results.reuse import Results, read_results
 from generation.storage.base import Storage
 from generation.storage.keys import contexts_key, merged_key
@@ -95,10 +95,12 @@ class Money:
         )
 
 
-class Ledger:
+class BatchState:
     """The symbols of one run, by number; `warnings` go into the results of every source."""
 
-    def __init__(self, run: Run, storage: Storage, settings: Settings, book: Book, warnings: Sequence[str]) -> None:
+    def __init__(
+        self, run: Run, storage: Storage, settings: Settings, book: ProgressTracker, warnings: Sequence[str]
+    ) -> None:
         self._run = run
         self._storage = storage
         self._settings = settings
@@ -107,7 +109,7 @@ class Ledger:
         self._content_hash = hasher(settings)
         self._known: dict[int, frozenset[str]] = {}
         self._sources: dict[int, tuple[Source, Division]] = {}
-        self._standings: dict[int, Standing] = {}
+        self._standings: dict[int, SymbolState] = {}
         self._started_s = time.monotonic()
         self.symbols = Symbols()
         self.money = Money(settings.pricing)
@@ -122,7 +124,7 @@ class Ledger:
         else:
             await self._take(source, state)
 
-    def recall_is_over(self) -> None:
+    def finish_replay(self) -> None:
         """All answers of earlier starts are learned; who failed in a way that may pass has a new chance."""
         for number, standing in list(self._standings.items()):
             if isinstance(standing.outcome, Failed) and standing.outcome.failure in RESUMABLE:
@@ -135,7 +137,7 @@ class Ledger:
         waiting = [one for one in range(len(self.symbols)) if not self.symbols.has_ended(one) and one not in in_flight]
         return sorted(waiting, key=lambda number: (-self.symbols.centralities[number], number))
 
-    def standing(self, number: int) -> Standing:
+    def standing(self, number: int) -> SymbolState:
         """What has come of a symbol so far."""
         return self._standings.get(number, NEW)
 
@@ -165,7 +167,7 @@ class Ledger:
         # What was sold and got lost is in the batch's own sum.
         lost = [max(0, count) for count in astuple(batch.billed - told)[:4]] if batch.billed != NO_USAGE else []
         failure, message = _of_missing(batch)
-        for number, usage in zip(missing.values(), shared_out(Usage(*lost), [1] * len(missing) or [1]), strict=False):
+        for number, usage in zip(missing.values(), apportion(Usage(*lost), [1] * len(missing) or [1]), strict=False):
             retries = 1 if self.standing(number).asked else 0
             answer = failed(self.symbols.symbol(number), failure, message, usage + Usage(requests=1, retries=retries))
             yield number, replace(answer, content_hash=self.symbols.hashes[number])
@@ -183,10 +185,12 @@ class Ledger:
             return
         standing = self.standing(number)
         self._standings[number] = (
-            after_direct(standing, answer) if is_direct else after(standing, answer, self._settings.max_retries)
+            next_after_direct(standing, answer)
+            if is_direct
+            else next_state(standing, answer, self._settings.max_retries)
         )
 
-    def settle(self, numbers: Iterable[int]) -> list[int]:
+    def close_finished(self, numbers: Iterable[int]) -> list[int]:
         """Let those end that have an outcome now; the result is who must be asked again."""
         again = []
         for number in numbers:
@@ -206,9 +210,9 @@ class Ledger:
     def _end(self, number: int, outcome: Outcome) -> None:
         position = self.symbols.place(number)[1]
         content_hash = self.symbols.hashes[number]
-        self.symbols.end(number, kept_record(replace(outcome, position=position, content_hash=content_hash)))
+        self.symbols.end(number, stored_record(replace(outcome, position=position, content_hash=content_hash)))
         is_documented = isinstance(outcome, Documented)
-        self._book.done.add(Figures(documented=is_documented, failed=not is_documented))
+        self._book.done.add(Counts(documented=is_documented, failed=not is_documented))
 
     async def _take(self, source: Source, division: Division) -> None:
         """Take a source's symbols in; those that no model is asked for, or has been asked for before, end at once."""
@@ -291,7 +295,7 @@ class Ledger:
                 symbol, content_hash = self.symbols.symbol(one), self.symbols.hashes[one]
                 outcome: Outcome = failed(symbol, failure, sentence)
                 outcome = replace(standing.fallback or outcome, usage=standing.usage, content_hash=content_hash)
-                merger.add(symbol.position, kept_record(outcome))
+                merger.add(symbol.position, stored_record(outcome))
         return merger.merged(header)
 
     def _header(self, source: Source, division: Division, removed: tuple[str, ...]) -> Header:

@@ -1,8 +1,8 @@
 """Rows of a batch: what is asked of a symbol, what its answer says, and whether it is asked again. Pure.
 
-A symbol's row is the live worker's request for it alone, without its callees' summaries: a batch has no order. What
-was answered to a symbol so far is its `Standing`, and `after` is all that is decided about it. Leaves out: files and
-batches (`batch_api`), and where answers are kept (`batch_store`).
+A symbol's row is the live worker's request for it alone, without its callees' summaries: a batch has no order. The
+answers to a symbol so far are its `SymbolState`, and `next_state` decides what follows from them. Leaves out: files
+and batches (`api`), and where answers are stored (`store`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from generation.bulk.engines.batch.api import ENDPOINT
-from generation.bulk.engines.outcomes import CAP_REACHED, OF_THE_RUN
+from generation.bulk.engines.outcomes import CAP_REACHED, FATAL
 from generation.config import Settings
 from generation.domain.catalogue import Pricing, shutdown_advice
 from generation.domain.finding import Findings
@@ -37,7 +37,7 @@ from generation.prompts.formats import ONE_SUMMARY
 from generation.prompts.tokens import TokenCounter
 
 # These pass, and cost an attempt.
-PASSING = frozenset({"bad_answer", "timeout", "connection", "server_error"})
+TRANSIENT = frozenset({"bad_answer", "timeout", "connection", "server_error"})
 _HASH_CHARS = 12
 
 
@@ -68,7 +68,7 @@ def batch_pricing(pricing: Pricing) -> Pricing:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class SymbolState:
     """What has come of a symbol so far; with an `outcome` it is not asked any more. `usage` is all it has cost.
 
     `reason` says why its next answer must be another than its `fallback`.
@@ -84,19 +84,23 @@ class Standing:
     outcome: Outcome | None = None
 
 
-NEW = Standing()
+NEW = SymbolState()
 
 
-def after(standing: Standing, answer: Outcome, max_retries: int) -> Standing:
+def next_state(standing: SymbolState, answer: Outcome, max_retries: int) -> SymbolState:
     """How a symbol stands after one more answer, whose `usage` is its own: the live worker's remedies, a row each.
 
     A fault of the account is no answer: the symbol stands as before, but for what was paid.
     """
     now = replace(standing, asked=standing.asked + 1, usage=standing.usage + answer.usage)
-    return _after_summary(now, answer) if isinstance(answer, Documented) else _after_failure(now, answer, max_retries)
+    return (
+        _next_after_summary(now, answer)
+        if isinstance(answer, Documented)
+        else _next_after_failure(now, answer, max_retries)
+    )
 
 
-def _after_summary(now: Standing, answer: Documented) -> Standing:
+def _next_after_summary(now: SymbolState, answer: Documented) -> SymbolState:
     if now.fallback is not None:
         return _ended(now, better(answer, now.fallback))
     if hard := answer.checks.hard if answer.checks else ():
@@ -104,26 +108,26 @@ def _after_summary(now: Standing, answer: Documented) -> Standing:
     return _ended(now, answer)
 
 
-def _after_failure(now: Standing, answer: Failed, max_retries: int) -> Standing:
+def _next_after_failure(now: SymbolState, answer: Failed, max_retries: int) -> SymbolState:
     if answer.failure == "answer_cut_off" and not now.was_cut_off:
         return replace(now, was_cut_off=True)
     if answer.failure == "context_too_long" and not now.was_too_long:
         return replace(now, was_too_long=True)
-    if answer.failure in PASSING and now.failed_attempts < max_retries:
+    if answer.failure in TRANSIENT and now.failed_attempts < max_retries:
         return replace(now, failed_attempts=now.failed_attempts + 1)
-    return now if answer.failure in OF_THE_RUN else _ended(now, now.fallback or answer)
+    return now if answer.failure in FATAL else _ended(now, now.fallback or answer)
 
 
-def after_direct(standing: Standing, answer: Outcome) -> Standing:
+def next_after_direct(standing: SymbolState, answer: Outcome) -> SymbolState:
     """How a symbol stands after the live worker has tried all that it can."""
     now = replace(standing, asked=standing.asked + 1, usage=standing.usage + answer.usage)
-    is_none = isinstance(answer, Failed) and answer.failure in OF_THE_RUN | {CAP_REACHED}
+    is_none = isinstance(answer, Failed) and answer.failure in FATAL | {CAP_REACHED}
     return now if is_none else _ended(now, answer)
 
 
-def _ended(standing: Standing, outcome: Outcome) -> Standing:
+def _ended(standing: SymbolState, outcome: Outcome) -> SymbolState:
     """Only the outcome is looked at from now on: what it took is let go of."""
-    return Standing(asked=standing.asked, usage=standing.usage, outcome=replace(outcome, usage=standing.usage))
+    return SymbolState(asked=standing.asked, usage=standing.usage, outcome=replace(outcome, usage=standing.usage))
 
 
 class RowWriter:
@@ -135,7 +139,7 @@ class RowWriter:
         self._prompts = PromptBuilder(counter, settings.max_prompt_tokens, settings.output_language)
         self._parameters = request_parameters(settings)
 
-    def line(self, row: Row, symbol: Symbol, standing: Standing, content_hash: str) -> tuple[bytes, Usage]:
+    def line(self, row: Row, symbol: Symbol, standing: SymbolState, content_hash: str) -> tuple[bytes, Usage]:
         """The line of a row, and what its answer may cost at most."""
         prompt = self._prompts.single(self._prompts.part(symbol.context), standing.reason)
         if standing.was_too_long:
@@ -227,6 +231,6 @@ def failed(symbol: Symbol, failure: str, message: str, usage: Usage = NO_USAGE) 
 
 def fault_of(answer: Outcome) -> JobError | None:
     """The fault of the account or the model that an answer tells of: whatever is asked next would end the same way."""
-    if isinstance(answer, Failed) and answer.failure in OF_THE_RUN:
+    if isinstance(answer, Failed) and answer.failure in FATAL:
         return JobError(answer.message, answer.failure)
     return None

@@ -26,12 +26,12 @@ from generation.domain.context import SymbolContext
 from generation.domain.outcome import Outcome, Symbol
 from generation.domain.usage import NO_USAGE, Usage
 from generation.errors import StorageError, Taken
-from generation.results.records import kept_record, read_records
+from generation.results.records import read_records, stored_record
 from generation.results.report import as_json
 from generation.storage.base import Storage
 
 Status = Literal["planned", "uploaded", "begun", "submitted", "ended"]
-Place = tuple[int, int]  # source and position
+SymbolRef = tuple[int, int]  # source and position
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class PartStore:
         """Find what tells this run from others of its name, on other stores of the same account; make it at first."""
         key = f"{self._prefix}run.json"
         if (stored := await self._storage.read(key)) is None:
-            await self._storage.replace(key, _marks.dump_json(_Mark(os.urandom(8).hex())), None)
+            await self._storage.put_if_match(key, _marks.dump_json(_Mark(os.urandom(8).hex())), None)
             stored = await self._storage.read(key)
         if stored is None:
             raise StorageError(f"{key} is removed as soon as it is written")
@@ -104,7 +104,7 @@ class PartStore:
                 found.append(_known(_parts, stored.body, key))
         return sorted(found, key=lambda part: part.number)
 
-    async def add(self, part: Part, places: Iterable[Place]) -> None:
+    async def add(self, part: Part, places: Iterable[SymbolRef]) -> None:
         """Save a new part with its rows."""
         rows: dict[int, list[int]] = {}
         for source, position in places:
@@ -115,12 +115,12 @@ class PartStore:
     async def save(self, part: Part) -> None:
         """Save how far a part is. Raises Taken where another process has done so since."""
         key = f"{self._prefix}parts/{part.number:06}.json"
-        if not await self._storage.replace(key, _parts.dump_json(part), self._versions.get(key)):
+        if not await self._storage.put_if_match(key, _parts.dump_json(part), self._versions.get(key)):
             raise Taken(f"another process works on the run {self._run_name}: let it end first")
         if stored := await self._storage.read(key):
             self._versions[key] = stored.version
 
-    async def places(self, part: Part) -> list[Place]:
+    async def places(self, part: Part) -> list[SymbolRef]:
         """The rows of a part."""
         key = self._rows_key(part)
         if (stored := await self._storage.read(key)) is None:
@@ -130,7 +130,7 @@ class PartStore:
     async def write_answers(self, part: Part, number: int, answers: Iterable[tuple[int, Outcome]]) -> None:
         """Save some of what came of a part: outcomes with their sources."""
         lines = (
-            as_json({"place": [source, outcome.position], "record": kept_record(outcome)})
+            as_json({"place": [source, outcome.position], "record": stored_record(outcome)})
             for source, outcome in answers
         )
         await self._storage.write(self._answers_key(part, number), b"\n".join(lines))
@@ -235,12 +235,12 @@ class Symbols:
         context = _contexts.validate_json(self._spool.read(self._contexts[number]))
         return Symbol(self.place(number)[1], context)
 
-    def place(self, number: int) -> Place:
+    def place(self, number: int) -> SymbolRef:
         """A symbol's source and its position there."""
         source = self._sources[number]
         return source, number - self._first[source]
 
-    def number(self, place: Place) -> int | None:
+    def number(self, place: SymbolRef) -> int | None:
         """The symbol at a place; None where its source is not one of these."""
         source, position = place
         first = self._first.get(source)

@@ -19,12 +19,12 @@ from typing import Any, Literal, NamedTuple
 import aiohttp
 
 from generation.bulk.engines.coordinator import Coordinator
-from generation.bulk.engines.outcomes import Told
+from generation.bulk.engines.outcomes import AttemptResult
 from generation.bulk.engines.runpod.api import RunPodApi
 from generation.bulk.engines.runpod.settings import RunPodSettings
 from generation.bulk.engines.runpod.submissions import Submission, Submissions
 from generation.bulk.manifest import Run, Shard
-from generation.bulk.progress import Book, Figures, Report
+from generation.bulk.progress import Counts, ProgressSink, ProgressTracker
 from generation.config import Settings
 from generation.errors import JobError, StorageError, Unreachable
 from generation.storage.base import Storage
@@ -47,7 +47,7 @@ ENDED: Mapping[str, Literal["completed", "failed", "timed_out", "cancelled"]] = 
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class PollIntervals:
     """Seconds between looks at a job, and for a copy of a job that nobody knows of: until it would have shown itself by
     what it saves, and how long it may then be silent before it is taken for dead.
     """
@@ -58,18 +58,18 @@ class Patience:
     silence_s: float = 90.0
 
 
-PATIENCE = Patience()
+POLL_INTERVALS = PollIntervals()
 
 
 async def run(  # noqa: PLR0913 - what every engine takes, and where the endpoint is
     run: Run,
     storage: Storage,
     settings: Settings,
-    report: Report,
+    report: ProgressSink,
     stopping: asyncio.Event,
     *,
     runpod: RunPodSettings,
-    patience: Patience = PATIENCE,
+    patience: PollIntervals = POLL_INTERVALS,
 ) -> None:
     """Bring a run to its end; see `progress`."""
     await storage.delete([cancelled_key(run.name)])
@@ -108,7 +108,7 @@ class RunPodEngine:
     # Jobs go on without their coordinator.
     grace_s = 0.0
 
-    def __init__(self, run: Run, storage: Storage, api: RunPodApi, patience: Patience) -> None:
+    def __init__(self, run: Run, storage: Storage, api: RunPodApi, patience: PollIntervals) -> None:
         self._run = run
         self._storage = storage
         self._api = api
@@ -142,19 +142,19 @@ class RunPodEngine:
         with contextlib.suppress(JobError):
             await asyncio.gather(*(self._api.cancel(runpod_id) for runpod_id in set(self._under_way)))
 
-    async def attempt(self, shard: Shard, job_input: dict[str, Any], book: Book) -> Told:
+    async def attempt(self, shard: Shard, job_input: dict[str, Any], book: ProgressTracker) -> AttemptResult:
         """As ShardEngine says."""
         give_up_s = time.monotonic() + OUTAGE_S
         submission = await self._under_way_before(shard) or await self._submit(shard, job_input)
         while submission.runpod_id is None:
             if await self._is_run_unknown(shard, submission.attempt):
-                return Told("completed")
+                return AttemptResult("completed")
             if time.monotonic() > give_up_s:
                 raise Unreachable("RunPod has answered no /run for minutes: resume the run later")
             submission = await self._submit(shard, job_input)
         told = await self._look_until_ended(shard, submission.runpod_id, book)
         if told.ended == "unknown" and await self._is_run_unknown(shard, submission.attempt):
-            return Told("completed")
+            return AttemptResult("completed")
         if told.ended == "cancelled" and await self._storage.read(cancelled_key(self._run.name)):
             raise JobError(f"the run was cancelled: `resume {self._run.name}` goes on with it", CANCELLED)
         return told
@@ -169,7 +169,7 @@ class RunPodEngine:
         if submission is None or submission.runpod_id is None:
             return submission
         status = await self._api.status(submission.runpod_id)
-        return submission if status is None or told_by(status) is None else None
+        return submission if status is None or result_of(status) is None else None
 
     async def _submit(self, shard: Shard, job_input: dict[str, Any]) -> Submission:
         """Submit the next attempt; its id is unknown where it may have been accepted or not."""
@@ -188,7 +188,7 @@ class RunPodEngine:
         await self._submissions.accepted(job_id, attempt, runpod_id)
         return Submission(attempt, runpod_id)
 
-    async def _look_until_ended(self, shard: Shard, runpod_id: str, book: Book) -> Told:
+    async def _look_until_ended(self, shard: Shard, runpod_id: str, book: ProgressTracker) -> AttemptResult:
         self._under_way.add(runpod_id)
         wait_s = self._patience.first_look_s
         try:
@@ -196,11 +196,11 @@ class RunPodEngine:
                 await asyncio.sleep(wait_s)
                 status = await self._api.status(runpod_id)
                 if status is None:
-                    return Told("unknown")
-                if told := told_by(status):
+                    return AttemptResult("unknown")
+                if told := result_of(status):
                     return told
-                if figures := figures_of(status.get("output")):
-                    book.watch(shard.job_id, figures)
+                if counts := counts_of(status.get("output")):
+                    book.watch(shard.job_id, counts)
                 wait_s = min(self._patience.last_look_s, wait_s * LOOK_LATER)
         finally:
             self._under_way.discard(runpod_id)
@@ -258,23 +258,23 @@ class _Saved(NamedTuple):
     segments: tuple[str, ...]
 
 
-def told_by(status: Mapping[str, Any]) -> Told | None:
+def result_of(status: Mapping[str, Any]) -> AttemptResult | None:
     """How a job has ended, by the answer to /status; None where it has not."""
     ended = ENDED.get(str(status.get("status")))
     if ended is None:
         return None
     output, error = status.get("output"), status.get("error")
     failure = output.get("failure") if isinstance(output, dict) else None
-    return Told(ended, failure if isinstance(failure, str) else None, error if isinstance(error, str) else "")
+    return AttemptResult(ended, failure if isinstance(failure, str) else None, error if isinstance(error, str) else "")
 
 
-def figures_of(output: object) -> Figures | None:
+def counts_of(output: object) -> Counts | None:
     """The figures of a progress snapshot; None for anything else."""
     payload = output.get("payload") if isinstance(output, dict) else None
     if not isinstance(payload, dict):
         return None
     try:
-        return Figures(
+        return Counts(
             int(payload["completed"]),
             int(payload["failed"]),
             int(payload["total_tokens"]),
