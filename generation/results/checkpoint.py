@@ -16,13 +16,13 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+
 from generation.domain.outcome import Documented, Outcome
 from generation.domain.usage import NO_USAGE
 from generation.errors import StorageError
-from generation.results.records import StoredRecord, stored_record, read_records
+from generation.results.records import StoredRecord, read_records, stored_record
 from generation.storage.base import Storage
 from generation.storage.keys import prefix_of
-
 
 log = logging.getLogger(__name__)
 

@@ -10,19 +10,19 @@ import asyncio
 import logging
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
+
 from generation.config import Settings
 from generation.domain.outcome import Failed, Outcome
 from generation.domain.usage import cost_usd
 from generation.errors import StorageError
 from generation.results.checkpoint import Checkpoint, remove
 from generation.results.records import as_output
-from generation.results.report import Report, SYMBOL_LISTS, as_json, limit_symbols, without_symbols, fitted, pointer
+from generation.results.report import SYMBOL_LISTS, Report, as_json, fitted, limit_symbols, pointer, without_symbols
 from generation.results.reuse import Results, adopted, covers, read_results
 from generation.storage.base import Storage
 from generation.storage.keys import results_key
 from generation.storage.r2 import MAX_BACKOFF_S
-from typing import Any
-
 
 log = logging.getLogger(__name__)
 

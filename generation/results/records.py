@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as pydantic_dataclass
+
 from generation.domain.finding import Findings
 from generation.domain.outcome import Documented, Failed, Outcome, Source
 from generation.domain.usage import NO_USAGE, Usage
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
-from pydantic.dataclasses import dataclass as pydantic_dataclass
-from typing import Annotated, Any
-
 
 # What outputs leave out of a kept record: of a documented symbol, and of a failed one.
 _KEPT_ONLY = frozenset({"usage", "checks"})

@@ -13,12 +13,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
 from generation.config import Settings
 from generation.domain.outcome import Documented, Failed, Outcome
 from generation.domain.usage import NO_USAGE, Usage, cost_usd
-from generation.results.records import stored_record, output_record
-from typing import Any, Literal
-
+from generation.results.records import output_record, stored_record
 
 Status = Literal["success", "partial", "failed"]
 SYMBOL_LISTS = ("documented_symbols", "failed_symbols", "removed")

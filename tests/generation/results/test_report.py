@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from generation.config import Settings
 from generation.domain.outcome import Documented, Failed, Outcome
 from generation.domain.usage import Usage
-from generation.results.report import Report, Totals, as_json, limit_symbols, fitted, pointer
+from generation.results.report import Report, Totals, as_json, fitted, limit_symbols, pointer
 
 NANO = Settings.from_env({"OPENAI_API_KEY": "key"})
 OUTCOMES: list[Outcome] = [
