@@ -23,6 +23,7 @@ from generation.config import Settings, set_process_defaults
 from generation.domain.catalogue import OFFLINE
 from generation.errors import ConfigError, JobError, StorageError
 from generation.job import run_job, warm_up
+from generation.logs import set_up_logging
 from generation.prompts.tokens import VocabularyMissing
 from generation.reporting.progress import ProgressPump
 from generation.storage import check_storage, open_storage
@@ -30,9 +31,6 @@ from generation.storage import check_storage, open_storage
 log = logging.getLogger("handler")
 
 Job = dict[str, Any]
-
-# Of every library's chatter, what is worth a line in a log that is paid by the line.
-QUIET_LOGGERS = ("httpx", "httpx2", "openai", "botocore", "urllib3", "asyncio")
 
 # The first request for a job goes out before imports compete with it for the interpreter.
 WARM_UP_AFTER_S = 0.2
@@ -136,13 +134,6 @@ def warm_up_quietly(settings: Settings) -> None:
     if settings.model_name != OFFLINE:
         with contextlib.suppress(VocabularyMissing):
             warm_up(settings)
-
-
-def set_up_logging(level: str) -> None:
-    """Log to standard error; the SDK has set the root logger up by now, for standard output of its own."""
-    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr, force=True)
-    for name in QUIET_LOGGERS:
-        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def main() -> None:
