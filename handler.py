@@ -21,6 +21,7 @@ from typing import Any
 
 from generation.config import Settings, set_process_defaults
 from generation.domain.catalogue import OFFLINE
+from generation.domain.output import ProgressSnapshot
 from generation.errors import ConfigError, JobError, StorageError
 from generation.job import run_job, warm_up
 from generation.logs import set_up_logging
@@ -40,7 +41,7 @@ PROGRESS_TIMEOUT_S = 30.0
 
 
 def make_handler(
-    settings: Settings, send_progress: Callable[[Job, dict[str, Any]], Awaitable[None]], stopping: asyncio.Event
+    settings: Settings, send_progress: Callable[[Job, ProgressSnapshot], Awaitable[None]], stopping: asyncio.Event
 ) -> Callable[[Job], Awaitable[Job]]:
     """The handler for RunPod's loop: it returns the output or `{"error": one sentence}`, and raises only to cancel."""
 
@@ -48,7 +49,7 @@ def make_handler(
         pump = ProgressPump(functools.partial(send_progress, job))
         run = functools.partial(run_job, default_job_id=str(job["id"]), watch=pump.observe, stopping=stopping)
         try:
-            output = await run(job.get("input"), settings)
+            output = dict(await run(job.get("input"), settings))
             await pump.close()
         except JobError as error:
             output = {"error": str(error), "failure": error.failure}
@@ -64,7 +65,7 @@ def make_handler(
     return handle
 
 
-async def send_to_runpod(job: Job, snapshot: dict[str, Any]) -> None:
+async def send_to_runpod(job: Job, snapshot: ProgressSnapshot) -> None:
     """Send one update and return when it has arrived or failed.
 
     The SDK hands each update to a thread of its own and says nothing of its end: the thread is found by its name.
@@ -78,7 +79,7 @@ async def send_to_runpod(job: Job, snapshot: dict[str, Any]) -> None:
             await asyncio.to_thread(thread.join, PROGRESS_TIMEOUT_S)
 
 
-async def send_nowhere(_job: Job, _snapshot: dict[str, Any]) -> None:
+async def send_nowhere(_job: Job, _snapshot: ProgressSnapshot) -> None:
     """Run locally: there is nobody to send to, and the SDK would log an error for each update."""
 
 
