@@ -8,7 +8,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 
-UV := uv==0.13.8
+UV := uv==0.13.9
 # What `make bench` compares with. Not in a lock: their own pins of the OpenAI client contradict the worker's, so they
 # get an environment of their own, and these are the newest versions that live in it together.
 PEERS := litellm==1.82.2 langchain-openai==1.7.3 instructor==1.17.0 pydantic-ai-slim[openai]==2.38.0 \
@@ -74,7 +74,7 @@ types: schemas $(CLIENT)/node_modules/.installed ## write the types of the TypeS
 	cd $(CLIENT) && npm run --silent types
 
 # One version of each package for all Pythons: what is tested on one is what runs on the others.
-LOCK := $(IN_VENV) -m uv pip compile --quiet --universal --python-version 3.10 --fork-strategy fewest \
+LOCK := $(IN_VENV) -m uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
 	--generate-hashes --annotation-style line --no-emit-index-url --custom-compile-command 'make lock'
 lock: $(MADE) ## lock the dependencies anew, each at its newest version that requirements*.txt allow
 	$(IN_VENV) -m pip install --quiet --disable-pip-version-check '$(UV)'
@@ -91,10 +91,10 @@ clean: ## remove what the other targets made, except results
 $(MADE): requirements.lock requirements-dev.lock
 $(MADE) $(VENV)-peers/.made:
 	@command -v $(PYTHON) >/dev/null || { \
-		echo "$(PYTHON) is not there: install Python 3.10 or newer, or name one: make PYTHON=/path/to/python3" >&2; \
+		echo "$(PYTHON) is not there: install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3" >&2; \
 		exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
-		echo "$(PYTHON) is `$(PYTHON) -V 2>&1`; Doctown needs 3.10 or newer: make PYTHON=/path/to/python3" >&2; \
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "$(PYTHON) is `$(PYTHON) -V 2>&1`; Doctown needs 3.11 or newer: make PYTHON=/path/to/python3" >&2; \
 		exit 1; }
 	@test ! -e $(@D) || test -e $(@D)/pyvenv.cfg || { \
 		echo "$(@D) is there and is no virtual environment: name another folder: make VENV=FOLDER" >&2; \

@@ -18,6 +18,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import tomllib
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -259,6 +260,33 @@ def make(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = ["make", "--no-print-directory", *arguments]
     environment = {"PATH": os.environ["PATH"]}
     return subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_one_oldest_python_is_named_everywhere() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+    makefile = (REPOSITORY / "Makefile").read_text()
+
+    assert project["project"]["requires-python"] == ">=3.11"
+    assert project["tool"]["ruff"]["target-version"] == "py311"
+    assert project["tool"]["mypy"]["python_version"] == "3.11"
+    assert re.findall(r"(?:--python-version |version_info < \(|Python |needs )(\d\.\d+|\d, \d+)\b", makefile) == [
+        "3.11",
+        "3.11",
+        "3, 11",
+        "3.11",
+    ]
+
+
+def test_an_older_python_is_refused_with_its_version(tmp_path: Path) -> None:
+    python = tmp_path / "python3"
+    python.write_text('#!/bin/sh\n[ "$1" = -V ] && echo "Python 3.10.13" || exit 1\n')
+    python.chmod(0o755)
+
+    ended = make("run", f"PYTHON={python}", f"VENV={tmp_path / 'venv'}")
+
+    assert ended.returncode == 2
+    assert f"{python} is Python 3.10.13; Doctown needs 3.11 or newer" in ended.stderr
+    assert not (tmp_path / "venv").exists()
 
 
 def test_a_folder_that_is_no_virtual_environment_is_not_cleared(tmp_path: Path) -> None:
