@@ -16,7 +16,7 @@ PEERS := litellm==1.82.2 langchain-openai==1.7.3 instructor==1.17.0 pydantic-ai-
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run run-service test lint bench bench-peers setup vocabulary schemas types lock clean
+.PHONY: help run run-service test test-loaded lint bench bench-peers setup vocabulary schemas types lock clean
 
 VOCABULARY := vocabulary/fb374d419588a4632f3f557e76b4b70aebbca790
 MADE := $(VENV)/.made
@@ -50,8 +50,13 @@ run: $(INSTALLED) $(VOCABULARY) ## document the symbols of test_input.json (with
 run-service: $(INSTALLED) $(VOCABULARY) ## serve POST /generate on port 8003 (without a key: offline)
 	@$(OFFLINE_WITHOUT_KEY); exec $(IN_VENV) -u -m generation.service
 
+TEST = $(WITHOUT_FOREIGN) $(IN_VENV) -m pytest --numprocesses 3 --dist loadfile
+
 test: $(INSTALLED_DEV) $(VOCABULARY) $(OLDEST_PIP) ## run the tests
-	$(WITHOUT_FOREIGN) $(IN_VENV) -m pytest --numprocesses 3 --dist loadfile
+	$(TEST)
+
+test-loaded: $(INSTALLED_DEV) $(VOCABULARY) $(OLDEST_PIP) ## run them beside one busy loop for each core
+	builder/under_load.sh $(TEST)
 
 lint: $(INSTALLED_DEV) ## check style (ruff) and types (mypy)
 	$(IN_VENV) -m ruff check .

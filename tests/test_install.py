@@ -3,7 +3,7 @@
 The real script runs the real pip in new virtual environments, against an index on the loopback whose wheels are written
 here. It does so with the pip that the running Python brings and, on Python 3.11, with the oldest that any supported
 Python brings: 22.3, of Python 3.11.0. `make` fetches that one by its hash (requirements-pip.lock), so that no test asks
-a registry. The Makefile's own refusals are held here too. Left out: what
+a registry. The Makefile's own refusals and the load beside which it can run the tests are held here too. Left out: what
 a registry has today, which is not the project's to hold.
 """
 
@@ -297,3 +297,34 @@ def test_a_folder_that_is_no_virtual_environment_is_not_cleared(tmp_path: Path) 
     assert ended.returncode == 2
     assert f"{tmp_path} is there and is no virtual environment" in ended.stderr
     assert (tmp_path / "mine.txt").read_text() == "mine"
+
+
+# --- The tests under load
+
+
+@pytest.mark.parametrize(
+    ("end", "returncode"),
+    [("raise SystemExit(3)", 3), ("os.kill(os.getpid(), 9)", -9)],
+    ids=["exits", "is killed"],
+)
+def test_the_load_runs_beside_its_command_and_ends_however_that_ends(end: str, returncode: int) -> None:
+    # The loops inherit the pipe's write end, and the command closes its own: while one of them is there, the pipe is.
+    read_end, write_end = os.pipe()
+    code = f"import os; os.close({write_end}); print('runs', flush=True); input(); {end}"
+    command = [str(REPOSITORY / "builder" / "under_load.sh"), sys.executable, "-c", code]
+
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, pass_fds=[write_end]
+    ) as process:
+        os.close(write_end)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "runs\n"
+        os.set_blocking(read_end, False)
+        with pytest.raises(BlockingIOError):
+            os.read(read_end, 1)
+        process.communicate("end\n")
+
+    assert process.returncode == returncode
+    os.set_blocking(read_end, True)
+    assert os.read(read_end, 1) == b"", "the end of the last loop is awaited"
+    os.close(read_end)
