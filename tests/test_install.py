@@ -299,6 +299,16 @@ def test_a_folder_that_is_no_virtual_environment_is_not_cleared(tmp_path: Path) 
     assert (tmp_path / "mine.txt").read_text() == "mine"
 
 
+def test_the_check_of_a_commit_types_what_a_newcomer_types() -> None:
+    lines = (REPOSITORY / ".ci" / "run").read_text().splitlines()
+
+    assert [line for line in lines if line.startswith("make ") and "--" not in line] == [
+        "make run",
+        "make lint",
+        "make test",
+    ]
+
+
 # --- The tests under load
 
 
