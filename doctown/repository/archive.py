@@ -197,8 +197,9 @@ class _BoundedStream:
     def read(self, size: int = -1) -> bytes:
         if not 0 <= size <= _MAX_TAR_HEADER_BYTES:
             raise tarfile.ReadError
-        self._check(self.tell() + size)
-        return self._stream.read(size)
+        data = self._stream.read(size)
+        self._check(self.tell())
+        return data
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         if whence != os.SEEK_SET or offset < 0:
@@ -220,13 +221,18 @@ class _BoundedStream:
 
 
 def _tar_members(file: IO[bytes], limits: Limits, deadline: Deadline) -> tuple[list[_Member], str | None]:
-    members, archive = _tar_stream(file, limits, deadline)
+    members, archive, stream = _tar_stream(file, limits, deadline)
     found = list(members)
+    # To the end, where gzip has its checksum; a tar archive ends before.
+    while stream.read(_CHUNK_BYTES):
+        pass
     comment = archive.pax_headers.get("comment", "")
     return found, comment if _COMMIT.fullmatch(comment) else None
 
 
-def _tar_stream(file: IO[bytes], limits: Limits, deadline: Deadline) -> tuple[Iterator[_Member], tarfile.TarFile]:
+def _tar_stream(
+    file: IO[bytes], limits: Limits, deadline: Deadline
+) -> tuple[Iterator[_Member], tarfile.TarFile, _BoundedStream]:
     file.seek(0)
     max_members = limits.max_files * _FOLDERS_PER_FILE
     stream = _BoundedStream(file, limits.max_bytes + max_members * _TAR_OVERHEAD_BYTES, limits, deadline)
@@ -243,7 +249,7 @@ def _tar_stream(file: IO[bytes], limits: Limits, deadline: Deadline) -> tuple[It
                 kind = _tar_kind(info)
                 yield _Member(parts, kind, info.size if kind == "file" else 0, _tar_opener(archive, info))
 
-    return members(), archive
+    return members(), archive, stream
 
 
 def _tar_kind(info: tarfile.TarInfo) -> Literal["file", "folder", "link"]:
