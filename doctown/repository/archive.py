@@ -138,20 +138,21 @@ def _name(parts: tuple[str, ...]) -> bytes:
 class _BoundedFile:
     """The archive's file, for zipfile: its directory, which is read at once, must have a size in keeping."""
 
-    def __init__(self, file: IO[bytes], max_read_bytes: int) -> None:
+    def __init__(self, file: IO[bytes], max_read_bytes: int, limits: Limits) -> None:
         self._file = file
         self._max_read_bytes = max_read_bytes
+        self._limits = limits
         self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
 
     def read(self, size: int = -1) -> bytes:
         if size > self._max_read_bytes:
-            raise zipfile.BadZipFile
+            raise too_many_files(self._limits)
         return self._file.read(size)
 
 
 def _zip_members(file: IO[bytes], limits: Limits, deadline: Deadline) -> tuple[list[_Member], str | None]:
     max_entries = limits.max_files * _FOLDERS_PER_FILE
-    archive = zipfile.ZipFile(_BoundedFile(file, max(1 << 20, max_entries * _ZIP_ENTRY_BYTES)))
+    archive = zipfile.ZipFile(_BoundedFile(file, max(1 << 20, max_entries * _ZIP_ENTRY_BYTES), limits))
     if len(archive.filelist) > max_entries:
         raise too_many_files(limits)
     members = []

@@ -198,6 +198,15 @@ def test_tar_of_an_endless_header_is_refused(tmp_path: Path, work_dir: Path) -> 
     assert "damaged" in refusal(tmp_path / "a.tgz", work_dir)
 
 
+def test_tar_with_a_negative_size_is_refused(tmp_path: Path, work_dir: Path) -> None:
+    """A negative size leads a reader back to headers that it has read."""
+    member = tarfile.TarInfo("x")
+    member.size = -512
+    with gzip.open(tmp_path / "a.tgz", "wb") as file:
+        file.write(member.tobuf(tarfile.GNU_FORMAT) + bytes(10_000))
+    assert "damaged" in refusal(tmp_path / "a.tgz", work_dir)
+
+
 @pytest.mark.parametrize("ending", ["zip", "tgz"])
 def test_too_many_members_are_refused(ending: str, tmp_path: Path, work_dir: Path) -> None:
     archive = make_archive(tmp_path / f"a.{ending}", {f"{number}.py": b"" for number in range(21)})

@@ -234,3 +234,9 @@ def test_name_that_is_not_utf8_is_escaped_and_skipped(is_git: bool, tmp_path: Pa
         "日本.py": None,
     }
     assert SourceFile("caf\\xe9.py", "skipped", "name is not UTF-8", 1, is_test=False) in files
+
+
+def test_escaped_name_that_another_file_has_stays_apart(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"caf\xe9.py")).write_text("")
+    (tmp_path / "caf\\xe9.py").write_text("")
+    assert selected(tmp_path) == {"caf\\xe9.py": None, "caf\\xe9.py?": "name is not UTF-8"}
