@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 from doctown.errors import SourceError
@@ -93,9 +93,9 @@ def commit_time(git: Git, commit: str, cwd: Path) -> datetime:
     match = re.search(rb"^committer .*> (-?\d{1,12}) [+-]\d{4}$", header, re.MULTILINE)
     seconds = int(match[1]) if match else 0
     try:
-        return datetime.fromtimestamp(seconds, tz=timezone.utc)
+        return datetime.fromtimestamp(seconds, tz=UTC)
     except (ValueError, OverflowError, OSError):
-        return datetime.fromtimestamp(0, tz=timezone.utc)
+        return datetime.fromtimestamp(0, tz=UTC)
 
 
 def _default_branch(git: Git, source: GitSource, folder: Path) -> str | None:

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -52,7 +52,7 @@ def test_default_branch_is_fetched_with_all_that_is_known_of_it(server: GitServe
     with open_source(f"{server.url}/open/demo.git", limits=LIMITS, environ=ENVIRON, work_dir=work_dir) as checkout:
         assert (checkout.name, checkout.url) == ("demo", f"{server.url}/open/demo")
         assert (checkout.commit, checkout.ref, checkout.dirty) == (commit, "main", False)
-        assert checkout.committed_at == datetime(2024, 5, 6, 5, 8, 9, tzinfo=timezone.utc)
+        assert checkout.committed_at == datetime(2024, 5, 6, 5, 8, 9, tzinfo=UTC)
         assert (checkout.licence_file, checkout.is_git) == ("LICENSE", True)
         assert [file.path for file in select_files(checkout, Selection())] == ["LICENSE", "src/a.py", "src/b.py"]
         assert (checkout.root / "src/a.py").read_text() == "def a(): pass\n"
