@@ -8,9 +8,10 @@ Leaves out how the texts get into the archive (`writer`).
 from __future__ import annotations
 
 import html
-import posixpath
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from typing import Literal
 from urllib.parse import quote
 
 from doctown.docpack.pack import Index, Pack
@@ -58,27 +59,36 @@ _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\
 _UNSEEN_BUT_LINES = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 # In a link: what would end it, be a scheme, an entity, a query or a fragment. Letters of all scripts stay readable.
 _NOT_IN_LINKS = re.compile(r"""[\s\x00-\x1f\x7f<>()"`\\%#?|&:]""")
+# Texts without underscores of which nothing is markup, wherever they stand; most are such.
+_PLAIN = re.compile(r"""[^\W\d_][\w '",.:;/()-]*""")
+_MARKUP = re.compile(r"[\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_])")
+_BLOCK_START = re.compile(r"^(?:(?=[#+=-])|(\d{1,9})(?=[.)](?:\s|$)))")
 _WEB = re.compile(r"""https?://[^\s<>()"'`\\&]+""")
 
 
 def one_line(text: str) -> str:
     """Return the text in one line, without controls: for terminals as well as for Markdown."""
-    return _UNSEEN.sub("\ufffd", " ".join(text.split()))
+    line = " ".join(text.split())
+    return line if line.isprintable() else _UNSEEN.sub("\ufffd", line)
 
 
 def escape(text: str) -> str:
     """Return the text in one line of Markdown that shows it as it is, wherever in a paragraph it stands."""
-    escaped = re.sub(r"[\\`*\[\]|~$]", r"\\\g<0>", html.escape(one_line(text), quote=False))
-    # Within a word an underscore is only that; a name in a link's brackets is escaped, so its parenthesis is, too.
-    escaped = re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", escaped).replace("](", "]\\(")
-    return re.sub(r"^(?:(?=[#+=-])|(\d{1,9})(?=[.)](?:\s|$)))", r"\1\\", escaped)
+    line = one_line(text)
+    if "_" not in line and _PLAIN.fullmatch(line):
+        return line
+    escaped = _MARKUP.sub(r"\\\g<0>", html.escape(line, quote=False))
+    # A link's parenthesis is escaped too: not every reader of Markdown sees that its bracket is.
+    return _BLOCK_START.sub(r"\1\\", escaped.replace("](", "]\\("))
 
 
 def code(text: str) -> str:
     """Return the text as a code span that nothing in it can end."""
     line = one_line(text)
+    if "`" not in line:
+        return f"`{line or ' '}`"
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", line)), default=0))
-    pad = " " if line.startswith("`") or line.endswith("`") or not line else ""
+    pad = " " if line.startswith("`") or line.endswith("`") else ""
     return f"{fence}{pad}{line}{pad}{fence}"
 
 
@@ -278,13 +288,8 @@ def _body(pack: Pack, index: Index, node: Node, page: str) -> Iterator[str]:
         yield code_block(node["signature"], node["language"])
     yield from _documentation(node)
     yield "\n".join(_properties(pack, node, page))
-    outgoing = [(edge["to"], edge) for edge in index.outgoing.get(node["id"], ())]
-    incoming = [(edge["from"], edge) for edge in index.incoming.get(node["id"], ())]
-    for neighbours, titles in ((outgoing, OUTGOING), (incoming, INCOMING)):
-        for kind, title in titles.items():
-            found = [(index.nodes[other], edge) for other, edge in neighbours if edge["kind"] == kind]
-            if found:
-                yield f"**{title}**\n\n{_edge_list(found, page)}"
+    yield from _edge_lists(index, index.outgoing.get(node["id"], ()), "to", page)
+    yield from _edge_lists(index, index.incoming.get(node["id"], ()), "from", page)
 
 
 def _documentation(node: Node) -> Iterator[str]:
@@ -325,11 +330,18 @@ def _properties(pack: Pack, node: Node, page: str) -> Iterator[str]:
         yield f"- Calls that are not in the lists: {unknown}"
 
 
-def _edge_list(neighbours: Sequence[tuple[Node, Edge]], page: str) -> str:
-    lines = [f"- {_node_link(node, page)}{edge_note(edge)}" for node, edge in neighbours[:MAX_LISTED_EDGES]]
-    if len(neighbours) > MAX_LISTED_EDGES:
-        lines.append(f"- and {len(neighbours) - MAX_LISTED_EDGES} more, in graph.json")
-    return "\n".join(lines)
+def _edge_lists(index: Index, edges: Iterable[Edge], end: Literal["from", "to"], page: str) -> Iterator[str]:
+    """Yield a title and a list for each kind of edge, of the nodes at the given end."""
+    by_kind: dict[EdgeKind, list[Edge]] = {}
+    for edge in edges:
+        by_kind.setdefault(edge["kind"], []).append(edge)
+    for kind, title in (OUTGOING if end == "to" else INCOMING).items():
+        found = by_kind.get(kind, ())
+        lines = [f"- {_node_link(index.nodes[edge[end]], page)}{edge_note(edge)}" for edge in found[:MAX_LISTED_EDGES]]
+        if len(found) > MAX_LISTED_EDGES:
+            lines.append(f"- and {len(found) - MAX_LISTED_EDGES} more, in graph.json")
+        if lines:
+            yield f"**{title}**\n\n" + "\n".join(lines)
 
 
 def edge_note(edge: Edge) -> str:
@@ -340,10 +352,20 @@ def edge_note(edge: Edge) -> str:
 
 
 def _node_link(node: Node, page: str) -> str:
-    target = _relative(page, f"{FILE_PAGES}{node['file']}.md")
-    if is_module(node):
-        return f"[{code(node['file'])}]({target})"
-    return f"[{code(node['id'])}]({target}#{_quoted(one_line(_local(node)))})"
+    text, member, fragment = _link_parts(node["id"], node["file"], is_module(node))
+    # From a page to itself the fragment is enough.
+    target = "" if fragment and page == f"{FILE_PAGES}{node['file']}.md" else "../" * page.count("/") + member
+    return f"[{text}]({target}{fragment})"
+
+
+# The links of a symbol differ in what is before these parts only, and there are several to most.
+@lru_cache(maxsize=65_536)
+def _link_parts(node_id: str, file: str, whole_file: bool) -> tuple[str, str, str]:  # noqa: FBT001 -- a part of the key
+    """Return the text, the page and the fragment of links to a node."""
+    member = _quoted(f"{FILE_PAGES}{file}.md")
+    if whole_file:
+        return code(file), member, ""
+    return code(node_id), member, f"#{_quoted(one_line(node_id.removeprefix(f'{file}::')))}"
 
 
 def _cluster_link(cluster: Cluster, page: str) -> str:
@@ -363,7 +385,7 @@ def _file_line(file: SourceFile, page: str) -> str:
 
 
 def _relative(page: str, member: str) -> str:
-    return _quoted(posixpath.relpath(member, posixpath.dirname(page) or "."))
+    return "../" * page.count("/") + _quoted(member)
 
 
 def _quoted(path: str) -> str:

@@ -178,22 +178,26 @@ def _documents(stream: BinaryIO, limits: Limits) -> Iterator[tuple[str, bytes]]:
     """Yield the JSON documents, the manifest first; look at the place, size and SHA-256 of every member."""
     expected: dict[str, MemberInfo] = {}
     seen: set[str] = set()
-    with _LimitedGzip(fileobj=stream, mode="rb") as unpacked:
-        with tarfile.open(fileobj=unpacked, mode="r|", bufsize=BLOCK_BYTES, encoding="utf-8") as tar:
-            for place, (member, read) in enumerate(_members(tar, unpacked, limits)):
-                _check_place(member.name, place, seen, expected)
-                seen.add(member.name)
-                if member.name == MANIFEST:
-                    data = read.read()
-                    expected = _parse(MANIFEST, data)["members"]
-                    yield MANIFEST, data
-                elif member.name in (NODES, GRAPH, CLUSTERS, SOURCE_MAP):
-                    data = read.read()
-                    _check_whole(member, hashlib.sha256(data).hexdigest(), expected[member.name])
-                    yield member.name, data
-                else:
-                    _check_whole(member, _digest(read), expected[member.name])
-        _check_end({*NAMED_MEMBERS, *expected} - seen, unpacked)
+    with (
+        _LimitedGzip(fileobj=stream, mode="rb") as unpacked,
+        tarfile.open(fileobj=unpacked, mode="r|", bufsize=BLOCK_BYTES, encoding="utf-8") as tar,
+    ):
+        for place, (member, read) in enumerate(_members(tar, unpacked, limits)):
+            _check_place(member.name, place, seen, expected)
+            seen.add(member.name)
+            if member.name == MANIFEST:
+                data = read.read()
+                expected = _parse(MANIFEST, data)["members"]
+                yield MANIFEST, data
+            elif member.name in (NODES, GRAPH, CLUSTERS, SOURCE_MAP):
+                data = read.read()
+                _check_whole(member, hashlib.sha256(data).hexdigest(), expected[member.name])
+                yield member.name, data
+            else:
+                _check_whole(member, _digest(read), expected[member.name])
+        unpacked.allowed = unpacked.taken + 3 * BLOCK_BYTES
+        # tarfile has read on to the end of a block: what is left there is in its own stream only.
+        _check_end({*NAMED_MEMBERS, *expected} - seen, cast("BinaryIO", tar.fileobj))
 
 
 def _check_place(name: str, place: int, seen: set[str], expected: dict[str, MemberInfo]) -> None:
@@ -214,13 +218,13 @@ def _check_whole(member: tarfile.TarInfo, digest: str, expected: MemberInfo) -> 
         raise PackError(message)
 
 
-def _check_end(missing: set[str], unpacked: _LimitedGzip) -> None:
+def _check_end(missing: set[str], rest: BinaryIO) -> None:
     if missing:
         message = f"its member {min(missing)!r} is missing."
         raise PackError(message)
-    # Behind the last member there are zeros up to the next block, and the checksum of gzip, which is looked at here.
-    unpacked.allowed = unpacked.taken + 2 * BLOCK_BYTES
-    if unpacked.read(BLOCK_BYTES).strip(b"\0") or unpacked.read(1):
+    # Behind the last member there are zeros up to the end of a block. Reading on, gzip looks at its own checksum.
+    zeros = rest.read(2 * BLOCK_BYTES)
+    if len(zeros) == 2 * BLOCK_BYTES or zeros.strip(b"\0"):
         message = "something follows its last member."
         raise PackError(message)
 
@@ -262,8 +266,9 @@ def _parse(name: str, data: bytes) -> Any:  # noqa: ANN401 -- the document's typ
     if name == MANIFEST:
         _check_version(data)
     try:
-        # NaN and infinity are no JSON. pydantic's own parser would let them pass in keys that it leaves out.
-        from_json(data, allow_inf_nan=False)
+        if b"NaN" in data or b"Infinity" in data:
+            # Most often in a text. As numbers they are no JSON, but in keys that it ignores pydantic lets them pass.
+            from_json(data, allow_inf_nan=False)
         return DOCUMENTS[name.removesuffix(".json")].validate_json(data, extra="ignore")
     except ValidationError as error:
         message = f"{name}: {first_problem(error)}."

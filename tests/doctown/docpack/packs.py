@@ -308,3 +308,16 @@ def small_pack(repository: Repository = REPOSITORY) -> Pack:
 def vectors() -> Vectors:
     """Vectors of some symbols, in another order than that of the pack."""
     return Vectors([MAIN, SESSION], np.array([[1, 0, 0.5], [0, 1, 0]], dtype=np.float32), "bge-small", "a" * 64)
+
+
+def one_file_pack(path: str, **module: Any) -> Pack:
+    """A pack of one empty file, of which the module node can be changed."""
+    file: SourceFile = {**FILES[1], "path": path}
+    node: Node = {**_node(EMPTY_MODULE, "module", None), "id": f"{path}::<module>", "file": path, **module}  # type: ignore[typeddict-item]
+    return make_pack(
+        build_info(),
+        nodes=[node],
+        edges=[],
+        clusters={**clusters(), "k": 0, "clusters": []},
+        source_map={**source_map(), "files": [file], "symbols": {node["id"]: {**_span(EMPTY_MODULE), "file": 0}}},
+    )
