@@ -90,3 +90,23 @@ def test_the_hash_of_a_source_is_that_of_its_lines() -> None:
     r"""`printf 'a\nb' | sha256sum`, its first half; line ends of Windows do not count, white space does."""
     assert source_hash(b"a\nb") == "7e18f737311b2dc3b2f269dd78396b03"
     assert source_hash(b"a\r\nb") == source_hash(b"a\nb") != source_hash(b"a\n b")
+
+
+def properties(schema: dict[str, Any]) -> set[str]:
+    parts = [schema, *schema.get("$defs", {}).values()]
+    return {name for part in parts for name in part.get("properties", {})}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_the_documentation_names_every_key(name: str) -> None:
+    """docs/docpack.md has a block for each document with all keys that its schema has."""
+    text = (REPOSITORY / "docs" / "docpack.md").read_text(encoding="utf-8")
+    block = text.partition(f"\n## {name}.json\n")[2].partition("\n## ")[0].split("```")[1]
+    assert {key for key in properties(json_schema_of(name)) if f'"{key}"' not in block} == set()
+
+
+def test_the_documentation_s_example_runs(written: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (REPOSITORY / "docs" / "docpack.md").read_text(encoding="utf-8")
+    example = text.partition("```python\n")[2].partition("```")[0].replace("requests.docpack", str(written))
+    exec(compile(example, "docs/docpack.md", "exec"), {})  # noqa: S102 -- the project's own text
+    assert "src/app.py::Session.limit Returns the limit.\n" in capsys.readouterr().out
