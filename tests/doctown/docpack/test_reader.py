@@ -196,6 +196,13 @@ def special(name: str, kind: bytes, link: str = "") -> tarfile.TarInfo:
     return info
 
 
+def sparse(name: str) -> tarfile.TarInfo:
+    """A regular file by its type, of which a header of the newer form says that it has holes."""
+    info = tarfile.TarInfo(name)
+    info.pax_headers = {"GNU.sparse.size": "10", "GNU.sparse.map": "0,0"}
+    return info
+
+
 MEMBERS: dict[str, tuple[tarfile.TarInfo, str]] = {
     "symlink": (special("README.md", tarfile.SYMTYPE, "/etc/passwd"), "the member 'README.md' is no regular file"),
     "hard link": (special("README.md", tarfile.LNKTYPE, "manifest.json"), "is no regular file"),
@@ -203,6 +210,7 @@ MEMBERS: dict[str, tuple[tarfile.TarInfo, str]] = {
     "fifo": (special("README.md", tarfile.FIFOTYPE), "is no regular file"),
     "folder": (special("docs", tarfile.DIRTYPE), "is no regular file"),
     "sparse": (special("README.md", tarfile.GNUTYPE_SPARSE), "is no regular file"),
+    "sparse by a header": (sparse("README.md"), "is no regular file"),
     "absolute": (special("/etc/passwd", tarfile.REGTYPE), "the name of the member '/etc/passwd' is no relative path"),
     "above": (special("docs/../../x.md", tarfile.REGTYPE), "is no relative path"),
     "backslash": (special("docs\\x.md", tarfile.REGTYPE), "is no relative path"),

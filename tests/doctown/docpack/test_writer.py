@@ -411,6 +411,14 @@ def test_long_and_foreign_paths_are_members(tmp_path: Path) -> None:
     assert open_pack(target).nodes == pack.nodes
 
 
+def test_what_the_reader_does_not_take_gets_no_name(tmp_path: Path) -> None:
+    """A path that is too long for the reader's limit of headers agrees with all else, and is found by reading back."""
+    target = tmp_path / "p.docpack"
+    with pytest.raises(PackError, match="is not written, as its reader refuses it: the headers of a member are larger"):
+        write_pack(packs.one_file_pack("a/" * 100_000 + "b.py"), target)
+    assert contents(tmp_path) == {}
+
+
 def test_a_stream_of_a_pack_begins_with_the_manifest(written: Path) -> None:
     """Whoever reads a stream has the manifest before anything else."""
     start = gzip.GzipFile(fileobj=io.BytesIO(written.read_bytes())).read(512)
