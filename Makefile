@@ -77,6 +77,7 @@ vocabulary: $(VOCABULARY) ## fetch the tokenizer's vocabulary, checked by its SH
 
 schemas: $(INSTALLED) ## write the JSON Schemas in schemas/ anew
 	$(IN_VENV) builder/write_schemas.py
+	$(IN_VENV) builder/write_docpack_schemas.py
 
 types: schemas $(CLIENT)/node_modules/.installed ## write the types of the TypeScript client anew (needs Node 20)
 	cd $(CLIENT) && npm run --silent types

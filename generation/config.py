@@ -2,7 +2,7 @@
 
 `Settings.from_env(os.environ)` is called by the doors (`handler.py` and its like) and nowhere else; what is below them
 gets the frozen settings. `ServiceSettings` are what only the HTTP service has. Secrets are masked in `repr`; a bad
-value is refused by the name of its setting and never shown. Leaves out: options of a job, which `schemas.JobOptions`
+value is refused by the name of its setting and never shown. Leaves out: options of a job, which `JobOptions`
 reads and `Settings.with_options` applies.
 """
 

@@ -1,4 +1,4 @@
-// Made from schemas/*.schema.json by `make types`: edit generation/contract.py instead.
+// Made from schemas/*.schema.json by `make types`: edit generation/domain/output.py or generation/contract instead.
 
 /**
  * A line on standard output, and a message of the HTTP service's stream.
