@@ -1,0 +1,1 @@
+"""Turn a repository into a documentation pack."""
