@@ -1,7 +1,9 @@
 """What the extractors of all languages share: the scope around the node at hand, and the lists that become a record."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from tree_sitter import Node
 
@@ -22,8 +24,18 @@ from doctown.parsing.records import (
     SymbolKind,
 )
 
-MAX_EXPRESSION_DEPTH = 16  # deeper expressions are unknown: calls in them are captured on their own
+MAX_EXPRESSION_DEPTH = 40  # deeper expressions are unknown: calls in them are captured on their own
 MAX_SIGNATURE_CHARACTERS = 2_000
+
+_TEST_PATH = re.compile(
+    r"(^|/)(tests?|__tests__|specs?|testing)/|(^|/)(test_[^/]*|conftest)\.\w+$|[._-](test|tests|spec)\.\w+$"
+    r"|[a-z0-9](Test|Tests|Spec)\.\w+$"
+)
+
+
+def is_test_path(path: str) -> bool:
+    """Tell whether a file holds tests, by the names that test runners look for."""
+    return _TEST_PATH.search(path) is not None
 
 
 class Recorder:
@@ -46,6 +58,10 @@ class Recorder:
         self.calls: list[Call] = []
         self.scope = 0  # the innermost open scope
         self.depth = 0  # of the expression that is being converted
+        self.pending: dict[int, Any] = {}  # node id -> what its own handler will want (decorators, narrowed names)
+        self.transparent: set[int] = set()  # ids of blocks that always run: no branch
+        self.elsewhere: dict[tuple[int, str], int] = {}  # (scope, name) -> the scope that really has it: global, nonlocal
+        self.is_test_file = is_test_path(path)
         self._open: list[tuple[int, int]] = []  # (end byte, scope around it)
         self._reserved: dict[int, int] = {}  # node id -> scope
         self._calls: dict[int, int] = {}  # node id -> call
