@@ -13,7 +13,7 @@ from doctown.graph.evaluate import ASSUMED, OPEN, Callers, Evaluator
 from doctown.graph.links import structure_edges
 from doctown.graph.model import Counts, Edge, Graph, Origin, module_id, symbol_ids
 from doctown.graph.modules import ProjectConfig, find_modules
-from doctown.graph.values import CONTAINERS, Value, Values, union
+from doctown.graph.values import Value, Values, union
 from doctown.parsing.records import Call, FileRecord
 
 CONFIDENCE: dict[Origin, float] = {
@@ -203,7 +203,7 @@ def _classify(
     if targets and len(targets) <= MAX_TARGETS:
         count.resolved += 1
         return _found(ev, file, call, targets, values, assumed=bool(flags & ASSUMED))
-    external = _external(values) if values else None
+    external = _external(ev, values) if values else None
     if external is not None:
         count.external += 1
         count.external_names.add(external)
@@ -217,19 +217,21 @@ def _classify(
     return None
 
 
-def _external(values: Values) -> str | None:
+def _external(ev: Evaluator, values: Values) -> str | None:
     for value in values:
         if value[0] in ("external", "external_instance"):
             return str(value[1])
         if value[0] == "method_of":
-            return f"{_container_name(value[1])}.{value[2]}"
+            return f"{_container_name(ev, value[1])}.{value[2]}"
         if value[0] == "identity":
             return "functools.wraps()"
     return None
 
 
-def _container_name(value: Value) -> str:
-    return str(value[1]) if value[0] in CONTAINERS and value[0] != "container" else "list"
+def _container_name(ev: Evaluator, value: Value) -> str:
+    """Return the builtin type of a container."""
+    expr = ev.containers[value[1]][3] if value[0] == "container" else value
+    return str(expr[1]) if expr else ""
 
 
 def _unique_names(files: Sequence[FileRecord]) -> dict[str, list[tuple[int, int]]]:

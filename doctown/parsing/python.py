@@ -651,18 +651,18 @@ def _bind_target(rec: Recorder, target: Node, value: Expr, at: int, scope: int |
 
 
 def _bind_pattern(rec: Recorder, targets: list[Node], value: Expr, at: int, scope: int | None) -> None:
-    members = value[2] if value and value[0] == "list" and len(value[2]) == len(targets) else None
-    splat = False
+    members = value[2] if value and value[0] == "list" else None
+    splat = next((n for n, target in enumerate(targets) if target.type == "list_splat_pattern"), len(targets))
     for position, target in enumerate(targets):
-        if target.type == "list_splat_pattern":
-            splat = True
-            _bind_target(rec, target.children[-1], ("list", "list", ()), at, scope)
-            continue
+        from_end = position - len(targets)  # behind a starred target, positions count from the end
         part: Expr = None
-        if members is not None:
-            part = members[position]
-        elif value is not None and not splat:
-            part = ("item", value, position)
+        if target.type == "list_splat_pattern":
+            target = target.children[-1]  # noqa: PLW2901 - the name that it stars
+            part = ("list", "list", members[splat : len(members) + from_end + 1] if members else ())
+        elif members is not None and len(members) >= len(targets) - (splat < len(targets)):
+            part = members[position if position < splat else from_end]
+        elif value is not None:
+            part = ("item", value, position if position < splat else from_end)
         _bind_target(rec, target, part, at, scope)
 
 
@@ -784,11 +784,11 @@ def import_from(rec: Recorder, node: Node) -> None:
 
 HANDLERS: dict[str, Callable[[Recorder, Node], None]] = {
     "module": module,
+    "block": block,
     "decorated": decorated,
     "function": function,
     "class": class_,
     "lambda": lambda_,
-    "block": block,
     "comprehension": comprehension,
     "call": call,
     "assignment": assignment,
