@@ -186,9 +186,9 @@ def _graph(ev: Evaluator) -> Graph:
                     edges[key] = (found.confidence, found.origin, known[2])
     calls = [
         Edge(source, target, "calls", tuple(sorted(lines)), origin, confidence)
-        for (source, target, _), (confidence, origin, lines) in sorted(edges.items())
+        for (source, target, _), (confidence, origin, lines) in edges.items()
     ]
-    return Graph(files, ids, counts, calls + structure_edges(ev, files, ids, modules))
+    return Graph(files, ids, counts, sorted(calls + structure_edges(ev, files, ids, modules)))
 
 
 def _classify(

@@ -386,12 +386,7 @@ def decorated(rec: Recorder, node: Node) -> None:
                 rec.calls.append(Call(rec.scope, value, (), (), 1, line, applied.start_byte, "decorator"))
     definition = node.child_by_field_name("definition")
     if definition is not None:
-        rec.pending[definition.id] = (node, tuple(decorators))
-
-
-def _pending(rec: Recorder, node: Node) -> tuple[Node, tuple[Decorator, ...]]:
-    found: tuple[Node, tuple[Decorator, ...]] = rec.pending.pop(node.id, (node, ()))
-    return found
+        rec.pending[definition.id] = tuple(decorators)
 
 
 def function(rec: Recorder, node: Node) -> None:
@@ -399,7 +394,7 @@ def function(rec: Recorder, node: Node) -> None:
     name_node, body = node.child_by_field_name("name"), node.child_by_field_name("body")
     if name_node is None or body is None:
         return
-    outer, decorators = _pending(rec, node)
+    decorators = rec.pending.pop(node.id, ())
     name, flags = rec.text(name_node), _flags(decorators)
     in_class = rec.scopes[rec.names_scope()].kind == "class"
     if node.children[0].type == "async":
@@ -410,7 +405,7 @@ def function(rec: Recorder, node: Node) -> None:
     index = rec.define(
         node, name, "property" if property_like else "method" if in_class else "function",
         signature=rec.folded(node.start_byte, body.start_byte).rstrip(": "),
-        docstring=_docstring(rec, body), outer=outer, body=body, scope_kind="function", decorators=decorators,
+        docstring=_docstring(rec, body), body=body, scope_kind="function", decorators=decorators,
         exported=_exported(rec, name), is_test=_is_test(rec, name),
         returns=type_expression(rec, node.child_by_field_name("return_type")), flags=tuple(flags),
     )  # fmt: skip
@@ -466,7 +461,7 @@ def class_(rec: Recorder, node: Node) -> None:
     name_node, body = node.child_by_field_name("name"), node.child_by_field_name("body")
     if name_node is None or body is None:
         return
-    outer, decorators = _pending(rec, node)
+    decorators = rec.pending.pop(node.id, ())
     name = rec.text(name_node)
     arguments = node.child_by_field_name("superclasses")
     written = [
@@ -477,7 +472,7 @@ def class_(rec: Recorder, node: Node) -> None:
     index = rec.define(
         node, name, "class",
         signature=rec.folded(node.start_byte, body.start_byte).rstrip(": "),
-        docstring=_docstring(rec, body), outer=outer, body=body, scope_kind="class", decorators=decorators,
+        docstring=_docstring(rec, body), body=body, scope_kind="class", decorators=decorators,
         exported=_exported(rec, name), is_test=_is_test(rec, name),
         bases=tuple(_base(rec, child) for child in written), base_names=tuple(rec.text(child) for child in written),
     )  # fmt: skip
