@@ -18,8 +18,9 @@ MAX_DEPTH = 60  # of evaluation
 MAX_STAR_DEPTH = 12
 ASSUMED, OPEN = 1, 2  # flags: rests on what callers pass; would need to know what callers pass
 
-# Who calls a function: (file, call) -> 1 where a receiver is bound, else 0; (-1, n): values that decorators pass.
-Callers = dict[tuple[int, int], int | Values]
+# Who calls a function: (file, call) -> 1 where a receiver is bound, else 0. What is decorated by it: (-1 - file, scope) ->
+# the decorated function, and the position at which it is passed.
+Callers = dict[tuple[int, int], int | tuple[Values, int]]
 
 
 class Evaluator:

@@ -13,7 +13,7 @@ from doctown.graph.evaluate import ASSUMED, OPEN, Callers, Evaluator
 from doctown.graph.links import structure_edges
 from doctown.graph.model import Counts, Edge, Graph, Origin, module_id, symbol_ids
 from doctown.graph.modules import ProjectConfig, find_modules
-from doctown.graph.values import Value, Values, union
+from doctown.graph.values import Value, Values
 from doctown.parsing.records import Call, FileRecord
 
 CONFIDENCE: dict[Origin, float] = {
@@ -26,15 +26,13 @@ CONFIDENCE: dict[Origin, float] = {
     "unique_name": 0.4,
 }
 ASSUMED_CONFIDENCE = 0.75  # of an edge that rests on what known callers pass
-SEVERAL_CONFIDENCE = 0.8  # of one of several targets of a site
-MAX_TARGETS = 4  # of one site: more are ambiguous
 CALLER_ROUNDS = 2  # each may find callers by what the one before found that arguments are
 
 
 class Found(NamedTuple):
     """What one call site was found to call."""
 
-    targets: tuple[tuple[int, int], ...]  # (file, symbol)
+    target: tuple[int, int]  # file, symbol
     origin: Origin
     confidence: float
 
@@ -79,19 +77,25 @@ def _targets(ev: Evaluator, values: Values) -> tuple[tuple[int, int], ...]:
             for method in members.attribute(ev, value, "__call__"):
                 if method[0] == "bound":
                     targets[method[1], ev.files[method[1]].scopes[method[2]].symbol] = None
-    return tuple(targets)
+    return _merged(ev, tuple(targets))
+
+
+def _merged(ev: Evaluator, targets: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+    """Return targets with the definitions of one name as one: the last of overloads and conditional definitions."""
+    if len(targets) < 2:  # noqa: PLR2004 - nothing to merge
+        return targets
+    by_name = {}
+    for file, number in sorted(targets):
+        by_name[file, ev.files[file].symbols[number].qualified_name] = (file, number)
+    return tuple(by_name.values())
 
 
 def _found(  # noqa: PLR0913 - one site
-    ev: Evaluator, file: int, call: Call, targets: tuple[tuple[int, int], ...], values: Values, *, assumed: bool
+    ev: Evaluator, file: int, call: Call, target: tuple[int, int], values: Values, *, assumed: bool
 ) -> Found:
-    origin = _origin(ev, file, call, targets[0], values)
+    origin = _origin(ev, file, call, target, values)
     confidence = CONFIDENCE[origin]
-    if len(targets) > 1:
-        confidence = min(confidence, SEVERAL_CONFIDENCE)
-    if assumed:
-        confidence = min(confidence, ASSUMED_CONFIDENCE)
-    return Found(targets, origin, confidence)
+    return Found(target, origin, min(confidence, ASSUMED_CONFIDENCE) if assumed else confidence)
 
 
 def _origin(ev: Evaluator, file: int, call: Call, target: tuple[int, int], values: Values) -> Origin:
@@ -151,10 +155,8 @@ def _apply_decorators(ev: Evaluator, callers: dict[tuple[int, int], Callers]) ->
                 made = (ev.value_of_scope(file, symbol.scope),)
                 for value in ev.evaluate(file, symbol.within, symbol.start_byte, decorator.value):
                     if value[0] in ("function", "bound"):
-                        held = callers[value[1], value[2]]
-                        key = (-1, int(value[0] == "bound"))
-                        before = held.get(key, ())
-                        held[key] = union([before, made]) if isinstance(before, tuple) else made
+                        position = int(value[0] == "bound")
+                        callers[value[1], value[2]][-1 - file, symbol.scope] = (made, position)
 
 
 # the graph
@@ -175,15 +177,15 @@ def _graph(ev: Evaluator) -> Graph:
             found = _classify(ev, file, number, by_name, counts[caller])
             if found is None:
                 continue
-            for target_file, target in found.targets:
-                key = (caller, ids[target_file][target], found.origin == "unique_name")
-                known = edges.get(key)
-                if known is None:
-                    edges[key] = (found.confidence, found.origin, {call.line})
-                    continue
-                known[2].add(call.line)
-                if known[0] < found.confidence:
-                    edges[key] = (found.confidence, found.origin, known[2])
+            target_file, target = found.target
+            key = (caller, ids[target_file][target], found.origin == "unique_name")
+            known = edges.get(key)
+            if known is None:
+                edges[key] = (found.confidence, found.origin, {call.line})
+                continue
+            known[2].add(call.line)
+            if known[0] < found.confidence:
+                edges[key] = (found.confidence, found.origin, known[2])
     calls = [
         Edge(source, target, "calls", tuple(sorted(lines)), origin, confidence)
         for (source, target, _), (confidence, origin, lines) in edges.items()
@@ -200,10 +202,10 @@ def _classify(
     flags = ev.flags
     call = ev.files[file].calls[number]
     targets = _targets(ev, values) if values else ()
-    if targets and len(targets) <= MAX_TARGETS:
+    if len(targets) == 1:
         count.resolved += 1
-        return _found(ev, file, call, targets, values, assumed=bool(flags & ASSUMED))
-    external = _external(ev, values) if values else None
+        return _found(ev, file, call, targets[0], values, assumed=bool(flags & ASSUMED))
+    external = _external(ev, values) if values and not targets else None
     if external is not None:
         count.external += 1
         count.external_names.add(external)
@@ -211,9 +213,9 @@ def _classify(
     candidates = _guess(ev, file, call, by_name) if not values else []
     if len(candidates) == 1:
         count.resolved += 1
-        return Found((candidates[0],), "unique_name", CONFIDENCE["unique_name"])
+        return Found(candidates[0], "unique_name", CONFIDENCE["unique_name"])
     count.unresolved += 1
-    count.ambiguous += len(candidates) > 1 or len(targets) > MAX_TARGETS
+    count.ambiguous += len(candidates) > 1 or len(targets) > 1
     return None
 
 

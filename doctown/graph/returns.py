@@ -218,7 +218,7 @@ def _passed(ev: "Evaluator", file: int, held: Parameter) -> Values:
     parts = []
     for (caller, call), bound in callers.items():
         if isinstance(bound, tuple):
-            parts.append(bound if position == call else NOTHING)
+            parts.append(bound[0] if position == bound[1] else NOTHING)
             continue
         site = Site(caller, call)
         offset = bound if parameters[0].kind == "receiver" else 0
