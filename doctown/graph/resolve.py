@@ -134,18 +134,28 @@ def _is_receiver(ev: Evaluator, file: int, scope: int, holder: tuple | None) -> 
 def _add_callers(
     ev: Evaluator, file: int, number: int, values: Values, callers: dict[tuple[int, int], Callers]
 ) -> None:
-    """Note a site as a caller of the functions that it calls."""
-    if ev.files[file].calls[number].kind == "decorator":
+    """Note a site as a caller of the functions that it calls, where it passes anything."""
+    call = ev.files[file].calls[number]
+    if not (call.args or call.keywords) or call.kind == "decorator":
         return
     for value in values:
         tag = value[0]
         if tag in ("function", "bound"):
             callers[value[1], value[2]][file, number] = int(tag == "bound")
         elif tag in ("class", "instance"):
-            name = "__init__" if tag == "class" else "__call__"
-            for method in members.attribute(ev, ("instance", value[1], value[2]), name):
-                if method[0] == "bound":
-                    callers[method[1], method[2]][file, number] = 1
+            # As of a class, so of an instance: both are called through a method of theirs.
+            for scope in _called_through(ev, value):
+                callers[scope][file, number] = 1
+
+
+def _called_through(ev: Evaluator, value: Value) -> tuple[tuple[int, int], ...]:
+    """Return the constructor of a class, or what a call of an instance runs, by file and scope."""
+    known = ev.called_through.get(value)
+    if known is None:
+        names = ev.traits[value[1]].constructors if value[0] == "class" else ("__call__",)
+        methods = [m for name in sorted(names) for m in members.attribute(ev, ("instance", value[1], value[2]), name)]
+        known = ev.called_through[value] = tuple((m[1], m[2]) for m in methods if m[0] == "bound")
+    return known
 
 
 def _apply_decorators(ev: Evaluator, callers: dict[tuple[int, int], Callers]) -> None:
