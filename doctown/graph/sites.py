@@ -150,6 +150,8 @@ def _origin(ev: Evaluator, file: int, call: Call, target: Target, values: Values
     if callee is None or callee[0] not in ("name", "attr") or values[0][0] == "instance":
         return "typed"
     if callee[0] == "name":
+        if _is_receiver(ev, file, call.scope, callee):  # cls()
+            return "self"
         return "lexical" if target[0] == file else "import"
     holder = callee[1]
     tags = {value[0] for value in ev.evaluate(file, call.scope, call.at, holder)}

@@ -72,6 +72,8 @@ def _record_call(rec: Recorder, node: Node) -> int:
     callee = expression(rec, function)
     if arguments.type == "argument_list":
         args, keywords, count = _arguments(rec, arguments)
+        if callee is not None and callee[-1] == "cast" and args:  # its first argument is a type, often in a string
+            args = (type_expression(rec, arguments.children[1]), *args[1:])
     else:  # f(x for x in y)
         args, keywords, count = (expression(rec, arguments),), (), 1
     # The line of the called name: an attribute's name is its last token.
@@ -207,7 +209,7 @@ def _comprehension_scope(rec: Recorder, node: Node) -> int:
                         _bind_target(rec, left, value, node.start_byte, scope)
             elif clause.type == "if_clause":
                 for name, narrowed in _narrowed(rec, clause.children[-1]):
-                    rec.bind(name, narrowed, node.start_byte + 1, scope=scope, kind="narrow")
+                    rec.bind(name, narrowed, node.start_byte, scope=scope, kind="narrow")
     return scope
 
 
@@ -698,6 +700,7 @@ def with_(rec: Recorder, node: Node) -> None:
     body = node.child_by_field_name("body")
     if body is not None:
         rec.transparent.add(body.id)
+    mark = ("async",) if node.children[0].type == "async" else ()
     for clause in node.children:
         for item in clause.children if clause.type == "with_clause" else ():
             held = item.children[0] if item.type == "with_item" and item.children else None
@@ -706,7 +709,7 @@ def with_(rec: Recorder, node: Node) -> None:
             value, alias = held.children[0], held.children[-1]
             if alias.type == "as_pattern_target" and alias.children:
                 manager = expression(rec, value)
-                made: Expr = None if manager is None else ("enter", manager)
+                made: Expr = None if manager is None else ("enter", manager, *mark)
                 _bind_target(rec, alias.children[0], made, node.start_byte, None)
 
 
