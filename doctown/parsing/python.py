@@ -423,7 +423,7 @@ def function(rec: Recorder, node: Node) -> None:
     property_like = in_class and ("property" in flags or "setter" in flags)
     index = rec.define(
         node, name, "property" if property_like else "method" if in_class else "function",
-        signature=rec.folded(node.start_byte, body.start_byte).rstrip(": "),
+        signature=_signature(rec, node, body),
         docstring=_docstring(rec, body), body=body, scope_kind="function", decorators=decorators,
         exported=_exported(rec, name), is_test=_is_test(rec, name),
         returns=type_expression(rec, node.child_by_field_name("return_type")), flags=tuple(flags),
@@ -432,6 +432,24 @@ def function(rec: Recorder, node: Node) -> None:
     rec.bind(name, ("function", scope), node.start_byte)
     receiver = in_class and "static" not in flags
     _parameters(rec, scope, node.child_by_field_name("parameters"), receiver=receiver)
+
+
+def _signature(rec: Recorder, node: Node, body: Node) -> str:
+    """Return a definition's head without its comments."""
+    start, comments = node.start_byte, []
+    if b"#" in rec.source[start : body.start_byte]:
+        todo = [child for child in node.children if child.id != body.id]
+        while todo:
+            part = todo.pop()
+            todo += part.children
+            if part.type == "comment":
+                comments.append(part)
+    pieces = []
+    for comment in sorted(comments, key=lambda node: node.start_byte):
+        pieces.append(rec.folded(start, comment.start_byte))
+        start = comment.end_byte
+    pieces.append(rec.folded(start, body.start_byte))
+    return " ".join(pieces).rstrip(": ")
 
 
 def _flags(decorators: tuple[Decorator, ...]) -> list[str]:
@@ -490,7 +508,7 @@ def class_(rec: Recorder, node: Node) -> None:
     ]
     index = rec.define(
         node, name, "class",
-        signature=rec.folded(node.start_byte, body.start_byte).rstrip(": "),
+        signature=_signature(rec, node, body),
         docstring=_docstring(rec, body), body=body, scope_kind="class", decorators=decorators,
         exported=_exported(rec, name), is_test=_is_test(rec, name),
         bases=tuple(_base(rec, child) for child in written), base_names=tuple(rec.text(child) for child in written),
@@ -633,7 +651,7 @@ def _define_assigned(rec: Recorder, node: Node, left: Node, right: Node) -> None
     if right.type == "lambda":
         body = right.child_by_field_name("body") or right
         rec.define(
-            node, name, "function", signature=rec.folded(node.start_byte, body.start_byte).rstrip(": "), body=right,
+            node, name, "function", signature=_signature(rec, node, body), body=right,
             scope_kind="function", exported=_exported(rec, name), is_test=_is_test(rec, name),
         )  # fmt: skip
     elif CONSTANT.match(name) or name in (rec.all_names or ()):
