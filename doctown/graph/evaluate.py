@@ -116,9 +116,7 @@ class Evaluator:
         if known is not None:
             self.flags |= self._result_flags[file][number]
             return known
-        return self._keep(
-            self._results, self._result_flags, file, number, returns.call_result, (self, file, number)
-        )
+        return self._keep(self._results, self._result_flags, file, number, returns.call_result, (self, file, number))
 
     def _keep(  # noqa: PLR0913 - as `remember`, for what is kept by number
         self,
@@ -296,7 +294,7 @@ class Evaluator:
 
     def _reaching(self, file: int, entries: Sequence[Entry], scope: int) -> list[Entry]:
         """Return the entries that may hold at the end of a list of them, for a use in `scope`."""
-        declared = [entry for entry in entries if type(entry) is Binding and entry.kind == "declared"]
+        declared: list[Entry] = [entry for entry in entries if type(entry) is Binding and entry.kind == "declared"]
         if declared:
             return declared[-1:]
         found: list[Entry] = []

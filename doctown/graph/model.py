@@ -33,6 +33,15 @@ class Counts:
     ambiguous: int = 0
     external_names: set[str] = field(default_factory=set)
 
+    def add(self, external: str | None, *, ambiguous: bool) -> None:
+        """Count a call site that no symbol of the repository is called at, with its name if that is external."""
+        if external is not None:
+            self.external += 1
+            self.external_names.add(external)
+        else:
+            self.unresolved += 1
+            self.ambiguous += ambiguous
+
 
 @dataclass(frozen=True)
 class Graph:

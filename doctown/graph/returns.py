@@ -139,7 +139,8 @@ def _returned(ev: "Evaluator", callee: Value, file: int, scope: int, site: Site 
     """Return what the body returns; arguments and the receiver that it hands back are those of this call."""
     index = ev.indexes[file]
     held = {parameter.name: (n, parameter) for n, parameter in enumerate(index.parameters.get(scope, ()))}
-    parts, yields = [], []
+    parts: list[Values] = []
+    yields: list[Values] = []
     for returned in index.returns.get(scope, ()):
         value = returned.value
         if value is None:

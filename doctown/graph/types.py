@@ -8,20 +8,20 @@ from doctown.parsing.records import Expr
 if TYPE_CHECKING:
     from doctown.graph.evaluate import Evaluator
 
-# Python's, by the last part of the name; other languages' libraries bear names of their own (Promise, Array, Vec, List).
+# By the last part of the name, of all languages together: Python's typing, Promise, Vec, List…
 TRANSPARENT = frozenset({"Optional", "Union", "Annotated", "Final", "ClassVar", "Required", "NotRequired", "ReadOnly"})
 TRANSPARENT_FIRST = frozenset({"Annotated"})
 CLASS_OF = frozenset({"type", "Type"})
 MAPPINGS = frozenset(
-    {"dict", "Dict", "Mapping", "MutableMapping", "defaultdict", "DefaultDict", "OrderedDict", "Map", "HashMap", "Record",
-     "Dictionary", "IDictionary", "BTreeMap", "WeakMap"}
+    {"dict", "Dict", "Mapping", "MutableMapping", "defaultdict", "DefaultDict", "OrderedDict", "Map", "HashMap",
+     "Record", "Dictionary", "IDictionary", "BTreeMap", "WeakMap"}
 )  # fmt: skip
 SEQUENCES = frozenset(
-    {"list", "List", "set", "Set", "frozenset", "FrozenSet", "tuple", "Tuple", "Sequence", "MutableSequence", "Iterable",
-     "Iterator", "Collection", "Generator", "AsyncIterator", "AsyncIterable", "AsyncGenerator", "deque", "Deque",
-     "Awaitable", "Coroutine", "ContextManager", "AsyncContextManager", "AbstractContextManager", "AbstractSet",
-     "AbstractAsyncContextManager", "Promise", "Array", "ReadonlyArray", "Vec", "Task", "ValueTask", "IEnumerable",
-     "ArrayList", "Collection", "Stream", "Box", "Rc", "Arc", "Option", "Result", "RefCell", "Mutex", "RwLock"}
+    {"list", "List", "set", "Set", "frozenset", "FrozenSet", "tuple", "Tuple", "Sequence", "MutableSequence",
+     "Iterable", "Iterator", "Collection", "Generator", "AsyncIterator", "AsyncIterable", "AsyncGenerator", "deque",
+     "Deque", "Awaitable", "Coroutine", "ContextManager", "AsyncContextManager", "AbstractContextManager",
+     "AbstractSet", "AbstractAsyncContextManager", "Promise", "Array", "ReadonlyArray", "Vec", "Task", "ValueTask",
+     "IEnumerable", "ArrayList", "Stream", "Box", "Rc", "Arc", "Option", "Result", "RefCell", "Mutex", "RwLock"}
 )  # fmt: skip
 LAST_ARGUMENT = frozenset({"Coroutine", "Awaitable"})
 FIRST_ARGUMENT = frozenset({"Generator", "AsyncGenerator"})

@@ -37,6 +37,7 @@ def is_test_path(path: str) -> bool:
     """Tell whether a file holds tests, by the names that test runners look for."""
     return _TEST_PATH.search(path) is not None
 
+
 _RESERVED = Call(0, None, (), (), 0, 0, 0)
 _NEVER = 1 << 60  # a byte that no file has
 
@@ -64,7 +65,9 @@ class Recorder:
         self.depth = 0  # of the expression that is being converted
         self.pending: dict[int, Any] = {}  # node id -> what its own handler will want (decorators, narrowed names)
         self.transparent: set[int] = set()  # ids of blocks that always run: no branch
-        self.elsewhere: dict[tuple[int, str], int] = {}  # (scope, name) -> the scope that really has it: global, nonlocal
+        self.elsewhere: dict[
+            tuple[int, str], int
+        ] = {}  # (scope, name) -> the scope that really has it: global, nonlocal
         self.is_test_file = is_test_path(path)
         self._open: list[tuple[int, int]] = []  # (end byte, scope around it)
         self._reserved: dict[int, int] = {}  # node id -> scope
@@ -103,9 +106,7 @@ class Recorder:
             self.scope = self._open.pop()[1]
         self.closes_at = self._open[-1][0] if self._open else _NEVER
 
-    def reserve(
-        self, node: Node, kind: str, *, symbol: int = -1, name: str | None = None, owner: Expr = None
-    ) -> int:
+    def reserve(self, node: Node, kind: str, *, symbol: int = -1, name: str | None = None, owner: Expr = None) -> int:
         """Return the scope of a node, made now under the current one if the node has none yet.
 
         An expression that holds a lambda names its scope before the lambda itself arrives.
@@ -176,8 +177,8 @@ class Recorder:
     ) -> int:
         """Add a symbol; return its index.
 
-        `outer` is the node of its span where that is larger (`export`; decorators are left out); `owner_name` stands before its name
-        where it belongs to a type around which it does not stand. With `scope_kind`, its own scope is made for `body`
+        `outer` is the node of its span where that is larger (`export`; decorators are left out); `owner_name` stands
+        before its name where it belongs to a type that does not stand around it. With `scope_kind`, its own scope is made for `body`
         (default: `node`) and entered when that node is opened with `open_scope`.
         """
         parent = self.owner_symbol()
@@ -198,16 +199,14 @@ class Recorder:
 
     def bind(self, name: str, value: Expr, at: int, *, scope: int | None = None, kind: str = "value") -> None:
         """Add a binding in `scope` (default: the one around the place that Python would take)."""
-        self.bindings.append(
-            Binding(self.names_scope() if scope is None else scope, name, value, at, self.scope, kind)
-        )
+        self.bindings.append(Binding(self.names_scope() if scope is None else scope, name, value, at, self.scope, kind))
 
     def known_call(self, node: Node) -> int | None:
         """Return the index of a call site that is recorded already."""
         return self.call_numbers.get(node.id)
 
     def reserve_call(self, node: Node) -> int:
-        """Return a new index for the call site of a node; fill it with `set_call` after its arguments were converted."""
+        """Return a new index for the call site of a node; `set_call` fills it once its arguments are converted."""
         index = self.call_numbers[node.id] = len(self.calls)
         self.calls.append(_RESERVED)
         return index

@@ -195,7 +195,7 @@ class Call(NamedTuple):
     callee: Expr
     args: tuple[Expr, ...]  # by position, trailing unknown ones left out; ("each", e) for *e at its place
     keywords: tuple[tuple[str, Expr], ...]  # known values only
-    count: int  # how many arguments are written by position; -1 with a spread
+    count: int  # type: ignore[assignment]  # hides tuple.count: how many arguments are written by position; -1 with a spread
     line: int
     at: int
     kind: str = "call"  # "call", "new", "decorator" (@x, applied without a call of its own), "macro", "jsx"
