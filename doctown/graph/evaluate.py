@@ -325,10 +325,17 @@ class Evaluator:
             found = self.star_member(file, imported, name, 0)
             if found:
                 return found
-        for place in self.modules[file].siblings(file):
+        modules = self.modules[file]
+        for place in modules.siblings(file):
             found = self.place_member(place, name, 0)
             if found:
                 return found
+        seen = union(self.place_member(place, name, 0) for place in modules.visible(file, name))
+        if seen:
+            return seen
+        root = modules.roots(file, name)
+        if root is not None:
+            return (("module", file, name, root),) if root else (("external", name),)
         return (("external", name),) if name in self.traits[file].builtins else NOTHING
 
     # modules
@@ -338,7 +345,16 @@ class Evaluator:
         places = self.modules[file].find(file, name)
         if places is None:
             return (("external", name.lstrip(".") or name),)
-        return (("module", file, name, places),)
+        return self._module_value(file, name, places)
+
+    def _module_value(self, file: int, name: str, places: tuple[Place, ...]) -> Values:
+        """Return the module that places make up; a class where they are the bodies of one."""
+        found = []
+        for place in places:
+            held = self.files[place.file].scopes[place.scope]
+            if held.kind == "class" and held.symbol >= 0:
+                found.append(("class", place.file, held.symbol))
+        return tuple(found) or (("module", file, name, places),)
 
     def module_member(self, file: int, module: str, name: str, depth: int = 0) -> Values:
         """Return a member of a module, which can be a module itself."""
@@ -351,7 +367,7 @@ class Evaluator:
             return found
         inner = f"{module}{name}" if module.endswith(modules.separator) else f"{module}{modules.separator}{name}"
         inner_places = modules.find(file, inner)
-        return (("module", file, inner, inner_places),) if inner_places is not None else NOTHING
+        return self._module_value(file, inner, inner_places) if inner_places is not None else NOTHING
 
     def place_member(self, place: Place, name: str, depth: int) -> Values:
         """Return a name of a module, as others see it."""
