@@ -3,6 +3,7 @@
 Macro calls are read token by token: chains of names, paths and calls in their arguments leave records. Left out: what
 operators call, what macros expand to, items that stand inside macro calls, enum variants and fields as symbols.
 Smart pointers (`Box<T>`, `Arc<T>`, …) are read as what they hold, since a method call goes through them.
+Fields have names of their own beside methods: they are bound as `.name`, those of a variant as `Variant.name`.
 A module path inside of inline modules is written `outer::inner>path` (see `graph/modules_rust.py`).
 """
 
@@ -27,6 +28,11 @@ POINTERS = frozenset({"Box", "Rc", "Arc", "Pin", "Ref", "RefMut", "MutexGuard", 
 POINTER_MAKERS = frozenset({"new", "pin", "clone", "from", "new_cyclic"})
 WRAPPERS = {"Some": "Option", "Ok": "Result"}
 FORMATS = frozenset({"format", "concat", "stringify"})
+# Methods of iterators, options and results whose closure takes an element first.
+ELEMENT_CLOSURES = frozenset(
+    "map filter for_each any all find position filter_map flat_map inspect and_then is_some_and skip_while take_while "
+    "partition max_by_key min_by_key find_map map_or map_or_else retain sort_by_key is_ok_and map_while".split()
+)
 NO_EXPRESSION = frozenset(
     {"let_declaration", "expression_statement", "empty_statement", "line_comment", "block_comment", "attribute_item"}
 )
@@ -197,12 +203,12 @@ def _field(rec: Recorder, node: Node) -> Expr:
     held = expression(rec, node.child_by_field_name("value"))
     if held is None or name is None:
         return None
-    return _position(held, rec.text(name)) if name.type == "integer_literal" else ("attr", held, rec.text(name))
+    return _position(held, rec.text(name)) if name.type == "integer_literal" else ("attr", held, "." + rec.text(name))
 
 
 def _position(held: Expr, digits: str) -> Expr:
     """Return the field of a tuple or of a tuple struct."""
-    return ("any", (("attr", held, digits), ("item", held, int(digits)))) if digits.isdecimal() else None
+    return ("any", (("attr", held, "." + digits), ("item", held, int(digits)))) if digits.isdecimal() else None
 
 
 def _call(rec: Recorder, node: Node) -> Expr:
@@ -225,11 +231,13 @@ def _record_call(rec: Recorder, node: Node) -> int:
     if function is not None and function.type == "generic_function":
         function = function.child_by_field_name("function")
     callee: Expr = None
+    given: Expr = None
     line = node.start_point[0] + 1
     if function is not None:
         if function.type == "field_expression":
             name = function.child_by_field_name("field")
             callee = ("attr", expression(rec, function.child_by_field_name("value")), rec.text(name) if name else "")
+            given = ("each", callee[1]) if callee[1] is not None and callee[2] in ELEMENT_CLOSURES else None
         else:
             callee = expression(rec, function)
         line = function.end_point[0] + 1
@@ -237,6 +245,8 @@ def _record_call(rec: Recorder, node: Node) -> int:
     count = 0
     for child in arguments.children if arguments is not None else ():
         if child.is_named and child.type not in ("line_comment", "block_comment", "attribute_item"):
+            if given is not None and child.type == "closure_expression":
+                rec.pending[child.id] = given
             args.append(expression(rec, child))
             count += 1
     while args and args[-1] is None:
@@ -404,7 +414,9 @@ def _tokens(rec: Recorder, tree: Node) -> list[Expr]:
             value, alone = None, True
         elif kind in ("identifier", "self", "super", "crate", "primitive_type", "metavariable"):
             if before in (".", "::"):
-                value = ("attr", value, rec.text(token)) if value is not None or before == "." else None
+                mark = "." if before == "." and not _is_called(rec, tokens, position) else ""
+                if mark + rec.text(token) != ".await":
+                    value = ("attr", value, mark + rec.text(token)) if value is not None or before == "." else None
             else:
                 alone = alone and value is None and before != "identifier"
                 value = _first_token(rec, token, tokens[position].type if position < len(tokens) else "")
@@ -433,6 +445,14 @@ def _tokens(rec: Recorder, tree: Node) -> list[Expr]:
     while values and values[-1] is None:
         values.pop()
     return values
+
+
+def _is_called(rec: Recorder, tokens: list[Node], position: int) -> bool:
+    """Tell whether arguments or a turbofish stand at `position`."""
+    if position >= len(tokens):
+        return False
+    token = tokens[position]
+    return token.type == "::" or (token.type == "token_tree" and rec.source[token.start_byte : token.start_byte + 1] == b"(")
 
 
 def _first_token(rec: Recorder, token: Node, following: str) -> Expr:
@@ -569,9 +589,9 @@ def _bind_tuple_struct(rec: Recorder, pattern: Node, value: Expr, at: int, scope
         enum = _variant_holder(rec, head)
         if enum is not None:
             last = head.child_by_field_name("name")
-            holder, prefix = enum, "" if last is None else rec.text(last) + "."
+            holder, prefix = enum, "." if last is None else rec.text(last) + "."
         else:
-            holder, prefix = type_expression(rec, head), ""
+            holder, prefix = type_expression(rec, head), "."
     for child in pattern.children:
         if head is not None and child.id == head.id:
             continue
@@ -593,10 +613,10 @@ def _bind_struct(rec: Recorder, pattern: Node, at: int, scope: int) -> None:
     if head is None:
         return
     enum = _variant_holder(rec, head)
-    holder, prefix = type_expression(rec, head), ""
+    holder, prefix = type_expression(rec, head), "."
     if enum is not None:
         last = head.child_by_field_name("name")
-        holder, prefix = enum, "" if last is None else rec.text(last) + "."
+        holder, prefix = enum, "." if last is None else rec.text(last) + "."
     for field in pattern.children:
         if field.type != "field_pattern":
             continue
@@ -850,7 +870,7 @@ def _type_definition(rec: Recorder, node: Node, kind: str) -> int | None:
     scope = rec.open_scope(node, "class", symbol=index)
     _bind_generics(rec, node, scope)
     if kind != "enum":
-        _fields(rec, body, scope, "")
+        _fields(rec, body, scope, ".")
     return scope
 
 
@@ -948,7 +968,7 @@ def mod(rec: Recorder, node: Node) -> None:
     _extend(rec, index, first)
     scope = rec.symbols[index].scope
     rec.scopes[scope] = rec.scopes[scope]._replace(name=name)
-    rec.bind(name, ("function", scope), node.start_byte, scope=rec.scope)
+    rec.bind(name, ("import", _module_text(rec, f"self::{name}")), node.start_byte, scope=rec.scope)
     rec.open_scope(node, "module", symbol=index, name=name)
 
 
@@ -965,7 +985,9 @@ def macro_definition(rec: Recorder, node: Node) -> None:
         is_test=_is_test(rec, decorators),
     )  # fmt: skip
     _extend(rec, index, first)
-    rec.bind(name + "!", ("function", rec.symbols[index].scope), node.start_byte, scope=rec.scope)
+    # A macro is seen after its module too: it is bound in the file unless it stands in a function.
+    inside = rec.scopes[rec.scope].kind in ("function", "block")
+    rec.bind(name + "!", ("function", rec.symbols[index].scope), node.start_byte, scope=rec.scope if inside else 0)
     rec.open_scope(node, "function", symbol=index)
 
 
@@ -1023,7 +1045,7 @@ def closure(rec: Recorder, node: Node) -> None:
     """Record a closure's parameters and what it returns."""
     scope = rec.open_scope(node, "function")
     body = node.child_by_field_name("body")
-    _parameters(rec, scope, node.child_by_field_name("parameters"))
+    _parameters(rec, scope, node.child_by_field_name("parameters"), rec.pending.get(node.id))
     if body is not None:
         value = _tail(rec, body) if body.type == "block" else expression(rec, body)
         rec.returns.append(Return(scope, value, node.start_byte))
