@@ -7,7 +7,7 @@ what known callers pass (`callers`, filled by resolve.py between rounds). All is
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 
-from doctown.graph import containers, members, returns, types
+from doctown.graph import containers, members, overloads, returns, types
 from doctown.graph.index import Entry, FileIndex, index_file
 from doctown.graph.modules import Modules, Place
 from doctown.graph.traits import DEFAULT, TRAITS, Traits
@@ -94,6 +94,8 @@ class Evaluator:
             self.flags |= self._callee_flags[file][number]
             return known
         call = self.files[file].calls[number]
+        if self.traits[file].overloads:
+            return self._keep(self._callees, self._callee_flags, file, number, overloads.callees, (self, file, call))
         return self._keep(
             self._callees, self._callee_flags, file, number, self.evaluate, (file, call.scope, call.at, call.callee)
         )
@@ -252,12 +254,33 @@ class Evaluator:
 
     def lookup(self, file: int, scope: int, at: int, name: str) -> Values:
         """Return the values of a name used in `scope` at the byte `at`."""
+        if self.traits[file].bare_members:
+            return self._lookup_with_members(file, scope, at, name)
         entries, found_in = self.entries(file, scope, name)
         if len(entries) == 1:
             return self.of_entry(file, entries[0])
         if entries:
             return self.of_entries(file, found_in, entries, scope, at)
         return self.remember(("global", file, name), self._beyond, file, name)
+
+    def _lookup_with_members(self, file: int, scope: int, at: int, name: str) -> Values:
+        """Return the values of a name that can also be a member of a class around the place, or of its bases."""
+        index = self.indexes[file]
+        external = NOTHING
+        current = scope
+        while current >= 0:
+            held = index.record.scopes[current]
+            if held.kind == "class" and held.symbol >= 0:
+                found, beyond = members.bare(self, ("instance", file, held.symbol), name)
+                if found is not None:
+                    return found
+                external = external or beyond
+            else:
+                entries = index.names[current].get(name)
+                if entries:
+                    return self.of_entries(file, current, entries, scope, at)
+            current = held.parent
+        return self.remember(("global", file, name), self._beyond, file, name) or external
 
     def entries(self, file: int, scope: int, name: str) -> tuple[list[Entry], int]:
         """Return what binds a name in the innermost scope that has it, and that scope."""
@@ -276,6 +299,8 @@ class Evaluator:
         """Return the values of a name that `entries` bind, used in `scope` at `at`."""
         if len(entries) == 1:
             return self.of_entry(file, entries[0])
+        if self.traits[file].overloads and all(_defines(entry) for entry in entries):
+            return tuple(self.of_entry(file, entry)[0] for entry in entries)
         frames = self.indexes[file].frames
         if frames[found_in] == frames[scope]:
             reaching = self._reaching(file, [e for e in entries if _at(e) < at] or entries, scope)

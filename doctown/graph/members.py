@@ -120,6 +120,19 @@ def _search(ev: "Evaluator", order: Sequence[Value], holder: Value, name: str) -
     return (("external", f"{external}.{name}"),) if dynamic else NOTHING
 
 
+def bare(ev: "Evaluator", holder: Value, name: str) -> tuple[Values | None, Values]:
+    """Return the member that a bare name in a class means, None where no class has it, and what an external base may have."""
+    external = NOTHING
+    for value in order_of(ev, holder):
+        if value[0] == "external":
+            external = external or (("external", f"{value[1]}.{name}"),)
+            continue
+        found = own_member(ev, value, holder, name)
+        if found is not None:
+            return found, NOTHING
+    return None, external
+
+
 def own_member(ev: "Evaluator", value: Value, holder: Value, name: str) -> Values | None:
     """Return a member that a class has itself, as `holder` sees it; None where it has none of that name."""
     _, file, number = value

@@ -63,13 +63,14 @@ def resolve(files: Sequence[FileRecord], config: ProjectConfig | None = None) ->
 
 def _targets(ev: Evaluator, values: Values) -> tuple[tuple[int, int], ...]:
     """Return the symbols that values lead to."""
-    if len(values) == 1 and values[0][0] == "class":
+    if len(values) == 1 and values[0][0] == "class" and not ev.traits[values[0][1]].types_convert:
         return (values[0][1:],)
     targets: dict[tuple[int, int], None] = {}
     for value in values:
         tag = value[0]
         if tag == "class":
-            targets[value[1], value[2]] = None
+            if not ev.traits[value[1]].types_convert:
+                targets[value[1], value[2]] = None
         elif tag in ("function", "bound"):
             symbol = ev.files[value[1]].scopes[value[2]].symbol
             if symbol >= 0:
@@ -104,6 +105,8 @@ def _origin(ev: Evaluator, file: int, call: Call, target: tuple[int, int], value
     if callee is None or callee[0] not in ("name", "attr") or values[0][0] == "instance":
         return "typed"
     if callee[0] == "name":
+        if values[0][0] == "bound" and ev.traits[file].bare_members:
+            return _own_or_inherited(ev, file, call.scope, target)
         return "lexical" if target[0] == file else "import"
     holder = callee[1]
     if holder == ("super",):
@@ -115,11 +118,19 @@ def _origin(ev: Evaluator, file: int, call: Call, target: tuple[int, int], value
     if tags & {"module", "class"} and not _is_receiver(ev, file, call.scope, holder):
         return "qualified"
     if _is_receiver(ev, file, call.scope, holder):
-        around = ev.class_around(file, call.scope)
-        symbol = ev.files[target[0]].symbols[target[1]]
-        own = any(value[1] == target[0] and value[2] == symbol.parent for value in around)
-        return "self" if own else "inherited"
+        return _own_or_inherited(ev, file, call.scope, target)
     return "typed"
+
+
+def _own_or_inherited(ev: Evaluator, file: int, scope: int, target: tuple[int, int]) -> Origin:
+    """Tell whether a method called on the receiver is one of the type around the place, or of a base."""
+    around = ev.class_around(file, scope)
+    symbol = ev.files[target[0]].symbols[target[1]]
+    own = any(value[1] == target[0] and value[2] == symbol.parent for value in around)
+    if not own and symbol.owner is not None:
+        held = ("function", target[0], symbol.scope)
+        own = any(held in ev.owned_members(value).get(symbol.name, ()) for value in around)
+    return "self" if own else "inherited"
 
 
 def _is_receiver(ev: Evaluator, file: int, scope: int, holder: tuple | None) -> bool:  # type: ignore[type-arg]
@@ -203,14 +214,17 @@ def _classify(
     flags = ev.flags
     call = ev.files[file].calls[number]
     targets = _targets(ev, values) if values else ()
-    mixed = len(targets) > 0 and any(value[0] in OUTSIDE for value in values)
+    if not targets and values and all(value[0] == "class" for value in values):
+        return None  # a conversion: no call
+    overloaded = any(value[0] == "ambiguous" for value in values)
+    mixed = overloaded or (len(targets) > 0 and any(value[0] in OUTSIDE for value in values))
     if len(targets) == 1 and not mixed:
         count.resolved += 1
         return _found(ev, file, call, targets[0], values, assumed=bool(flags & ASSUMED))
     external = _external(ev, values) if values and not targets else None
     if external is not None:
         count.external += 1
-        count.external_names.add(external)
+        count.external_names.add(_plain(external, ev.traits[file].method_mark))
         return None
     candidates = _guess(ev, file, call, by_name) if not values else []
     if len(candidates) == 1:
@@ -230,6 +244,11 @@ def _external(ev: Evaluator, values: Values) -> str | None:
         if value[0] == "identity":
             return "functools.wraps()"
     return None
+
+
+def _plain(name: str, mark: str) -> str:
+    """Return a name without the marks that tell methods and fields apart."""
+    return name.replace("()()", "()").removesuffix(mark) if mark else name.replace("..", ".")
 
 
 def _container_name(ev: Evaluator, value: Value) -> str:
@@ -262,6 +281,6 @@ def _guess(
     language = ev.files[file].language
     return [
         candidate
-        for candidate in by_name.get(name, ())
-        if ev.files[candidate[0]].symbols[candidate[1]].parent >= 0 and ev.files[candidate[0]].language == language
+        for candidate in by_name.get(name.removesuffix(ev.traits[file].method_mark), ())
+        if ev.files[candidate[0]].symbols[candidate[1]].kind == "method" and ev.files[candidate[0]].language == language
     ]

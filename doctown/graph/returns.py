@@ -43,9 +43,11 @@ def result_of(ev: "Evaluator", callee: Value, site: Site | None) -> Values:
     if tag == "external":
         return library.result(ev, callee[1], site)
     if tag == "method_of":
-        return containers.method_result(ev, callee[1], callee[2])
+        return containers.method_result(ev, callee[1], callee[2], site)
     if tag == "identity":
         return argument(ev, site, 0) if site else NOTHING
+    if tag == "ambiguous":
+        return union(_function_result(ev, value, site) for value in callee[1])
     return NOTHING
 
 
