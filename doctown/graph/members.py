@@ -143,11 +143,22 @@ def own_member(ev: "Evaluator", value: Value, holder: Value, name: str) -> Value
         return _class_entries(ev, file, scope, entries, holder)
     owned = ev.owned_members(value).get(name)
     if owned:
-        return union(_method(ev, method, holder) for method in owned)
+        return _owned(ev, owned, holder)
     stores = index.self_stores.get(scope, {}).get(name)
     if stores:
         return ev.remember(("stores", file, scope, name), _of_stores, ev, file, stores)
     return None
+
+
+def _owned(ev: "Evaluator", owned: list[Value], holder: Value) -> Values:
+    """Return the members of one name that a type has from elsewhere: its own before those of traits that it implements."""
+    if len(owned) > 1:
+        symbols = [ev.symbol(method) for method in owned]
+        own = [method for method, symbol in zip(owned, symbols, strict=True) if symbol and "implements" not in symbol.flags]
+        if not own:
+            return (("ambiguous", tuple(owned)),)
+        owned = own
+    return union(_method(ev, method, holder) for method in owned)
 
 
 def _class_entries(ev: "Evaluator", file: int, scope: int, entries: list[Entry], holder: Value) -> Values:

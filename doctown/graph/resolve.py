@@ -14,7 +14,7 @@ from doctown.graph.links import structure_edges
 from doctown.graph.model import Counts, Edge, Graph, Origin, module_id, symbol_ids
 from doctown.graph.modules import ProjectConfig, find_modules
 from doctown.graph.values import Value, Values
-from doctown.parsing.records import Call, FileRecord
+from doctown.parsing.records import Call, FileRecord, Symbol
 
 CONFIDENCE: dict[Origin, float] = {
     "lexical": 0.98,
@@ -266,6 +266,10 @@ def _unique_names(files: Sequence[FileRecord]) -> dict[str, list[tuple[int, int]
     return by_name
 
 
+def _is_member(symbol: Symbol) -> bool:
+    return symbol.parent >= 0 or symbol.owner is not None
+
+
 def _guess(
     ev: Evaluator, file: int, call: Call, by_name: dict[str, list[tuple[int, int]]]
 ) -> list[tuple[int, int]]:
@@ -282,5 +286,5 @@ def _guess(
     return [
         candidate
         for candidate in by_name.get(name.removesuffix(ev.traits[file].method_mark), ())
-        if ev.files[candidate[0]].symbols[candidate[1]].kind == "method" and ev.files[candidate[0]].language == language
+        if _is_member(ev.files[candidate[0]].symbols[candidate[1]]) and ev.files[candidate[0]].language == language
     ]

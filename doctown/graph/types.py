@@ -31,6 +31,7 @@ SEQUENCES = frozenset(
      "Nullable", "ImmutableArray", "ConcurrentQueue", "ConcurrentBag", "Span", "ReadOnlySpan", "Memory",
      "VecDeque", "BTreeSet", "BinaryHeap", "Cell", "OnceCell", "OnceLock", "Weak", "IntoIterator", "LinkedHashSet"}
 )  # fmt: skip
+NO_TYPES = frozenset({"instance", "external_instance", "function", "bound", "ambiguous"})
 LAST_ARGUMENT = frozenset({"Coroutine", "Awaitable"})
 FIRST_ARGUMENT = frozenset({"Generator", "AsyncGenerator", "Result"})
 
@@ -62,7 +63,15 @@ def classes(ev: "Evaluator", file: int, scope: int, at: int, declared: Expr) -> 
 
 def _named(ev: "Evaluator", file: int, scope: int, at: int, declared: tuple) -> Values:  # type: ignore[type-arg]
     # Annotations may name what is defined later: they are read from the end of the scope.
-    return ev.evaluate(file, scope, max(at, ev.files[file].size_bytes), declared)
+    at = max(at, ev.files[file].size_bytes)
+    found = ev.evaluate(file, scope, at, declared)
+    # `Color Color`: a member that bears the name of its type does not hide it.
+    while declared[0] == "name" and ev.traits[file].bare_members and found and all(v[0] in NO_TYPES for v in found):
+        scope = ev.files[file].scopes[scope].parent
+        if scope < 0:
+            break
+        found = ev.evaluate(file, scope, at, declared)
+    return found
 
 
 def _instance(ev: "Evaluator", file: int, scope: int, value: Value) -> Values:

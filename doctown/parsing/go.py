@@ -424,6 +424,7 @@ def _field_nodes(held: Node) -> Iterator[Node]:
 
 
 def _fields(rec: Recorder, held: Node, scope: int) -> None:
+    around = rec.scopes[scope].parent
     for field in _field_nodes(held):
         written = field.child_by_field_name("type")
         declared = ("typed", type_expression(rec, written))
@@ -432,7 +433,8 @@ def _fields(rec: Recorder, held: Node, scope: int) -> None:
             # An embedded type is a field by its own name.
             names = [rec.text(written).lstrip("*").partition("[")[0].rpartition(".")[2]]
         for name in names:
-            rec.bindings.append(Binding(scope, name, declared, field.start_byte, scope, "declared"))
+            # A field's type is looked up around the type: `Value Value` names no field.
+            rec.bindings.append(Binding(scope, name, declared, field.start_byte, around, "declared"))
 
 
 def _interface_methods(rec: Recorder, held: Node, scope: int) -> None:

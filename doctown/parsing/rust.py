@@ -725,6 +725,9 @@ def function(rec: Recorder, node: Node) -> None:
         flags.append("abstract")
     if any(child.type == "function_modifiers" and "async" in rec.text(child) for child in node.children[:3]):
         flags.append("async")
+    implements = member and holder.symbol < 0 and rec.pending.get(GENERICS - rec.scope, (False,))[0]
+    if implements:
+        flags.append("implements")
     trait_like = member and (holder.symbol >= 0 or rec.pending.get(GENERICS - rec.scope, (False,))[0])
     index = rec.define(
         node, name, "method" if member else "function",
