@@ -28,7 +28,17 @@ def call_result(ev: "Evaluator", file: int, number: int) -> Values:
     callees = ev.callees(file, number)
     if len(callees) == 1:
         return result_of(ev, callees[0], site)
-    return union(result_of(ev, callee, site) for callee in callees) if callees else NOTHING
+    return union(result_of(ev, callee, site) for callee in callees) if callees else _same_type(ev, site)
+
+
+def _same_type(ev: "Evaluator", site: Site) -> Values:
+    """Return the receiver of a method like Rust's derived `clone`."""
+    call = ev.files[site.file].calls[site.call]
+    callee = call.callee
+    if callee is None or callee[0] != "attr" or callee[2] not in ev.traits[site.file].same_type:
+        return NOTHING
+    held = ev.evaluate(site.file, call.scope, call.at, callee[1])
+    return tuple(value for value in held if value[0] == "instance")
 
 
 def result_of(ev: "Evaluator", callee: Value, site: Site | None) -> Values:

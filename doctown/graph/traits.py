@@ -14,6 +14,7 @@ class Traits(NamedTuple):
     constructors: frozenset[str] = frozenset()  # names of methods that run when the class is called
     overloads: bool = False  # functions of one name differ by their parameters (Java, C#)
     types_convert: bool = False  # `Type(x)` is a conversion and no call (Go)
+    same_type: frozenset[str] = frozenset()  # methods that give their receiver's type where it has none of that name
     method_mark: str = ""  # what the extractor puts behind the names of methods, which fields do not share (Java)
 
 
@@ -50,6 +51,7 @@ RUST = Traits(
         "map_err unwrap_err write_all read_to_string read_exact seek close finish append reserve resize truncate concat find_map "
         "filter_map step_by scan cycle by_ref size_hint is_some_and contains_key get_or_insert_with elapsed as_path exists".split()
     ),
+    same_type=frozenset({"clone", "to_owned", "borrow", "borrow_mut", "as_ref", "as_mut", "by_ref", "deref", "deref_mut"}),
 )  # fmt: skip
 GO = Traits(
     frozenset(

@@ -423,6 +423,7 @@ def _tokens(rec: Recorder, tree: Node) -> list[Expr]:
                 if before in ("fn", "struct", "let", "|"):
                     value = None
             chain = before != "fn"
+            kind = "self" if kind == "self" else "identifier"
         elif kind == "token_tree":
             value = _token_group(rec, token, value, before, tokens[position - 2] if position > 1 else None, chain=chain)
             kind = "group"
@@ -843,14 +844,18 @@ def struct(rec: Recorder, node: Node) -> None:
 def enum(rec: Recorder, node: Node) -> None:
     """Record an enum; its variants make values of it, their fields are named `Variant.field`."""
     scope = _type_definition(rec, node, "enum")
+    if scope is None:
+        return
     body = node.child_by_field_name("body")
-    for variant in body.children if body is not None and scope is not None else ():
+    for variant in body.children if body is not None else ():
         name_node = variant.child_by_field_name("name")
         if variant.type != "enum_variant" or name_node is None:
             continue
         name = rec.text(name_node)
         rec.bind(name, SELF_TYPE, variant.start_byte, scope=scope, kind="type")
-        _fields(rec, variant.child_by_field_name("body"), scope or 0, name + ".")
+        # TRAP: a variant often bears the name of the type that it holds, so that is looked up around the enum.
+        with rec.inside(rec.scopes[scope].parent):
+            _fields(rec, variant.child_by_field_name("body"), scope, name + ".")
 
 
 def _type_definition(rec: Recorder, node: Node, kind: str) -> int | None:
