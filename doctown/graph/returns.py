@@ -199,6 +199,9 @@ def parameter(ev: "Evaluator", file: int, held: Parameter) -> Values:
                 return (("sequence", "tuple", (declared,)),)
             return (("mapping", "dict", ((None, declared),)),) if held.kind == "rest_keyword" else declared
     passed = _passed(ev, file, held)
+    if held.type is not None and ev.traits[file].typed:
+        # The type says all but which function it is.
+        passed = tuple(value for value in passed if value[0] in ("function", "bound"))
     if passed or held.default is None:
         return passed
     scope = ev.files[file].scopes[held.scope].parent

@@ -12,6 +12,7 @@ class Traits(NamedTuple):
     builtin_methods: frozenset[str] = frozenset()  # of builtin types: they resolve by a known receiver only
     bare_members: bool = False  # a bare name in a method can be a member of its class (Java, C#)
     constructors: frozenset[str] = frozenset()  # names of methods that run when the class is called
+    typed: bool = False  # parameters have declared types: what callers pass says no more
     overloads: bool = False  # functions of one name differ by their parameters (Java, C#)
     types_convert: bool = False  # `Type(x)` is a conversion and no call (Go)
     same_type: frozenset[str] = frozenset()  # methods that give their receiver's type where it has none of that name
@@ -49,8 +50,13 @@ RUST = Traits(
         "dedup retain drain split_at entry or_insert or_insert_with keys values borrow borrow_mut deref deref_mut index try_from "
         "try_into as_slice as_ptr load store fetch_add wait notify spawn set type_id source description display path "
         "map_err unwrap_err write_all read_to_string read_exact seek close finish append reserve resize truncate concat find_map "
+        "add sub mul div rem neg not bitand bitor bitxor shl shr offset as_mut_ptr as_mut_slice set_len extend_from_slice "
+        "leading_zeros trailing_zeros count_ones pow copy_from_slice split_first split_last chunks windows checked_add "
+        "wrapping_add saturating_sub as_any downcast_ref is_null cast into_boxed_slice into_string into_bytes to_lowercase "
+        "to_uppercase trim_start trim_end rsplit splitn replace_range char_indices is_char_boundary fill swap_remove "
         "filter_map step_by scan cycle by_ref size_hint is_some_and contains_key get_or_insert_with elapsed as_path exists".split()
     ),
+    typed=True,
     same_type=frozenset({"clone", "to_owned", "borrow", "borrow_mut", "as_ref", "as_mut", "by_ref", "deref", "deref_mut"}),
 )  # fmt: skip
 GO = Traits(
@@ -64,7 +70,7 @@ GO = Traits(
         "Printf Println Print Fatal Fatalf Errorf Error Log Logf Run Parse Format Seek Flush Reset Name Context Value Err "
         "Deadline Helper Skip FailNow Fail Store Load Do Key Index Kind Type Field NumField Interface IsNil Elem".split()
     ),
-    types_convert=True,
+    types_convert=True, typed=True,
 )  # fmt: skip
 _OBJECT = "toString equals hashCode getClass notify notifyAll wait clone finalize compareTo compare iterator"
 JAVA = Traits(
@@ -88,7 +94,7 @@ JAVA = Traits(
             "matches find group build create println print printf toArray sort reverse copy"
         ).split()
     ),
-    bare_members=True, overloads=True, method_mark="()",
+    bare_members=True, overloads=True, typed=True, method_mark="()",
 )  # fmt: skip
 CSHARP = Traits(
     frozenset(
@@ -106,7 +112,7 @@ CSHARP = Traits(
         "ConfigureAwait GetAwaiter TryGetValue Get Set Format Parse TryParse Create Copy Concat Max Min Sum Reverse "
         "ForEach Find Exists AddRange GetEnumerator MoveNext Reset Run Start Stop Execute Send Open Load Save".split()
     ),
-    bare_members=True, overloads=True,
+    bare_members=True, overloads=True, typed=True,
 )  # fmt: skip
 
 TRAITS: Mapping[str, Traits] = {"python": PYTHON, "rust": RUST, "go": GO, "java": JAVA, "csharp": CSHARP}

@@ -273,7 +273,9 @@ def _wrapped(rec: Recorder, node: Node) -> Expr:
 
 
 def _unary(rec: Recorder, node: Node) -> Expr:
-    return expression(rec, node.children[-1]) if node.children[0].type == "*" else None
+    """Return what `*x` is: the same type behind a reference; `**x` may be what a type dereferences to."""
+    held = node.children[-1]
+    return expression(rec, held) if node.children[0].type == "*" and held.type != "unary_expression" else None
 
 
 def _index(rec: Recorder, node: Node) -> Expr:
