@@ -158,7 +158,7 @@ def _owned(ev: "Evaluator", owned: list[Value], holder: Value) -> Values:
         if not own:
             return (("ambiguous", tuple(owned)),)
         owned = own
-    return union(_method(ev, method, holder) for method in owned)
+    return tuple(dict.fromkeys(member for method in owned for member in _method(ev, method, holder)))
 
 
 def _class_entries(ev: "Evaluator", file: int, scope: int, entries: list[Entry], holder: Value) -> Values:
@@ -175,7 +175,7 @@ def _class_entries(ev: "Evaluator", file: int, scope: int, entries: list[Entry],
             return _of_stores(ev, file, attribute_stores)
     if symbol >= 0 and any(v[0] == "external" and v[1] in ENUM_BASES for v in order_of(ev, ("class", file, symbol))):
         values = tuple(("instance", file, symbol) if v[0] not in ("function", "class") else v for v in values)
-    return union(_method(ev, value, holder) for value in values)
+    return tuple(dict.fromkeys(member for value in values for member in _method(ev, value, holder)))
 
 
 def _getter(ev: "Evaluator", file: int, entries: list[Entry]) -> int | None:

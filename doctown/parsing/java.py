@@ -122,6 +122,8 @@ def _field_access(rec: Recorder, node: Node) -> Expr:
     held, field = node.child_by_field_name("object"), node.child_by_field_name("field")
     if held is None or field is None:
         return None
+    if rec.text(field) == "length":
+        return INT
     if field.type == "this":  # Outer.this
         return ("typed", rec.name(held)) if held.type == "identifier" else None
     value = expression(rec, held)
@@ -233,8 +235,30 @@ def _method_reference(rec: Recorder, node: Node) -> Expr:
     return ("attr", held, f"{rec.text(last)}()")
 
 
+def _binary(rec: Recorder, node: Node) -> Expr:
+    """Return the type of an operation on literals and strings, where that is plain."""
+    operator = node.child_by_field_name("operator")
+    kind = operator.type if operator is not None else ""
+    if kind in ("==", "!=", "<", ">", "<=", ">=", "&&", "||"):
+        return BOOLEAN
+    left, right = expression(rec, node.child_by_field_name("left")), expression(rec, node.child_by_field_name("right"))
+    if kind == "+" and STRING in (left, right):
+        return STRING
+    return left if left == right and left in (INT, BOOLEAN) else None
+
+
+def _unary(rec: Recorder, node: Node) -> Expr:
+    return BOOLEAN if node.children[0].type == "!" else expression(rec, node.children[-1])
+
+
 CONVERT: dict[str, Convert] = {
     "identifier": Recorder.name,
+    "binary_expression": _binary,
+    "unary_expression": _unary,
+    "character_literal": lambda _rec, _node: ("literal", "char"),
+    "decimal_floating_point_literal": lambda rec, node: ("literal", "float" if rec.text(node)[-1] in "fF" else "double"),
+    "null_literal": lambda _rec, _node: ("literal", "null"),
+    "class_literal": lambda _rec, _node: ("literal", "Class"),
     "field_access": _field_access,
     "method_invocation": _call,
     "this": lambda _rec, _node: SELF,
@@ -252,7 +276,8 @@ CONVERT: dict[str, Convert] = {
     "instanceof_expression": lambda _rec, _node: BOOLEAN,
     "true": lambda _rec, _node: BOOLEAN,
     "false": lambda _rec, _node: BOOLEAN,
-    "decimal_integer_literal": lambda _rec, _node: INT,
+    "decimal_integer_literal": lambda rec, node: ("literal", "long") if rec.text(node)[-1] in "lL" else INT,
+    "hex_integer_literal": lambda rec, node: ("literal", "long") if rec.text(node)[-1] in "lL" else INT,
 }
 
 
@@ -384,10 +409,16 @@ def _record_components(rec: Recorder, node: Node, scope: int) -> None:
 
 
 def enum_constant(rec: Recorder, node: Node) -> None:
-    """Bind a constant of an enum; one with a body is a class of its own."""
+    """Bind a constant of an enum; one with a body is a class of its own. Its arguments are a constructor's."""
     name_node, body = node.child_by_field_name("name"), node.child_by_field_name("body")
     if name_node is None:
         return
+    arguments = node.child_by_field_name("arguments")
+    if arguments is not None:
+        index = rec.reserve_call(node)
+        args, count = _arguments(rec, arguments)
+        line = name_node.start_point[0] + 1
+        rec.set_call(index, Call(rec.scope, SELF_TYPE, args, (), count, line, node.start_byte, "new"))
     name = rec.text(name_node)
     if body is None:
         rec.bind(name, ("typed", SELF_TYPE), node.start_byte, scope=rec.scope)
