@@ -35,6 +35,7 @@ class Evaluator:
         self.flags = 0
         self.depth = 0
         self.stores_by_attribute = members.stores_by_attribute(self.indexes)
+        self.called_through: dict[Value, tuple[tuple[int, int], ...]] = {}  # class or instance -> functions that run
         self.orders: dict[Value, list[Value]] = {}  # class -> where its members are searched
         self._owned: dict[Value, dict[str, list[Value]]] = {}
         self._parts: dict[Value, list[Value]] = {}
@@ -96,6 +97,13 @@ class Evaluator:
         call = self.files[file].calls[number]
         if self.traits[file].overloads:
             return self._keep(self._callees, self._callee_flags, file, number, overloads.callees, (self, file, call))
+        callee = call.callee
+        if callee is not None and callee[0] == "name":  # most of all sites: what names give is remembered by itself
+            around, self.flags = self.flags, 0
+            values = self._callees[file][number] = self.lookup(file, call.scope, call.at, callee[1])
+            self._callee_flags[file][number] = self.flags
+            self.flags |= around
+            return values
         return self._keep(
             self._callees, self._callee_flags, file, number, self.evaluate, (file, call.scope, call.at, call.callee)
         )
@@ -164,7 +172,8 @@ class Evaluator:
 
     def _enter(self, file: int, scope: int, at: int, expr: tuple) -> Values:  # type: ignore[type-arg]
         held = self.evaluate(file, scope, at, expr[1])
-        return union(containers.enter(self, value) for value in held) if held else NOTHING
+        is_async = len(expr) > 2  # noqa: PLR2004 - tag, manager, "async"
+        return union(containers.enter(self, value, is_async=is_async) for value in held) if held else NOTHING
 
     def _inner(self, file: int, scope: int, at: int, expr: tuple) -> Values:  # type: ignore[type-arg]
         held = self.evaluate(file, scope, at, expr[1])
@@ -316,7 +325,7 @@ class Evaluator:
         if declared:
             return declared[-1:]
         found: list[Entry] = []
-        for entry in sorted(entries, key=_at, reverse=True):
+        for entry in reversed(sorted(entries, key=_at)):  # noqa: C413 - of one place, the later comes first
             found.append(entry)
             if self.encloses(file, entry.block if type(entry) is Binding else entry.scope, scope):
                 break

@@ -15,6 +15,7 @@ from doctown.parsing.recorder import MAX_EXPRESSION_DEPTH, Recorder
 from doctown.parsing.records import Call, Decorator, Expr, Import, Parameter, Return, Store
 
 STR, BYTES, INT, FLOAT, BOOL, NONE = (("literal", name) for name in ("str", "bytes", "int", "float", "bool", "None"))
+PUNCTUATION = frozenset({",", "(", ")", "comment"})
 CONSTANT = re.compile(r"_*[A-Z][A-Z0-9_]*\Z")
 DECORATOR_FLAGS = {
     "staticmethod": "static",
@@ -35,10 +36,13 @@ Convert = Callable[[Recorder, Node], Expr]
 
 def expression(rec: Recorder, node: Node | None) -> Expr:
     """Return what an expression may be, recording the calls in it."""
-    if node is None or rec.depth >= MAX_EXPRESSION_DEPTH:
+    if node is None:
         return None
-    convert = CONVERT.get(node.type)
-    if convert is None:
+    kind = node.type
+    if kind == "identifier":  # most of all expressions
+        return rec.name(node)
+    convert = CONVERT.get(kind)
+    if convert is None or rec.depth >= MAX_EXPRESSION_DEPTH:
         return None
     rec.depth += 1
     value = convert(rec, node)
@@ -57,7 +61,7 @@ def _attribute(rec: Recorder, node: Node) -> Expr:
 
 
 def _call(rec: Recorder, node: Node) -> Expr:
-    index = rec.known_call(node)
+    index = rec.call_numbers.get(node.id)
     return ("call", _record_call(rec, node) if index is None else index)
 
 
@@ -65,35 +69,47 @@ def _record_call(rec: Recorder, node: Node) -> int:
     index = rec.reserve_call(node)
     children = node.children
     function, arguments = children[0], children[-1]
+    callee = expression(rec, function)
+    if arguments.type == "argument_list":
+        args, keywords, count = _arguments(rec, arguments)
+        if callee is not None and callee[-1] == "cast" and args:  # its first argument is a type, often in a string
+            args = (type_expression(rec, arguments.children[1]), *args[1:])
+    else:  # f(x for x in y)
+        args, keywords, count = (expression(rec, arguments),), (), 1
+    # The line of the called name: an attribute's name is its last token.
+    line = (function.end_point if callee is not None and callee[0] == "attr" else function.start_point)[0] + 1
+    rec.calls[index] = Call(rec.scope, callee, args, keywords, count, line, node.start_byte)
+    return index
+
+
+def _arguments(rec: Recorder, node: Node) -> tuple[tuple[Expr, ...], tuple[tuple[str, Expr], ...], int]:
+    """Return the values by position, those by keyword, and how many are written by position (-1: a spread)."""
     args: list[Expr] = []
     keywords: list[tuple[str, Expr]] = []
     count = 0
-    callee = expression(rec, function)
-    if arguments.type == "argument_list":
-        for child in arguments.children:
-            if not child.is_named:
-                continue
-            kind = child.type
-            if kind == "keyword_argument":
-                name, value = child.children[0], expression(rec, child.children[-1])
-                if value is not None:
-                    keywords.append((rec.text(name), value))
-            elif kind == "dictionary_splat":
-                keywords.append(("**", expression(rec, child.children[-1])))
-            elif kind == "list_splat":
-                args.append(("each", expression(rec, child.children[-1])))
-                count = -1
-            elif kind != "comment":
-                args.append(expression(rec, child))
-                count += count >= 0
-        while args and args[-1] is None:
-            args.pop()
-    else:
-        args, count = [expression(rec, arguments)], 1
-    # The line of the called name: an attribute's name is its last token.
-    line = (function.end_point if function.type == "attribute" else function.start_point)[0] + 1
-    rec.set_call(index, Call(rec.scope, callee, tuple(args), tuple(keywords), count, line, node.start_byte))
-    return index
+    for child in node.children:
+        kind = child.type
+        if kind in PUNCTUATION:
+            continue
+        if kind == "identifier":
+            args.append(rec.name(child))
+            count += count >= 0
+        elif kind == "keyword_argument":
+            parts = child.children
+            value = expression(rec, parts[-1])
+            if value is not None:
+                keywords.append((rec.text(parts[0]), value))
+        elif kind == "dictionary_splat":
+            keywords.append(("**", expression(rec, child.children[-1])))
+        elif kind == "list_splat":
+            args.append(("each", expression(rec, child.children[-1])))
+            count = -1
+        else:
+            args.append(expression(rec, child))
+            count += count >= 0
+    while args and args[-1] is None:
+        args.pop()
+    return tuple(args), tuple(keywords), count
 
 
 def _subscript(rec: Recorder, node: Node) -> Expr:
@@ -127,7 +143,7 @@ def _string_text(rec: Recorder, node: Node) -> str | None:
 
 
 def _string(rec: Recorder, node: Node) -> Expr:
-    return BYTES if rec.source[node.start_byte : node.start_byte + 1] in b"bB" else STR
+    return BYTES if rec.source[node.start_byte] in b"bB" else STR
 
 
 def _members(rec: Recorder, nodes: Iterable[Node]) -> tuple[Expr, ...]:
@@ -193,7 +209,7 @@ def _comprehension_scope(rec: Recorder, node: Node) -> int:
                         _bind_target(rec, left, value, node.start_byte, scope)
             elif clause.type == "if_clause":
                 for name, narrowed in _narrowed(rec, clause.children[-1]):
-                    rec.bind(name, narrowed, node.start_byte + 1, scope=scope, kind="narrow")
+                    rec.bind(name, narrowed, node.start_byte, scope=scope, kind="narrow")
     return scope
 
 
@@ -407,7 +423,7 @@ def function(rec: Recorder, node: Node) -> None:
     property_like = in_class and ("property" in flags or "setter" in flags)
     index = rec.define(
         node, name, "property" if property_like else "method" if in_class else "function",
-        signature=rec.folded(node.start_byte, body.start_byte).rstrip(": "),
+        signature=_signature(rec, node, body),
         docstring=_docstring(rec, body), body=body, scope_kind="function", decorators=decorators,
         exported=_exported(rec, name), is_test=_is_test(rec, name),
         returns=type_expression(rec, node.child_by_field_name("return_type")), flags=tuple(flags),
@@ -416,6 +432,24 @@ def function(rec: Recorder, node: Node) -> None:
     rec.bind(name, ("function", scope), node.start_byte)
     receiver = in_class and "static" not in flags
     _parameters(rec, scope, node.child_by_field_name("parameters"), receiver=receiver)
+
+
+def _signature(rec: Recorder, node: Node, body: Node) -> str:
+    """Return a definition's head without its comments."""
+    start, comments = node.start_byte, []
+    if b"#" in rec.source[start : body.start_byte]:
+        todo = [child for child in node.children if child.id != body.id]
+        while todo:
+            part = todo.pop()
+            todo += part.children
+            if part.type == "comment":
+                comments.append(part)
+    pieces = []
+    for comment in sorted(comments, key=lambda node: node.start_byte):
+        pieces.append(rec.folded(start, comment.start_byte))
+        start = comment.end_byte
+    pieces.append(rec.folded(start, body.start_byte))
+    return " ".join(pieces).rstrip(": ")
 
 
 def _flags(decorators: tuple[Decorator, ...]) -> list[str]:
@@ -474,7 +508,7 @@ def class_(rec: Recorder, node: Node) -> None:
     ]
     index = rec.define(
         node, name, "class",
-        signature=rec.folded(node.start_byte, body.start_byte).rstrip(": "),
+        signature=_signature(rec, node, body),
         docstring=_docstring(rec, body), body=body, scope_kind="class", decorators=decorators,
         exported=_exported(rec, name), is_test=_is_test(rec, name),
         bases=tuple(_base(rec, child) for child in written), base_names=tuple(rec.text(child) for child in written),
@@ -594,7 +628,7 @@ def case(rec: Recorder, node: Node) -> None:
 
 def call(rec: Recorder, node: Node) -> None:
     """Record a call that no expression has recorded before."""
-    if rec.known_call(node) is None:
+    if node.id not in rec.call_numbers:
         _record_call(rec, node)
 
 
@@ -617,7 +651,7 @@ def _define_assigned(rec: Recorder, node: Node, left: Node, right: Node) -> None
     if right.type == "lambda":
         body = right.child_by_field_name("body") or right
         rec.define(
-            node, name, "function", signature=rec.folded(node.start_byte, body.start_byte).rstrip(": "), body=right,
+            node, name, "function", signature=_signature(rec, node, body), body=right,
             scope_kind="function", exported=_exported(rec, name), is_test=_is_test(rec, name),
         )  # fmt: skip
     elif CONSTANT.match(name) or name in (rec.all_names or ()):
@@ -684,6 +718,7 @@ def with_(rec: Recorder, node: Node) -> None:
     body = node.child_by_field_name("body")
     if body is not None:
         rec.transparent.add(body.id)
+    mark = ("async",) if node.children[0].type == "async" else ()
     for clause in node.children:
         for item in clause.children if clause.type == "with_clause" else ():
             held = item.children[0] if item.type == "with_item" and item.children else None
@@ -692,7 +727,7 @@ def with_(rec: Recorder, node: Node) -> None:
             value, alias = held.children[0], held.children[-1]
             if alias.type == "as_pattern_target" and alias.children:
                 manager = expression(rec, value)
-                made: Expr = None if manager is None else ("enter", manager)
+                made: Expr = None if manager is None else ("enter", manager, *mark)
                 _bind_target(rec, alias.children[0], made, node.start_byte, None)
 
 
