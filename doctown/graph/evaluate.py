@@ -7,7 +7,7 @@ what known callers pass (`callers`, filled by resolve.py between rounds). All is
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 
-from doctown.graph import containers, members, returns, types
+from doctown.graph import containers, members, overloads, returns, types
 from doctown.graph.index import Entry, FileIndex, index_file
 from doctown.graph.modules import Modules, Place
 from doctown.graph.traits import DEFAULT, TRAITS, Traits
@@ -95,6 +95,8 @@ class Evaluator:
             self.flags |= self._callee_flags[file][number]
             return known
         call = self.files[file].calls[number]
+        if self.traits[file].overloads:
+            return self._keep(self._callees, self._callee_flags, file, number, overloads.callees, (self, file, call))
         callee = call.callee
         if callee is not None and callee[0] == "name":  # most of all sites: what names give is remembered by itself
             around, self.flags = self.flags, 0
@@ -259,12 +261,33 @@ class Evaluator:
 
     def lookup(self, file: int, scope: int, at: int, name: str) -> Values:
         """Return the values of a name used in `scope` at the byte `at`."""
+        if self.traits[file].bare_members:
+            return self._lookup_with_members(file, scope, at, name)
         entries, found_in = self.entries(file, scope, name)
         if len(entries) == 1:
             return self.of_entry(file, entries[0])
         if entries:
             return self.of_entries(file, found_in, entries, scope, at)
         return self.remember(("global", file, name), self._beyond, file, name)
+
+    def _lookup_with_members(self, file: int, scope: int, at: int, name: str) -> Values:
+        """Return the values of a name that can also be a member of a class around the place, or of its bases."""
+        index = self.indexes[file]
+        external = NOTHING
+        current = scope
+        while current >= 0:
+            held = index.record.scopes[current]
+            if held.kind == "class" and held.symbol >= 0:
+                found, beyond = members.bare(self, ("instance", file, held.symbol), name)
+                if found is not None:
+                    return found
+                external = external or beyond
+            else:
+                entries = index.names[current].get(name)
+                if entries:
+                    return self.of_entries(file, current, entries, scope, at)
+            current = held.parent
+        return self.remember(("global", file, name), self._beyond, file, name) or external
 
     def entries(self, file: int, scope: int, name: str) -> tuple[list[Entry], int]:
         """Return what binds a name in the innermost scope that has it, and that scope."""
@@ -283,6 +306,8 @@ class Evaluator:
         """Return the values of a name that `entries` bind, used in `scope` at `at`."""
         if len(entries) == 1:
             return self.of_entry(file, entries[0])
+        if self.traits[file].overloads and all(_defines(entry) for entry in entries):
+            return tuple(self.of_entry(file, entry)[0] for entry in entries)
         frames = self.indexes[file].frames
         if frames[found_in] == frames[scope]:
             reaching = self._reaching(file, [e for e in entries if _at(e) < at] or entries, scope)
@@ -332,10 +357,17 @@ class Evaluator:
             found = self.star_member(file, imported, name, 0)
             if found:
                 return found
-        for place in self.modules[file].siblings(file):
+        modules = self.modules[file]
+        for place in modules.siblings(file):
             found = self.place_member(place, name, 0)
             if found:
                 return found
+        seen = union(self.place_member(place, name, 0) for place in modules.visible(file, name))
+        if seen:
+            return seen
+        root = modules.roots(file, name)
+        if root is not None:
+            return (("module", file, name, root),) if root else (("external", name),)
         return (("external", name),) if name in self.traits[file].builtins else NOTHING
 
     # modules
@@ -345,7 +377,16 @@ class Evaluator:
         places = self.modules[file].find(file, name)
         if places is None:
             return (("external", name.lstrip(".") or name),)
-        return (("module", file, name, places),)
+        return self._module_value(file, name, places)
+
+    def _module_value(self, file: int, name: str, places: tuple[Place, ...]) -> Values:
+        """Return the module that places make up; a class where they are the bodies of one."""
+        found = []
+        for place in places:
+            held = self.files[place.file].scopes[place.scope]
+            if held.kind == "class" and held.symbol >= 0:
+                found.append(("class", place.file, held.symbol))
+        return tuple(found) or (("module", file, name, places),)
 
     def module_member(self, file: int, module: str, name: str, depth: int = 0) -> Values:
         """Return a member of a module, which can be a module itself."""
@@ -358,7 +399,7 @@ class Evaluator:
             return found
         inner = f"{module}{name}" if module.endswith(modules.separator) else f"{module}{modules.separator}{name}"
         inner_places = modules.find(file, inner)
-        return (("module", file, inner, inner_places),) if inner_places is not None else NOTHING
+        return self._module_value(file, inner, inner_places) if inner_places is not None else NOTHING
 
     def place_member(self, place: Place, name: str, depth: int) -> Values:
         """Return a name of a module, as others see it."""

@@ -120,6 +120,19 @@ def _search(ev: "Evaluator", order: Sequence[Value], holder: Value, name: str) -
     return (("external", f"{external}.{name}"),) if dynamic else NOTHING
 
 
+def bare(ev: "Evaluator", holder: Value, name: str) -> tuple[Values | None, Values]:
+    """Return the member that a bare name in a class means, None where no class has it, and what an external base may have."""
+    external = NOTHING
+    for value in order_of(ev, holder):
+        if value[0] == "external":
+            external = external or (("external", f"{value[1]}.{name}"),)
+            continue
+        found = own_member(ev, value, holder, name)
+        if found is not None:
+            return found, NOTHING
+    return None, external
+
+
 def own_member(ev: "Evaluator", value: Value, holder: Value, name: str) -> Values | None:
     """Return a member that a class has itself, as `holder` sees it; None where it has none of that name."""
     _, file, number = value
@@ -130,11 +143,22 @@ def own_member(ev: "Evaluator", value: Value, holder: Value, name: str) -> Value
         return _class_entries(ev, file, scope, entries, holder)
     owned = ev.owned_members(value).get(name)
     if owned:
-        return union(_method(ev, method, holder) for method in owned)
+        return _owned(ev, owned, holder)
     stores = index.self_stores.get(scope, {}).get(name)
     if stores:
         return ev.remember(("stores", file, scope, name), _of_stores, ev, file, stores)
     return None
+
+
+def _owned(ev: "Evaluator", owned: list[Value], holder: Value) -> Values:
+    """Return the members of one name that a type has from elsewhere: its own before those of traits that it implements."""
+    if len(owned) > 1:
+        symbols = [ev.symbol(method) for method in owned]
+        own = [method for method, symbol in zip(owned, symbols, strict=True) if symbol and "implements" not in symbol.flags]
+        if not own:
+            return (("ambiguous", tuple(owned)),)
+        owned = own
+    return tuple(dict.fromkeys(member for method in owned for member in _method(ev, method, holder)))
 
 
 def _class_entries(ev: "Evaluator", file: int, scope: int, entries: list[Entry], holder: Value) -> Values:
@@ -151,7 +175,7 @@ def _class_entries(ev: "Evaluator", file: int, scope: int, entries: list[Entry],
             return _of_stores(ev, file, attribute_stores)
     if symbol >= 0 and any(v[0] == "external" and v[1] in ENUM_BASES for v in order_of(ev, ("class", file, symbol))):
         values = tuple(("instance", file, symbol) if v[0] not in ("function", "class") else v for v in values)
-    return union(_method(ev, value, holder) for value in values)
+    return tuple(dict.fromkeys(member for value in values for member in _method(ev, value, holder)))
 
 
 def _getter(ev: "Evaluator", file: int, entries: list[Entry]) -> int | None:

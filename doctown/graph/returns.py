@@ -28,7 +28,17 @@ def call_result(ev: "Evaluator", file: int, number: int) -> Values:
     callees = ev.callees(file, number)
     if len(callees) == 1:
         return result_of(ev, callees[0], site)
-    return union(result_of(ev, callee, site) for callee in callees) if callees else NOTHING
+    return union(result_of(ev, callee, site) for callee in callees) if callees else _same_type(ev, site)
+
+
+def _same_type(ev: "Evaluator", site: Site) -> Values:
+    """Return the receiver of a method like Rust's derived `clone`."""
+    call = ev.files[site.file].calls[site.call]
+    callee = call.callee
+    if callee is None or callee[0] != "attr" or callee[2] not in ev.traits[site.file].same_type:
+        return NOTHING
+    held = ev.evaluate(site.file, call.scope, call.at, callee[1])
+    return tuple(value for value in held if value[0] == "instance")
 
 
 def result_of(ev: "Evaluator", callee: Value, site: Site | None) -> Values:
@@ -43,9 +53,11 @@ def result_of(ev: "Evaluator", callee: Value, site: Site | None) -> Values:
     if tag == "external":
         return library.result(ev, callee[1], site)
     if tag == "method_of":
-        return containers.method_result(ev, callee[1], callee[2])
+        return containers.method_result(ev, callee[1], callee[2], site)
     if tag == "identity":
         return argument(ev, site, 0) if site else NOTHING
+    if tag == "ambiguous":
+        return union(_function_result(ev, value, site) for value in callee[1])
     return NOTHING
 
 
@@ -199,6 +211,9 @@ def parameter(ev: "Evaluator", file: int, held: Parameter) -> Values:
                 return (("sequence", "tuple", (declared,)),)
             return (("mapping", "dict", ((None, declared),)),) if held.kind == "rest_keyword" else declared
     passed = _passed(ev, file, held)
+    if held.type is not None and ev.traits[file].typed:
+        # The type says all but which function it is.
+        passed = tuple(value for value in passed if value[0] in ("function", "bound"))
     if passed or held.default is None:
         return passed
     scope = ev.files[file].scopes[held.scope].parent

@@ -48,8 +48,12 @@ class Unresolved(NamedTuple):
     ambiguous: bool
 
 
-Outcome: TypeAlias = Found | External | Unresolved
-UNKNOWN, AMBIGUOUS = Unresolved(ambiguous=False), Unresolved(ambiguous=True)
+class Conversion(NamedTuple):
+    """No call: `Type(x)` of a language in which that converts."""
+
+
+Outcome: TypeAlias = Found | External | Unresolved | Conversion
+UNKNOWN, AMBIGUOUS, CONVERSION = Unresolved(ambiguous=False), Unresolved(ambiguous=True), Conversion()
 
 
 class Classifier:
@@ -78,10 +82,15 @@ class Classifier:
         return known
 
     def _of_values(self, file: int, call: Call, values: Values, *, assumed: bool) -> Outcome:
+        traits = self.ev.traits[file]
+        if traits.types_convert and all(value[0] == "class" for value in values):
+            return CONVERSION
+        if any(value[0] == "ambiguous" for value in values):
+            return AMBIGUOUS
         targets = _targets(self.ev, values)
         if not targets:
             name = _external_name(self.ev, values)
-            return External(name) if name else UNKNOWN
+            return External(_plain(name, traits.method_mark)) if name else UNKNOWN
         if len(targets) > 1 or any(value[0] in OUTSIDE for value in values):
             return AMBIGUOUS
         origin = _origin(self.ev, file, call, targets[0], values)
@@ -98,7 +107,7 @@ class Classifier:
             return UNKNOWN
         if callee[1] is not None and ev.evaluate(file, call.scope, call.at, callee[1]):
             return UNKNOWN  # the receiver is known, and has no such member
-        candidates = self._by_name.get((ev.files[file].language, name), ())
+        candidates = self._by_name.get((ev.files[file].language, name.removesuffix(ev.traits[file].method_mark)), ())
         if len(candidates) == 1:
             return Found(candidates[0], "unique_name", CONFIDENCE["unique_name"])
         return AMBIGUOUS if candidates else UNKNOWN
@@ -152,6 +161,8 @@ def _origin(ev: Evaluator, file: int, call: Call, target: Target, values: Values
     if callee[0] == "name":
         if _is_receiver(ev, file, call.scope, callee):  # cls()
             return "self"
+        if values[0][0] == "bound" and ev.traits[file].bare_members:
+            return _own_or_inherited(ev, file, call.scope, target)
         return "lexical" if target[0] == file else "import"
     holder = callee[1]
     tags = {value[0] for value in ev.evaluate(file, call.scope, call.at, holder)}
@@ -166,8 +177,12 @@ def _own_or_inherited(ev: Evaluator, file: int, scope: int, target: Target) -> O
     """Tell a member of the class around a place from one of its bases, and from what an attribute holds."""
     symbol = ev.files[target[0]].symbols[target[1]]
     around = ev.class_around(file, scope)
-    if symbol.owner is not None or ("class", target[0], symbol.parent) in around:
+    if ("class", target[0], symbol.parent) in around:
         return "self"
+    if symbol.owner is not None:
+        held = ("function", target[0], symbol.scope)
+        own = any(held in ev.owned_members(value).get(symbol.name, ()) for value in around)
+        return "self" if own else "inherited"
     inherited = any(("class", target[0], symbol.parent) in members.order_of(ev, value) for value in around)
     return "inherited" if inherited else "typed"
 
@@ -189,6 +204,11 @@ def _external_name(ev: Evaluator, values: Values) -> str | None:
         if value[0] == "identity":
             return "functools.wraps()"
     return None
+
+
+def _plain(name: str, mark: str) -> str:
+    """Return a name without the marks that tell methods and fields apart."""
+    return name.replace("()()", "()").removesuffix(mark) if mark else name.replace("..", ".")
 
 
 def _container_name(ev: Evaluator, value: Value) -> str:

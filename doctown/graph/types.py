@@ -14,17 +14,27 @@ TRANSPARENT_FIRST = frozenset({"Annotated"})
 CLASS_OF = frozenset({"type", "Type"})
 MAPPINGS = frozenset(
     {"dict", "Dict", "Mapping", "MutableMapping", "defaultdict", "DefaultDict", "OrderedDict", "Map", "HashMap",
-     "Record", "Dictionary", "IDictionary", "BTreeMap", "WeakMap"}
+     "Record", "Dictionary", "IDictionary", "BTreeMap", "WeakMap", "LinkedHashMap", "TreeMap", "ConcurrentHashMap",
+     "SortedMap", "ConcurrentMap", "NavigableMap", "EnumMap", "IReadOnlyDictionary", "ConcurrentDictionary",
+     "SortedDictionary", "Entry", "ImmutableMap", "IndexMap"}
 )  # fmt: skip
 SEQUENCES = frozenset(
     {"list", "List", "set", "Set", "frozenset", "FrozenSet", "tuple", "Tuple", "Sequence", "MutableSequence",
      "Iterable", "Iterator", "Collection", "Generator", "AsyncIterator", "AsyncIterable", "AsyncGenerator", "deque",
      "Deque", "Awaitable", "Coroutine", "ContextManager", "AsyncContextManager", "AbstractContextManager",
      "AbstractSet", "AbstractAsyncContextManager", "Promise", "Array", "ReadonlyArray", "Vec", "Task", "ValueTask",
-     "IEnumerable", "ArrayList", "Stream", "Box", "Rc", "Arc", "Option", "Result", "RefCell", "Mutex", "RwLock"}
+     "IEnumerable", "ArrayList", "Stream", "Box", "Rc", "Arc", "Option", "Result", "RefCell", "Mutex", "RwLock",
+     "LinkedList", "HashSet", "LinkedHashSet", "TreeSet", "Queue", "PriorityQueue", "Stack", "Vector", "SortedSet",
+     "Supplier", "CompletableFuture", "Future", "AtomicReference", "ThreadLocal", "WeakReference",
+     "CopyOnWriteArrayList", "ConcurrentLinkedQueue", "BlockingQueue", "ArrayDeque", "ImmutableList", "ImmutableSet",
+     "Provider", "IList", "ICollection", "IReadOnlyList", "IReadOnlyCollection", "IQueryable", "ISet",
+     "IAsyncEnumerable", "Lazy", "Nullable", "ImmutableArray", "ConcurrentQueue", "ConcurrentBag", "Span",
+     "ReadOnlySpan", "Memory", "VecDeque", "BTreeSet", "BinaryHeap", "Cell", "OnceCell", "OnceLock", "Weak",
+     "IntoIterator"}
 )  # fmt: skip
+NO_TYPES = frozenset({"instance", "external_instance", "function", "bound", "ambiguous"})
 LAST_ARGUMENT = frozenset({"Coroutine", "Awaitable"})
-FIRST_ARGUMENT = frozenset({"Generator", "AsyncGenerator"})
+FIRST_ARGUMENT = frozenset({"Generator", "AsyncGenerator", "Result"})
 
 
 def instances(ev: "Evaluator", file: int, scope: int, at: int, declared: Expr) -> Values:
@@ -54,7 +64,15 @@ def classes(ev: "Evaluator", file: int, scope: int, at: int, declared: Expr) -> 
 
 def _named(ev: "Evaluator", file: int, scope: int, at: int, declared: tuple) -> Values:  # type: ignore[type-arg]
     # Annotations may name what is defined later: they are read from the end of the scope.
-    return ev.evaluate(file, scope, max(at, ev.files[file].size_bytes), declared)
+    at = max(at, ev.files[file].size_bytes)
+    found = ev.evaluate(file, scope, at, declared)
+    # `Color Color`: a member that bears the name of its type does not hide it.
+    while declared[0] == "name" and ev.traits[file].bare_members and found and all(v[0] in NO_TYPES for v in found):
+        scope = ev.files[file].scopes[scope].parent
+        if scope < 0:
+            break
+        found = ev.evaluate(file, scope, at, declared)
+    return found
 
 
 def _instance(ev: "Evaluator", file: int, scope: int, value: Value) -> Values:
@@ -78,6 +96,8 @@ def _generic(ev: "Evaluator", file: int, scope: int, at: int, declared: tuple) -
     if any(value[0] == "class" for value in named):
         return union(_instance(ev, file, scope, value) for value in named)
     parts = arguments[:1] if name in TRANSPARENT_FIRST else arguments
+    if name == "Optional" and ev.files[file].language != "python":
+        return (("sequence", name, tuple(instances(ev, file, scope, at, part) for part in parts)),)
     if name in TRANSPARENT:
         return instances(ev, file, scope, at, ("any", parts))
     if name in CLASS_OF:

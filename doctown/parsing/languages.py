@@ -23,6 +23,10 @@ class Language(NamedTuple):
 LANGUAGES: tuple[Language, ...] = (
     Language("python", (".py", ".pyi", ".pyw"), "tree_sitter_python:language", "python", "python", "full",
              file_names=("SConstruct", "SConscript"), interpreters=("python",)),
+    Language("rust", (".rs",), "tree_sitter_rust:language", "rust", "rust", "full"),
+    Language("go", (".go",), "tree_sitter_go:language", "go", "go", "full"),
+    Language("java", (".java",), "tree_sitter_java:language", "java", "java", "full"),
+    Language("csharp", (".cs", ".csx"), "tree_sitter_c_sharp:language", "csharp", "csharp", "full"),
 )  # fmt: skip
 
 _BY_EXTENSION = {extension: row for row in reversed(LANGUAGES) for extension in row.extensions}
