@@ -1,9 +1,9 @@
 """Parse files in worker processes, so that a file that crashes or hangs the parser costs only itself.
 
 A process of its own is the only bound that holds in native code: tree-sitter keeps Python's global lock, cannot be
-interrupted while it recovers from errors, and aborts when memory runs out. Each worker is given a few files ahead and
-answers them in order, so the file at hand is always known: when the worker dies or is silent for too long, that file
-is skipped with a reason and a new worker takes over the rest.
+interrupted while it recovers from errors, and aborts when memory runs out. A worker is given a batch of files and
+answers them one by one, in order, so the file at hand is always known: when the worker dies or is silent for too long,
+that file is skipped with a reason and a new worker takes over the rest of the batch.
 
 The workers are plain child processes on a socket pair and not `multiprocessing`'s, which would import the parent's main
 module into each of them (a web server, a test runner), need `if __name__ == "__main__"` in every script that parses,
@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection, wait
 from typing import NamedTuple
 
@@ -31,16 +31,13 @@ from doctown.parsing.records import FileRecord
 
 EXTRACTOR = "doctown.parsing.extract:extract"
 MAX_PROCESSES = 8
-MIN_BYTES_PER_PROCESS = 200_000  # 0.1 s of parsing: about what it costs to start a process
-MAX_BYTES_AHEAD = 200_000  # of the files that a worker has been given and not answered
-MAX_FILES_AHEAD = 16  # their messages fit into the socket's buffer, so that sending never blocks
-SOCKET_BUFFER_BYTES = 256 * 1024
+MAX_BATCH_BYTES = 256_000  # 0.1 s of parsing, which is also what it costs to start a process
+MAX_BATCH_FILES = 64
 START_TIMEOUT_S = 60.0
 END_TIMEOUT_S = 5.0  # from a closed socket to the end of the process
 MAX_LAST_WORDS = 10_000  # bytes of a worker's standard error
 
 _OUT_OF_MEMORY = "failed to allocate"  # tree-sitter's words before it aborts (lib/src/alloc.c)
-
 _START = (
     "import json, sys; options = json.loads(sys.argv[1]); sys.path[:] = options['search_path']; "
     "from doctown.parsing.worker import main; main(options)"
@@ -59,22 +56,20 @@ class SourceFile(NamedTuple):
 
     path: str  # in the repository, with "/"
     language: str
-    location: str  # on the disk
-    size_bytes: int
+    text: bytes  # UTF-8
 
 
 class Parsed(NamedTuple):
     """What came of a file: its record, as bytes too, or the reason why there is none."""
 
-    number: int  # its place in the sequence of files that was given
+    path: str
     record: FileRecord | None
     encoded: bytes  # empty without a record
-    sha256: bytes  # of what was parsed; empty without a record
     reason: str | None
 
 
 def parse_files(
-    files: Sequence[SourceFile],
+    files: Iterable[SourceFile],
     handle: Callable[[Parsed], None],
     *,
     processes: int | None = None,
@@ -83,13 +78,13 @@ def parse_files(
 ) -> None:
     """Parse files in worker processes and call `handle` with what came of each, in the order in which they are done.
 
-    `processes` is by default as many as this process may use cores. `extractor` is "module:function". No worker is
-    left when this returns or raises. Raises DoctownError where workers cannot start or a grammar is not installed.
+    Files are taken from the iterable as workers become free; the largest should come first. `processes` is by default
+    the number of cores that this process may use. `extractor` is "module:function". No worker is left when this
+    returns or raises. Raises DoctownError where workers cannot start or a grammar is not installed.
     """
-    pool = _Pool(files, limits, extractor)
-    count = min(processes or available_cores(), MAX_PROCESSES, _useful_processes(files))
+    pool = _Pool(_batches(files), min(processes or available_cores(), MAX_PROCESSES), limits, extractor)
     try:
-        pool.run(count, handle)
+        pool.run(handle)
     finally:
         pool.close()
 
@@ -99,92 +94,107 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _useful_processes(files: Sequence[SourceFile]) -> int:
-    return min(len(files), 1 + sum(file.size_bytes for file in files) // MIN_BYTES_PER_PROCESS)
+def _batches(files: Iterable[SourceFile]) -> Iterator[list[SourceFile]]:
+    batch: list[SourceFile] = []
+    size_bytes = 0
+    for file in files:
+        batch.append(file)
+        size_bytes += len(file.text)
+        if size_bytes >= MAX_BATCH_BYTES or len(batch) >= MAX_BATCH_FILES:
+            yield batch
+            batch, size_bytes = [], 0
+    if batch:
+        yield batch
 
 
 class _Pool:
-    """The workers and the files that none of them has been given yet."""
+    """The workers, and the batches that none of them has been given yet."""
 
-    def __init__(self, files: Sequence[SourceFile], limits: Limits, extractor: str) -> None:
-        self._files, self._limits, self._extractor = files, limits, extractor
-        largest_first = sorted(range(len(files)), key=lambda index: files[index].size_bytes, reverse=True)
-        self._queue = deque(largest_first)
+    def __init__(self, batches: Iterator[list[SourceFile]], processes: int, limits: Limits, extractor: str) -> None:
+        self._batches, self._processes, self._limits, self._extractor = batches, processes, limits, extractor
+        self._left_over: list[list[SourceFile]] = []  # by workers that died
         self._workers: list[_Worker] = []
 
-    def run(self, count: int, handle: Callable[[Parsed], None]) -> None:
-        for _ in range(count):
-            self._workers.append(_Worker(self._limits, self._extractor))
+    def run(self, handle: Callable[[Parsed], None]) -> None:
         while True:
-            for one in self._workers:
-                self._feed(one)
-            busy = [one for one in self._workers if one.given]
+            self._give_batches()
+            busy = [one for one in self._workers if one.files]
             if not busy:
                 return
-            answered = wait([one.connection for one in busy], max(0.0, min(one.deadline for one in busy) - _now()))
+            patience_s = max(0.0, min(one.deadline for one in busy) - time.monotonic())
+            answered = wait([one.connection for one in busy], patience_s)
             for one in busy:
-                # Answers that wait are read before deadlines are judged: this process may be the late one.
+                # Answers that have come are read before deadlines are judged: this process may be the late one.
                 if one.connection in answered:
                     self._read(one, handle)
-                elif _now() >= one.deadline:
+                elif time.monotonic() >= one.deadline:
                     one.kill()
-                    self._replace(one, handle, f"over {self._limits.file_s:g} s")
+                    self._give_up(one, handle, f"over {self._limits.file_s:g} s")
 
     def close(self) -> None:
         for one in self._workers:
             one.kill()
 
-    def _feed(self, one: "_Worker") -> None:
-        """Give a worker files until it has enough ahead."""
-        while self._queue and len(one.given) < MAX_FILES_AHEAD and self._bytes_ahead(one) < MAX_BYTES_AHEAD:
-            index = self._queue.popleft()
-            try:
-                one.give(index, self._files[index])
-            except OSError:  # it has died: reading from it will tell
+    def _give_batches(self) -> None:
+        """Give each worker that has nothing to do a batch, and start workers while there are batches for them."""
+        while True:
+            idle = next((one for one in self._workers if not one.files), None)
+            if idle is None and len(self._workers) >= self._processes:
                 return
-
-    def _bytes_ahead(self, one: "_Worker") -> int:
-        return sum(self._files[index].size_bytes for index in one.given)
+            batch = self._left_over.pop() if self._left_over else next(self._batches, None)
+            if batch is None:
+                return
+            if idle is None:
+                idle = _Worker(self._limits, self._extractor)
+                self._workers.append(idle)
+            if not idle.give(batch):
+                self._bury(idle)
+                self._left_over.append(batch)
 
     def _read(self, one: "_Worker", handle: Callable[[Parsed], None]) -> None:
         try:
             message = one.connection.recv_bytes()
         except (EOFError, OSError):
-            self._replace(one, handle, one.cause_of_death())
+            self._give_up(one, handle, one.cause_of_death())
             return
+        one.expect_within(self._limits.file_s)
         kind, body = message[:1], message[1:]
         if kind == worker.READY:
-            one.expect(self._limits.file_s)
             return
         if kind == worker.BROKEN:
             raise DoctownError(f"A parser is not installed as it should be: {body.decode()}")
-        index = one.given.popleft()
-        one.expect(self._limits.file_s)
+        path = one.files.popleft().path
         if kind == worker.REASON:
-            handle(Parsed(index, None, b"", b"", body.decode()))
+            handle(Parsed(path, None, b"", body.decode()))
         else:
-            handle(Parsed(index, codec.decode(body[32:]), body[32:], body[:32], None))
+            handle(Parsed(path, codec.decode(body), body, None))
 
-    def _replace(self, one: "_Worker", handle: Callable[[Parsed], None], reason: str) -> None:
-        """Skip the file that a dead worker was at, and let a new worker go on after it."""
+    def _give_up(self, one: "_Worker", handle: Callable[[Parsed], None], reason: str) -> None:
+        """Skip the file that a dead worker was at; the rest of its batch is for others."""
+        self._bury(one)
+        culprit, *rest = one.files
+        if rest:
+            self._left_over.append(rest)
+        handle(Parsed(culprit.path, None, b"", reason))
+
+    def _bury(self, one: "_Worker") -> None:
+        one.kill()
+        self._workers.remove(one)
         if not one.started:
-            raise DoctownError(f"The processes that parse do not start: {one.last_words or reason}")
-        culprit, *rest = one.given
-        self._queue.extendleft(reversed(rest))
-        self._workers[self._workers.index(one)] = _Worker(self._limits, self._extractor)
-        handle(Parsed(culprit, None, b"", b"", reason))
+            raise DoctownError(f"The processes that parse do not start: {one.last_words or 'they end at once'}")
 
 
 class _Worker:
-    """One process, the socket to it, and the files that it has been given and not answered, in order."""
+    """One process, the socket to it, and the files of its batch that it has not answered, in order."""
 
     def __init__(self, limits: Limits, extractor: str) -> None:
-        self.given: deque[int] = deque()
+        self.files: deque[SourceFile] = deque()
         self.started = False
         self.last_words = ""
-        self.deadline = _now() + START_TIMEOUT_S
+        self.deadline = 0.0
+        self._file_s = limits.file_s
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by kill
         ours, theirs = socket.socketpair()
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER_BYTES)
         options = worker.Options(
             search_path=sys.path,
             descriptor=theirs.fileno(),
@@ -192,7 +202,6 @@ class _Worker:
             memory_bytes=limits.memory_bytes,
             backstop_s=2 * limits.file_s + 1,
         )
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by kill
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - this interpreter and a constant
                 [sys.executable, "-c", _START, json.dumps(options)],
@@ -204,14 +213,20 @@ class _Worker:
             )
         self.connection = Connection(ours.detach())
 
-    def give(self, index: int, file: SourceFile) -> None:
-        self.given.append(index)
-        self.connection.send_bytes(worker.message(file.language, file.path, file.location))
+    def give(self, batch: list[SourceFile]) -> bool:
+        """Send a batch to a worker that has none, so that it is reading and sending cannot block; False if it died."""
+        self.deadline = time.monotonic() + (self._file_s if self.started else START_TIMEOUT_S)
+        try:
+            self.connection.send_bytes(worker.message(batch))
+        except OSError:
+            return False
+        self.files.extend(batch)
+        return True
 
-    def expect(self, file_s: float) -> None:
+    def expect_within(self, file_s: float) -> None:
         """Start the clock of the next file."""
         self.started = True
-        self.deadline = _now() + file_s
+        self.deadline = time.monotonic() + file_s
 
     def cause_of_death(self) -> str:
         """Return why a process that has closed its socket ended, in the words of a skipped file's reason."""
@@ -233,7 +248,3 @@ class _Worker:
             self._errors.seek(0)
             self.last_words = self._errors.read(MAX_LAST_WORDS).decode("utf-8", "replace").strip().rpartition("\n")[2]
             self._errors.close()
-
-
-def _now() -> float:
-    return time.monotonic()

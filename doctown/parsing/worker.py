@@ -1,4 +1,4 @@
-"""The process that parses: reads files, hands them to the extractor, and answers with the bytes of their records.
+"""The process that parses: takes batches of files, hands each to the extractor, answers with the bytes of its record.
 
 It trusts no file. What a file may cost is bounded by limits that the kernel enforces in native code too: memory by
 RLIMIT_AS, and time by a timer that ends the process should its parent no longer be there to do so. The process has
@@ -6,15 +6,13 @@ neither the parent's environment nor its standard input, writes no core file, an
 """
 
 import gc
-import hashlib
 import importlib
 import marshal
 import resource
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import TypedDict
 
 from doctown.parsing.codec import encode
@@ -23,7 +21,7 @@ from doctown.parsing.records import FileRecord
 READY, RECORD, REASON, BROKEN = b"+", b"r", b"?", b"!"  # the first byte of a message to the parent
 OVER_MEMORY = "over the memory limit"
 
-Extractor = Callable[[str, str, bytes], FileRecord]  # language, path in the repository, source
+Extractor = Callable[[str, str, bytes], FileRecord]  # language, path in the repository, UTF-8 text
 
 
 class Options(TypedDict):
@@ -36,9 +34,9 @@ class Options(TypedDict):
     backstop_s: float  # a file that takes longer ends the process
 
 
-def message(language: str, path: str, location: str) -> bytes:
-    """Return the message that asks a worker for the record of a file."""
-    return marshal.dumps((language, path, location))
+def message(batch: Sequence[tuple[str, str, bytes]]) -> bytes:
+    """Return the message that gives a worker files: path, language and text of each."""
+    return marshal.dumps([tuple(file) for file in batch])
 
 
 def main(options: Options) -> None:
@@ -47,26 +45,23 @@ def main(options: Options) -> None:
     _limit_process(options["memory_bytes"])
     module, function = options["extractor"].split(":")
     extract: Extractor = getattr(importlib.import_module(module), function)
-    gc.set_threshold(100_000, 20, 100)  # records make many tuples and no cycles
+    gc.set_threshold(100_000, 20, 100)  # records are many tuples and no cycles
     with Connection(options["descriptor"]) as connection:
         try:
             connection.send_bytes(READY)
             while True:
-                language, path, location = marshal.loads(connection.recv_bytes())  # noqa: S302 - from our parent
-                connection.send_bytes(_answer(extract, language, path, location, options["backstop_s"]))
+                for path, language, text in marshal.loads(connection.recv_bytes()):  # noqa: S302 - from our parent
+                    connection.send_bytes(_answer(extract, language, path, text, options["backstop_s"]))
         except (EOFError, BrokenPipeError, ConnectionResetError):
             return  # the parent has gone or wants no more
 
 
-def _answer(extract: Extractor, language: str, path: str, location: str, backstop_s: float) -> bytes:
+def _answer(extract: Extractor, language: str, path: str, text: bytes, backstop_s: float) -> bytes:
     signal.setitimer(signal.ITIMER_REAL, backstop_s)  # SIGALRM's default action ends the process, in native code too
     try:
-        source = Path(location).read_bytes()
-        return RECORD + hashlib.sha256(source).digest() + encode(extract(language, path, source))
+        return RECORD + encode(extract(language, path, text))
     except MemoryError:
         return REASON + OVER_MEMORY.encode()
-    except OSError as error:
-        return REASON + f"the file cannot be read ({error.strerror})".encode()
     except ImportError as error:
         return BROKEN + str(error).encode()
     except Exception as error:  # noqa: BLE001 - a fault that one file brings out must not cost the others
