@@ -1,0 +1,378 @@
+"""What an expression can be: demand-driven, memoised evaluation over the records of all files.
+
+Flow-insensitive between functions, and ordered within one: a name is what its last assignment before the use gave it.
+Not context-sensitive, but for functions that return an argument or their receiver. A parameter without a declared type is
+what known callers pass (`callers`, filled by resolve.py between rounds). All is bounded: sizes of sets, depth, callers.
+"""
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+
+from doctown.graph import containers, members, returns, types
+from doctown.graph.index import Entry, FileIndex, index_file
+from doctown.graph.modules import Modules, Place
+from doctown.graph.traits import DEFAULT, TRAITS, Traits
+from doctown.graph.values import NOTHING, Value, Values, union
+from doctown.parsing.records import Binding, Expr, FileRecord, Import, Parameter, Symbol
+
+MAX_DEPTH = 60  # of evaluation
+MAX_STAR_DEPTH = 12
+ASSUMED, OPEN = 1, 2  # flags: rests on what callers pass; would need to know what callers pass
+
+CallerArgument = tuple[int, int, int] | tuple[None, Values, int]  # (file, call, offset of the first parameter) or values
+
+
+class Evaluator:
+    """The records of a repository, and what was found out about them so far."""
+
+    def __init__(self, files: Sequence[FileRecord], modules: Sequence[Modules]) -> None:
+        self.files, self.modules = files, modules
+        self.indexes: list[FileIndex] = [index_file(file) for file in files]
+        self.traits: list[Traits] = [TRAITS.get(file.language, DEFAULT) for file in files]
+        self.callers: dict[tuple[int, int], list[CallerArgument]] = {}
+        self.containers: list[tuple[int, int, int, Expr]] = []  # file, scope, at, expression
+        self.flags = 0
+        self.depth = 0
+        self.stores_by_attribute = members.stores_by_attribute(self.indexes)
+        self.orders: dict[Value, list[Value]] = {}  # class -> where its members are searched
+        self._owned: dict[Value, dict[str, list[Value]]] = {}
+        self._parts: dict[Value, list[Value]] = {}
+        self._container_numbers: dict[tuple[int, int, int], int] = {}
+        self._memo: dict[Hashable, tuple[Values, int]] = {}
+        self._parts = members.parts_of_types(self)
+        self._owned = members.owned_elsewhere(self)
+        self.orders.clear()
+        self._memo.clear()
+
+    def owned_members(self, value: Value) -> dict[str, list[Value]]:
+        """Return the members of a type that are written outside of it."""
+        return self._owned.get(value, {})
+
+    def inherited_elsewhere(self, value: Value) -> list[Value]:
+        """Return the bases and further parts of a type that are written outside of it."""
+        return self._parts.get(value, [])
+
+    # memory
+
+    def remember(self, key: Hashable, compute: Callable[..., Values], *arguments: object) -> Values:
+        """Return what `compute` gives for a key, computed once; nothing while it is being computed."""
+        known = self._memo.get(key)
+        if known is not None:
+            self.flags |= known[1]
+            return known[0]
+        if self.depth >= MAX_DEPTH:
+            return NOTHING
+        self._memo[key] = (NOTHING, 0)
+        around, self.flags = self.flags, 0
+        self.depth += 1
+        values = compute(*arguments)
+        self.depth -= 1
+        self._memo[key] = (values, self.flags)
+        self.flags |= around
+        return values
+
+    def forget_open(self) -> None:
+        """Forget what rested on parameters whose callers were not known yet."""
+        for key in [key for key, (_, flags) in self._memo.items() if flags & OPEN]:
+            del self._memo[key]
+
+    # expressions
+
+    def evaluate(self, file: int, scope: int, at: int, expr: Expr) -> Values:
+        """Return the values of an expression that stands in `scope` at the byte `at`."""
+        if expr is None:
+            return NOTHING
+        return _EVALUATE[expr[0]](self, file, scope, at, expr)
+
+    def _name(self, file: int, scope: int, at: int, expr: tuple) -> Values:  # type: ignore[type-arg]
+        return self.lookup(file, scope, at, expr[1])
+
+    def _attr(self, file: int, scope: int, at: int, expr: tuple) -> Values:  # type: ignore[type-arg]
+        holders = self.evaluate(file, scope, at, expr[1])
+        return union(members.attribute(self, holder, expr[2]) for holder in holders) if holders else NOTHING
+
+    def _call(self, file: int, _scope: int, _at: int, expr: tuple) -> Values:  # type: ignore[type-arg]
+        return self.remember(("call", file, expr[1]), returns.call_result, self, file, expr[1])
+
+    def _item(self, file: int, scope: int, at: int, expr: tuple) -> Values:  # type: ignore[type-arg]
+        held = self.evaluate(file, scope, at, expr[1])
+        return union(containers.item(self, value, expr[2]) for value in held) if held else NOTHING
+
+    def _each(self, file: int, scope: int, at: int, expr: tuple) -> Values:  # type: ignore[type-arg]
+        held = self.evaluate(file, scope, at, expr[1])
+        return union(containers.each(self, value) for value in held) if held else NOTHING
+
+    def _enter(self, file: int, scope: int, at: int, expr: tuple) -> Values:  # type: ignore[type-arg]
+        held = self.evaluate(file, scope, at, expr[1])
+        return union(containers.enter(self, value) for value in held) if held else NOTHING
+
+    def _inner(self, file: int, scope: int, at: int, expr: tuple) -> Values:  # type: ignore[type-arg]
+        held = self.evaluate(file, scope, at, expr[1])
+        return union(containers.inner(value) for value in held) if held else NOTHING
+
+    def _literal(self, _file: int, _scope: int, _at: int, expr: tuple) -> Values:  # type: ignore[type-arg]
+        return (("external_instance", expr[1]),)
+
+    def _container(self, file: int, scope: int, at: int, expr: tuple) -> Values:  # type: ignore[type-arg]
+        key = (file, scope, id(expr))
+        number = self._container_numbers.get(key)
+        if number is None:
+            number = self._container_numbers[key] = len(self.containers)
+            self.containers.append((file, scope, at, expr))
+        return (("container", number),)
+
+    def _function(self, file: int, _scope: int, _at: int, expr: tuple) -> Values:  # type: ignore[type-arg]
+        return (self.value_of_scope(file, expr[1]),)
+
+    def _any(self, file: int, scope: int, at: int, expr: tuple) -> Values:  # type: ignore[type-arg]
+        return union(self.evaluate(file, scope, at, part) for part in expr[1])
+
+    def _typed(self, file: int, scope: int, at: int, expr: tuple) -> Values:  # type: ignore[type-arg]
+        return types.instances(self, file, scope, at, expr[1])
+
+    def _self(self, file: int, scope: int, _at: int, _expr: tuple) -> Values:  # type: ignore[type-arg]
+        return tuple(("instance", value[1], value[2]) for value in self.class_around(file, scope))
+
+    def _super(self, file: int, scope: int, _at: int, _expr: tuple) -> Values:  # type: ignore[type-arg]
+        return tuple(
+            ("super", value[1], value[2], ("instance", value[1], value[2])) for value in self.class_around(file, scope)
+        )
+
+    def _selftype(self, file: int, scope: int, _at: int, _expr: tuple) -> Values:  # type: ignore[type-arg]
+        return self.class_around(file, scope)
+
+    def _generic(self, file: int, scope: int, at: int, expr: tuple) -> Values:  # type: ignore[type-arg]
+        return self.evaluate(file, scope, at, expr[1])
+
+    def _in(self, file: int, _scope: int, at: int, expr: tuple) -> Values:  # type: ignore[type-arg]
+        return self.evaluate(file, expr[1], at, expr[2])
+
+    def _import(self, file: int, _scope: int, _at: int, expr: tuple) -> Values:  # type: ignore[type-arg]
+        return self.module(file, expr[1])
+
+    # scopes
+
+    def symbol(self, value: Value) -> Symbol | None:
+        """Return the symbol of a function, class or instance; None for a lambda without a name."""
+        record = self.files[value[1]]
+        if value[0] in ("function", "bound"):
+            number = record.scopes[value[2]].symbol
+            return record.symbols[number] if number >= 0 else None
+        return record.symbols[value[2]]
+
+    def value_of_scope(self, file: int, scope: int) -> Value:
+        """Return the function or class whose own scope this is."""
+        held = self.files[file].scopes[scope]
+        if held.kind != "function" and held.symbol >= 0:
+            return ("class", file, held.symbol)
+        return ("function", file, scope)
+
+    def class_around(self, file: int, scope: int) -> Values:
+        """Return the class or other type in whose body a scope stands."""
+        scopes = self.files[file].scopes
+        while scope >= 0:
+            held = scopes[scope]
+            if held.kind == "class":
+                if held.symbol >= 0:
+                    return (("class", file, held.symbol),)
+                return types.classes(self, file, held.parent, 0, held.owner)
+            if held.kind == "function" and held.symbol >= 0:
+                owner = self.files[file].symbols[held.symbol].owner
+                if owner is not None:
+                    return types.classes(self, file, held.parent, 0, owner)
+            scope = held.parent
+        return NOTHING
+
+    def encloses(self, file: int, outer: int, inner: int) -> bool:
+        """Tell whether the scope `outer` is `inner` or stands around it."""
+        scopes = self.files[file].scopes
+        while inner > outer:  # a scope's number is larger than its parent's
+            inner = scopes[inner].parent
+        return inner == outer
+
+    # names
+
+    def lookup(self, file: int, scope: int, at: int, name: str) -> Values:
+        """Return the values of a name used in `scope` at the byte `at`."""
+        entries, found_in = self.entries(file, scope, name)
+        if entries:
+            return self.of_entries(file, found_in, entries, scope, at)
+        return self.remember(("global", file, name), self._beyond, file, name)
+
+    def entries(self, file: int, scope: int, name: str) -> tuple[list[Entry], int]:
+        """Return what binds a name in the innermost scope that has it, and that scope."""
+        index = self.indexes[file]
+        scopes = index.record.scopes
+        bare_members = self.traits[file].bare_members
+        frame = index.frames[scope]
+        while scope >= 0:
+            found = index.names[scope].get(name)
+            if found and (bare_members or scopes[scope].kind != "class" or scope == frame):
+                return found, scope
+            scope = scopes[scope].parent
+        return [], -1
+
+    def of_entries(self, file: int, found_in: int, entries: list[Entry], scope: int, at: int) -> Values:
+        """Return the values of a name that `entries` bind, used in `scope` at `at`."""
+        if len(entries) == 1:
+            return self.of_entry(file, entries[0])
+        frames = self.indexes[file].frames
+        if frames[found_in] == frames[scope]:
+            reaching = self._reaching(file, [e for e in entries if _at(e) < at] or entries, scope)
+        else:
+            reaching = self._reaching(file, entries, found_in)
+        return union(self.of_entry(file, entry) for entry in reaching)
+
+    def _reaching(self, file: int, entries: Sequence[Entry], scope: int) -> list[Entry]:
+        """Return the entries that may hold at the end of a list of them, for a use in `scope`."""
+        declared = [entry for entry in entries if type(entry) is Binding and entry.kind == "declared"]
+        if declared:
+            return declared[-1:]
+        found: list[Entry] = []
+        for entry in sorted(entries, key=_at, reverse=True):
+            found.append(entry)
+            if self.encloses(file, entry.block if type(entry) is Binding else entry.scope, scope):
+                break
+        return found
+
+    def of_entry(self, file: int, entry: Entry) -> Values:
+        """Return the values that one binding, import or parameter gives its name."""
+        kind = type(entry)
+        if kind is Binding:
+            value = entry.value  # type: ignore[union-attr]
+            if value is None:
+                return NOTHING
+            if value[0] == "function":
+                return (self.value_of_scope(file, value[1]),)
+        return self.remember(id(entry), _OF_ENTRY[kind], self, file, entry)
+
+    def _of_binding(self, file: int, binding: Binding) -> Values:
+        return self.evaluate(file, binding.block, binding.at, binding.value)
+
+    def _of_import(self, file: int, imported: Import) -> Values:
+        if imported.member is None:
+            return self.module(file, imported.module)
+        return self.module_member(file, imported.module, imported.member)
+
+    def _of_parameter(self, file: int, parameter: Parameter) -> Values:
+        return returns.parameter(self, file, parameter)
+
+    def _beyond(self, file: int, name: str) -> Values:
+        """Return the values of a name that no scope of the file binds."""
+        for imported in (star for stars in self.indexes[file].stars.values() for star in reversed(stars)):
+            found = self.star_member(file, imported, name, 0)
+            if found:
+                return found
+        for place in self.modules[file].siblings(file):
+            found = self.place_member(place, name, 0)
+            if found:
+                return found
+        return (("external", name),) if name in self.traits[file].builtins else NOTHING
+
+    # modules
+
+    def module(self, file: int, name: str) -> Values:
+        """Return a module as `file` names it: of the repository, or an external one."""
+        places = self.modules[file].find(file, name)
+        if places is None:
+            return (("external", name.lstrip(".") or name),)
+        return (("module", file, name, places),)
+
+    def module_member(self, file: int, module: str, name: str, depth: int = 0) -> Values:
+        """Return a member of a module, which can be a module itself."""
+        modules = self.modules[file]
+        places = modules.find(file, module)
+        if places is None:
+            return (("external", f"{module.lstrip('.')}.{name}"),)
+        found = union(self.place_member(place, name, depth) for place in places)
+        if found:
+            return found
+        inner = f"{module}{name}" if module.endswith(modules.separator) else f"{module}{modules.separator}{name}"
+        inner_places = modules.find(file, inner)
+        return (("module", file, inner, inner_places),) if inner_places is not None else NOTHING
+
+    def place_member(self, place: Place, name: str, depth: int) -> Values:
+        """Return a name of a module, as others see it."""
+        if depth > MAX_STAR_DEPTH:
+            return NOTHING
+        return self.remember(("member", place, name), self._place_member, place, name, depth)
+
+    def _place_member(self, place: Place, name: str, depth: int) -> Values:
+        index = self.indexes[place.file]
+        if index.exports or index.star_exports:
+            return self._exported(place.file, name, depth)
+        entries = index.names[place.scope].get(name)
+        if entries:
+            return self.of_entries(place.file, place.scope, entries, place.scope, index.record.size_bytes + 1)
+        for imported in index.stars.get(place.scope, ()):
+            found = self.star_member(place.file, imported, name, depth + 1)
+            if found:
+                return found
+        return NOTHING
+
+    def star_member(self, file: int, imported: Import, name: str, depth: int) -> Values:
+        """Return a name that `import *` brings."""
+        places = self.modules[file].find(file, imported.module)
+        for place in places or ():
+            public = self.files[place.file].all_names
+            if name in public if public is not None else name[:1] != "_":
+                found = self.place_member(place, name, depth + 1)
+                if found:
+                    return found
+        return NOTHING
+
+    def _exported(self, file: int, name: str, depth: int) -> Values:
+        index = self.indexes[file]
+        export = index.exports.get(name)
+        if export is not None:
+            if export.module is None:
+                return self.evaluate(file, 0, index.record.size_bytes + 1, export.value)
+            if export.member is None:
+                return self.module(file, export.module)
+            return self.module_member(file, export.module, export.member, depth + 1)
+        for star in index.star_exports if name != "default" else ():
+            for place in self.modules[file].find(file, star.module or "") or ():
+                found = self.place_member(place, name, depth + 1)
+                if found:
+                    return found
+        whole = index.exports.get("=")
+        if whole is not None:
+            held = self.evaluate(file, 0, index.record.size_bytes + 1, whole.value)
+            return held if name == "default" else union(members.attribute(self, value, name) for value in held)
+        return NOTHING
+
+
+def _at(entry: Entry) -> int:
+    return -1 if type(entry) is Parameter else entry.at  # type: ignore[union-attr]
+
+
+_EVALUATE: dict[str, Callable[..., Values]] = {
+    "name": Evaluator._name,
+    "attr": Evaluator._attr,
+    "call": Evaluator._call,
+    "item": Evaluator._item,
+    "each": Evaluator._each,
+    "enter": Evaluator._enter,
+    "inner": Evaluator._inner,
+    "literal": Evaluator._literal,
+    "list": Evaluator._container,
+    "dict": Evaluator._container,
+    "function": Evaluator._function,
+    "any": Evaluator._any,
+    "typed": Evaluator._typed,
+    "self": Evaluator._self,
+    "super": Evaluator._super,
+    "selftype": Evaluator._selftype,
+    "generic": Evaluator._generic,
+    "in": Evaluator._in,
+    "import": Evaluator._import,
+}
+_OF_ENTRY: dict[type, Callable[..., Values]] = {
+    Binding: Evaluator._of_binding,
+    Import: Evaluator._of_import,
+    Parameter: Evaluator._of_parameter,
+}
+
+
+def all_instances(classes: Iterable[Value]) -> Values:
+    """Return instances of classes; other values are left out."""
+    return tuple(("instance", value[1], value[2]) for value in classes if value[0] == "class")

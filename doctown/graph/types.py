@@ -1,0 +1,90 @@
+"""What a declared type says of a value."""
+
+from typing import TYPE_CHECKING
+
+from doctown.graph.values import NOTHING, Value, Values, union
+from doctown.parsing.records import Expr
+
+if TYPE_CHECKING:
+    from doctown.graph.evaluate import Evaluator
+
+# Python's, by the last part of the name; other languages' libraries bear names of their own (Promise, Array, Vec, List).
+TRANSPARENT = frozenset({"Optional", "Union", "Annotated", "Final", "ClassVar", "Required", "NotRequired", "ReadOnly"})
+TRANSPARENT_FIRST = frozenset({"Annotated"})
+CLASS_OF = frozenset({"type", "Type"})
+MAPPINGS = frozenset(
+    {"dict", "Dict", "Mapping", "MutableMapping", "defaultdict", "DefaultDict", "OrderedDict", "Map", "HashMap", "Record",
+     "Dictionary", "IDictionary", "BTreeMap", "WeakMap"}
+)  # fmt: skip
+SEQUENCES = frozenset(
+    {"list", "List", "set", "Set", "frozenset", "FrozenSet", "tuple", "Tuple", "Sequence", "MutableSequence", "Iterable",
+     "Iterator", "Collection", "Generator", "AsyncIterator", "AsyncIterable", "AsyncGenerator", "deque", "Deque",
+     "Awaitable", "Coroutine", "ContextManager", "AsyncContextManager", "AbstractContextManager", "AbstractSet",
+     "AbstractAsyncContextManager", "Promise", "Array", "ReadonlyArray", "Vec", "Task", "ValueTask", "IEnumerable",
+     "ArrayList", "Collection", "Stream", "Box", "Rc", "Arc", "Option", "Result", "RefCell", "Mutex", "RwLock"}
+)  # fmt: skip
+LAST_ARGUMENT = frozenset({"Coroutine", "Awaitable"})
+FIRST_ARGUMENT = frozenset({"Generator", "AsyncGenerator"})
+
+
+def instances(ev: "Evaluator", file: int, scope: int, at: int, declared: Expr) -> Values:
+    """Return the values that a declared type allows."""
+    if declared is None:
+        return NOTHING
+    tag = declared[0]
+    if tag == "any":
+        return union(instances(ev, file, scope, at, part) for part in declared[1] if part != ("literal", "None"))
+    if tag == "generic":
+        return _generic(ev, file, scope, at, declared)
+    if tag == "literal":
+        return (("external_instance", declared[1]),)
+    if tag == "typed":
+        return instances(ev, file, scope, at, declared[1])
+    return union(_instance(ev, file, scope, value) for value in _named(ev, file, scope, at, declared))
+
+
+def classes(ev: "Evaluator", file: int, scope: int, at: int, declared: Expr) -> Values:
+    """Return the classes of the repository that a type expression names."""
+    if declared is None:
+        return NOTHING
+    if declared[0] == "generic":
+        return classes(ev, file, scope, at, declared[1])
+    return tuple(value for value in _named(ev, file, scope, at, declared) if value[0] == "class")
+
+
+def _named(ev: "Evaluator", file: int, scope: int, at: int, declared: tuple) -> Values:  # type: ignore[type-arg]
+    # Annotations may name what is defined later: they are read from the end of the scope.
+    return ev.evaluate(file, scope, max(at, ev.files[file].size_bytes), declared)
+
+
+def _instance(ev: "Evaluator", file: int, scope: int, value: Value) -> Values:
+    if value[0] == "class":
+        return (("instance", value[1], value[2]),)
+    if value[0] == "external":
+        if value[1].rpartition(".")[2] == "Self":
+            return tuple(("instance", c[1], c[2]) for c in ev.class_around(file, scope))
+        return () if value[1].rpartition(".")[2] in ("Any", "object") else (("external_instance", value[1]),)
+    if value[0] in ("sequence", "mapping", "alias"):
+        return (value,)
+    if value[0] == "external_instance" and value[1].endswith("TypeVar"):
+        return NOTHING
+    return NOTHING
+
+
+def _generic(ev: "Evaluator", file: int, scope: int, at: int, declared: tuple) -> Values:  # type: ignore[type-arg]
+    _, base, arguments = declared
+    name = base[-1] if base and base[0] in ("name", "attr", "literal") else ""
+    named = _named(ev, file, scope, at, base) if base else NOTHING
+    if any(value[0] == "class" for value in named):
+        return union(_instance(ev, file, scope, value) for value in named)
+    parts = arguments[:1] if name in TRANSPARENT_FIRST else arguments
+    if name in TRANSPARENT:
+        return instances(ev, file, scope, at, ("any", parts))
+    if name in CLASS_OF:
+        return union(classes(ev, file, scope, at, part) for part in parts)
+    if name in MAPPINGS and parts:
+        return (("mapping", name, ((None, instances(ev, file, scope, at, parts[-1])),)),)
+    if name in SEQUENCES and parts:
+        kept = parts[-1:] if name in LAST_ARGUMENT else parts[:1] if name in FIRST_ARGUMENT else parts
+        return (("sequence", name, tuple(instances(ev, file, scope, at, part) for part in kept if part)),)
+    return union(_instance(ev, file, scope, value) for value in named)
