@@ -60,7 +60,9 @@ class Recorder:
         self.depth = 0  # of the expression that is being converted
         self.pending: dict[int, Any] = {}  # node id -> what its own handler will want (decorators, narrowed names)
         self.transparent: set[int] = set()  # ids of blocks that always run: no branch
-        self.elsewhere: dict[tuple[int, str], int] = {}  # (scope, name) -> the scope that really has it: global, nonlocal
+        self.elsewhere: dict[
+            tuple[int, str], int
+        ] = {}  # (scope, name) -> the scope that really has it: global, nonlocal
         self.is_test_file = is_test_path(path)
         self._open: list[tuple[int, int]] = []  # (end byte, scope around it)
         self._reserved: dict[int, int] = {}  # node id -> scope
@@ -98,9 +100,7 @@ class Recorder:
         while self._open and self._open[-1][0] <= start:
             self.scope = self._open.pop()[1]
 
-    def reserve(
-        self, node: Node, kind: str, *, symbol: int = -1, name: str | None = None, owner: Expr = None
-    ) -> int:
+    def reserve(self, node: Node, kind: str, *, symbol: int = -1, name: str | None = None, owner: Expr = None) -> int:
         """Return the scope of a node, made now under the current one if the node has none yet.
 
         An expression that holds a lambda names its scope before the lambda itself arrives.
@@ -192,9 +192,7 @@ class Recorder:
 
     def bind(self, name: str, value: Expr, at: int, *, scope: int | None = None, kind: str = "value") -> None:
         """Add a binding in `scope` (default: the one around the place that Python would take)."""
-        self.bindings.append(
-            Binding(self.names_scope() if scope is None else scope, name, value, at, self.scope, kind)
-        )
+        self.bindings.append(Binding(self.names_scope() if scope is None else scope, name, value, at, self.scope, kind))
 
     def known_call(self, node: Node) -> int | None:
         """Return the index of a call site that is recorded already."""
