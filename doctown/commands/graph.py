@@ -120,12 +120,10 @@ def _table(rows: Mapping[str, Row]) -> tuple[list[str], list[list[str]]]:
 
 
 def _write(output: Path, value: dict[str, object]) -> None:
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        with output.open("w", encoding="utf-8") as file:
-            json.dump(value, file, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-            file.write("\n")
+        output.write_text(text + "\n", encoding="ascii")
     except OSError as error:
-        raise DoctownError(
-            f"The file {str(output)!a} cannot be written ({error.strerror}): give another --output"
-        ) from None
+        message = f"The file {str(output)!a} cannot be written ({error.strerror}): give another --output"
+        raise DoctownError(message) from None
