@@ -67,4 +67,5 @@ def main(tree: str, out: str) -> None:
     print("resolved, external, unresolved, ambiguous:", *(sum(column) for column in zip(*totals, strict=True)))
 
 
-main(*sys.argv[1:3])
+if __name__ == "__main__":
+    main(*sys.argv[1:3])

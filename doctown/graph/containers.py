@@ -45,14 +45,14 @@ def _container_item(ev: "Evaluator", value: Value, key: Key) -> Values:
             parts += [ev.evaluate(file, scope, at, element) for element in held]
         return union(parts)
     entries = expr[2]
+    if any(store.attribute == key and key is not None and store.scope == scope for store in stored):
+        return union(parts)  # written over, and not in a branch
     exact = [entry for name, entry in entries if name == key and key is not None]
     loose = [entry for name, entry in entries if (name is None or key is None) and name != "..."]
     for entry in exact[-1:] or loose:
         parts.append(ev.evaluate(file, scope, at, entry))
     for spread in () if exact else [entry for name, entry in entries if name == "..."]:
         parts += [item(ev, inner, key) for inner in ev.evaluate(file, scope, at, spread)]
-    if any(store.attribute == key and key is not None for store in stored) and not exact:
-        parts = parts[: len(stored)]
     return union(parts)
 
 

@@ -18,7 +18,9 @@ MAX_DEPTH = 60  # of evaluation
 MAX_STAR_DEPTH = 12
 ASSUMED, OPEN = 1, 2  # flags: rests on what callers pass; would need to know what callers pass
 
-CallerArgument = tuple[int, int, int] | tuple[None, Values, int]  # (file, call, offset of the first parameter) or values
+# Who calls a function: (file, call) -> 1 where a receiver is bound, else 0. What is decorated by it: (-1 - file, scope) ->
+# the decorated function, and the position at which it is passed.
+Callers = dict[tuple[int, int], int | tuple[Values, int]]
 
 
 class Evaluator:
@@ -28,7 +30,7 @@ class Evaluator:
         self.files, self.modules = files, modules
         self.indexes: list[FileIndex] = [index_file(file) for file in files]
         self.traits: list[Traits] = [TRAITS.get(file.language, DEFAULT) for file in files]
-        self.callers: dict[tuple[int, int], list[CallerArgument]] = {}
+        self.callers: dict[tuple[int, int], Callers] = {}  # by function: file and scope
         self.containers: list[tuple[int, int, int, Expr]] = []  # file, scope, at, expression
         self.flags = 0
         self.depth = 0
@@ -36,6 +38,11 @@ class Evaluator:
         self.orders: dict[Value, list[Value]] = {}  # class -> where its members are searched
         self._owned: dict[Value, dict[str, list[Value]]] = {}
         self._parts: dict[Value, list[Value]] = {}
+        # By file and call site: what it calls, what it gives, and the flags of both; None where it was not asked.
+        self._callees: list[list[Values | None]] = [[None] * len(file.calls) for file in files]
+        self._results: list[list[Values | None]] = [[None] * len(file.calls) for file in files]
+        self._callee_flags = [bytearray(len(file.calls)) for file in files]
+        self._result_flags = [bytearray(len(file.calls)) for file in files]
         self._container_numbers: dict[tuple[int, int, int], int] = {}
         self._memo: dict[Hashable, tuple[Values, int]] = {}
         self._parts = members.parts_of_types(self)
@@ -74,6 +81,56 @@ class Evaluator:
         """Forget what rested on parameters whose callers were not known yet."""
         for key in [key for key, (_, flags) in self._memo.items() if flags & OPEN]:
             del self._memo[key]
+        for held, flags in ((self._callees, self._callee_flags), (self._results, self._result_flags)):
+            for values, of_file in zip(held, flags, strict=True):
+                for number, flag in enumerate(of_file):
+                    if flag & OPEN:
+                        values[number] = None
+
+    def callees(self, file: int, number: int) -> Values:
+        """Return what a call site calls."""
+        known = self._callees[file][number]
+        if known is not None:
+            self.flags |= self._callee_flags[file][number]
+            return known
+        call = self.files[file].calls[number]
+        return self._keep(
+            self._callees, self._callee_flags, file, number, self.evaluate, (file, call.scope, call.at, call.callee)
+        )
+
+    def known_callees(self, file: int) -> list[Values | None]:
+        """Return what the sites of a file call, by number; None where it was not asked."""
+        return self._callees[file]
+
+    def result(self, file: int, number: int) -> Values:
+        """Return what a call site gives."""
+        known = self._results[file][number]
+        if known is not None:
+            self.flags |= self._result_flags[file][number]
+            return known
+        return self._keep(
+            self._results, self._result_flags, file, number, returns.call_result, (self, file, number)
+        )
+
+    def _keep(  # noqa: PLR0913 - as `remember`, for what is kept by number
+        self,
+        held: list[list[Values | None]],
+        flags: list[bytearray],
+        file: int,
+        number: int,
+        compute: Callable[..., Values],
+        arguments: tuple[object, ...],
+    ) -> Values:
+        if self.depth >= MAX_DEPTH:
+            return NOTHING
+        held[file][number] = NOTHING
+        around, self.flags = self.flags, 0
+        self.depth += 1
+        values = held[file][number] = compute(*arguments)
+        self.depth -= 1
+        flags[file][number] = self.flags
+        self.flags |= around
+        return values
 
     # expressions
 
@@ -88,10 +145,12 @@ class Evaluator:
 
     def _attr(self, file: int, scope: int, at: int, expr: tuple) -> Values:  # type: ignore[type-arg]
         holders = self.evaluate(file, scope, at, expr[1])
+        if len(holders) == 1:
+            return members.attribute(self, holders[0], expr[2])
         return union(members.attribute(self, holder, expr[2]) for holder in holders) if holders else NOTHING
 
     def _call(self, file: int, _scope: int, _at: int, expr: tuple) -> Values:  # type: ignore[type-arg]
-        return self.remember(("call", file, expr[1]), returns.call_result, self, file, expr[1])
+        return self.result(file, expr[1])
 
     def _item(self, file: int, scope: int, at: int, expr: tuple) -> Values:  # type: ignore[type-arg]
         held = self.evaluate(file, scope, at, expr[1])
@@ -194,6 +253,8 @@ class Evaluator:
     def lookup(self, file: int, scope: int, at: int, name: str) -> Values:
         """Return the values of a name used in `scope` at the byte `at`."""
         entries, found_in = self.entries(file, scope, name)
+        if len(entries) == 1:
+            return self.of_entry(file, entries[0])
         if entries:
             return self.of_entries(file, found_in, entries, scope, at)
         return self.remember(("global", file, name), self._beyond, file, name)
@@ -201,14 +262,14 @@ class Evaluator:
     def entries(self, file: int, scope: int, name: str) -> tuple[list[Entry], int]:
         """Return what binds a name in the innermost scope that has it, and that scope."""
         index = self.indexes[file]
-        scopes = index.record.scopes
-        bare_members = self.traits[file].bare_members
-        frame = index.frames[scope]
+        names, scopes, start = index.names, index.record.scopes, scope
         while scope >= 0:
-            found = index.names[scope].get(name)
-            if found and (bare_members or scopes[scope].kind != "class" or scope == frame):
-                return found, scope
-            scope = scopes[scope].parent
+            held = scopes[scope]
+            if name in names[scope] and (
+                held.kind != "class" or scope == index.frames[start] or self.traits[file].bare_members
+            ):
+                return names[scope][name], scope
+            scope = held.parent
         return [], -1
 
     def of_entries(self, file: int, found_in: int, entries: list[Entry], scope: int, at: int) -> Values:

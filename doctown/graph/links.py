@@ -15,7 +15,7 @@ Ids = Sequence[Sequence[str]]
 
 
 def structure_edges(ev: "Evaluator", files: Sequence[FileRecord], ids: Ids, modules: Sequence[str]) -> list[Edge]:
-    """Return all edges but calls, sorted within each kind."""
+    """Return all edges but calls."""
     return [
         *_contains(files, ids, modules),
         *_imports(ev, files, modules),
@@ -30,7 +30,7 @@ def _contains(files: Sequence[FileRecord], ids: Ids, modules: Sequence[str]) -> 
         for number, symbol in enumerate(record.symbols):
             parent = ids[file][symbol.parent] if symbol.parent >= 0 else modules[file]
             edges.append(Edge(parent, ids[file][number], "contains", (), "lexical", 1.0))
-    return sorted(edges)
+    return list(edges)
 
 
 def _imports(ev: "Evaluator", files: Sequence[FileRecord], modules: Sequence[str]) -> list[Edge]:
@@ -48,7 +48,7 @@ def _imports(ev: "Evaluator", files: Sequence[FileRecord], modules: Sequence[str
             for place in places:
                 if place.file != file:
                     lines[modules[file], modules[place.file]].add(line)
-    return [Edge(s, t, "imports", tuple(sorted(at)), "import", 1.0) for (s, t), at in sorted(lines.items())]
+    return [Edge(s, t, "imports", tuple(sorted(at)), "import", 1.0) for (s, t), at in lines.items()]
 
 
 def _inherits(ev: "Evaluator", files: Sequence[FileRecord], ids: Ids) -> list[Edge]:
@@ -64,11 +64,11 @@ def _inherits(ev: "Evaluator", files: Sequence[FileRecord], ids: Ids) -> list[Ed
                 edges.append(
                     Edge(ids[file][number], ids[base[1]][base[2]], "inherits", (symbol.start_line,), origin, 0.97)  # type: ignore[arg-type]
                 )
-    return sorted(set(edges))
+    return list(dict.fromkeys(edges))
 
 
 def _overrides(ev: "Evaluator", files: Sequence[FileRecord], ids: Ids) -> list[Edge]:
-    edges = set()
+    edges: dict[Edge, None] = {}
     for file, record in enumerate(files):
         for number, symbol in enumerate(record.symbols):
             if symbol.kind not in ("method", "property") or symbol.parent < 0:
@@ -77,10 +77,9 @@ def _overrides(ev: "Evaluator", files: Sequence[FileRecord], ids: Ids) -> list[E
                 continue
             target = _overridden(ev, ("class", file, symbol.parent), symbol.name)
             if target is not None:
-                edges.add(
-                    Edge(ids[file][number], ids[target[0]][target[1]], "overrides", (symbol.start_line,), "inherited", 0.93)
-                )
-    return sorted(edges)
+                source, base = ids[file][number], ids[target[0]][target[1]]
+                edges[Edge(source, base, "overrides", (symbol.start_line,), "inherited", 0.93)] = None
+    return list(edges)
 
 
 def _overridden(ev: "Evaluator", value: tuple, name: str) -> tuple[int, int] | None:  # type: ignore[type-arg]

@@ -8,12 +8,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from doctown.graph import members, returns
-from doctown.graph.evaluate import ASSUMED, OPEN, CallerArgument, Evaluator
+from doctown.graph import members
+from doctown.graph.evaluate import ASSUMED, OPEN, Callers, Evaluator
 from doctown.graph.links import structure_edges
 from doctown.graph.model import Counts, Edge, Graph, Origin, module_id, symbol_ids
 from doctown.graph.modules import ProjectConfig, find_modules
-from doctown.graph.values import CONTAINERS, Value, Values
+from doctown.graph.values import Value, Values
 from doctown.parsing.records import Call, FileRecord
 
 CONFIDENCE: dict[Origin, float] = {
@@ -26,15 +26,13 @@ CONFIDENCE: dict[Origin, float] = {
     "unique_name": 0.4,
 }
 ASSUMED_CONFIDENCE = 0.75  # of an edge that rests on what known callers pass
-SEVERAL_CONFIDENCE = 0.8  # of one of several targets of a site
-MAX_TARGETS = 4  # of one site: more are ambiguous
-ROUNDS = 3  # each passes arguments one level of calls further
+CALLER_ROUNDS = 2  # each may find callers by what the one before found that arguments are
 
 
 class Found(NamedTuple):
     """What one call site was found to call."""
 
-    targets: tuple[tuple[int, int], ...]  # (file, symbol)
+    target: tuple[int, int]  # file, symbol
     origin: Origin
     confidence: float
 
@@ -43,30 +41,29 @@ def resolve(files: Sequence[FileRecord], config: ProjectConfig | None = None) ->
     """Return the graph of a repository. Pure: the same records give the same graph."""
     ev = Evaluator(files, find_modules(files, config or ProjectConfig()))
     sites = [(file, number) for file, record in enumerate(files) for number in range(len(record.calls))]
-    found: dict[tuple[int, int], Found] = {}
-    reached: dict[tuple[int, int], Values] = {}
-    open_sites = sites
-    for round_number in range(ROUNDS):
+    callers: dict[tuple[int, int], Callers] = defaultdict(dict)
+    for _ in range(CALLER_ROUNDS):
         still_open = []
-        for file, number in open_sites:
+        for file, number in sites:
             ev.flags = 0
-            values = returns.callees(ev, file, number)
-            reached[file, number] = values
-            targets = _targets(ev, values)
-            if targets and len(targets) <= MAX_TARGETS:
-                found[file, number] = _found(ev, file, files[file].calls[number], targets, values)
+            values = ev.callees(file, number)
             if ev.flags & OPEN:
                 still_open.append((file, number))
-        if not still_open or round_number == ROUNDS - 1:
+            if values:
+                _add_callers(ev, file, number, values, callers)
+        _apply_decorators(ev, callers)
+        if not still_open:
             break
-        open_sites = still_open
-        ev.callers = _callers(ev, reached)
+        sites = still_open
+        ev.callers = callers
         ev.forget_open()
-    return _graph(ev, files, sites, found, reached)
+    return _graph(ev)
 
 
 def _targets(ev: Evaluator, values: Values) -> tuple[tuple[int, int], ...]:
     """Return the symbols that values lead to."""
+    if len(values) == 1 and values[0][0] == "class":
+        return (values[0][1:],)
     targets: dict[tuple[int, int], None] = {}
     for value in values:
         tag = value[0]
@@ -80,28 +77,32 @@ def _targets(ev: Evaluator, values: Values) -> tuple[tuple[int, int], ...]:
             for method in members.attribute(ev, value, "__call__"):
                 if method[0] == "bound":
                     targets[method[1], ev.files[method[1]].scopes[method[2]].symbol] = None
-    return tuple(targets)
+    return _merged(ev, tuple(targets))
 
 
-def _found(
-    ev: Evaluator, file: int, call: Call, targets: tuple[tuple[int, int], ...], values: Values
+def _merged(ev: Evaluator, targets: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+    """Return targets with the definitions of one name as one: the last of overloads and conditional definitions."""
+    if len(targets) < 2:  # noqa: PLR2004 - nothing to merge
+        return targets
+    by_name = {}
+    for file, number in sorted(targets):
+        by_name[file, ev.files[file].symbols[number].qualified_name] = (file, number)
+    return tuple(by_name.values())
+
+
+def _found(  # noqa: PLR0913 - one site
+    ev: Evaluator, file: int, call: Call, target: tuple[int, int], values: Values, *, assumed: bool
 ) -> Found:
-    origin = _origin(ev, file, call, targets[0], values)
+    origin = _origin(ev, file, call, target, values)
     confidence = CONFIDENCE[origin]
-    if len(targets) > 1:
-        confidence = min(confidence, SEVERAL_CONFIDENCE)
-    if ev.flags & ASSUMED:
-        confidence = min(confidence, ASSUMED_CONFIDENCE)
-    return Found(targets, origin, confidence)
+    return Found(target, origin, min(confidence, ASSUMED_CONFIDENCE) if assumed else confidence)
 
 
 def _origin(ev: Evaluator, file: int, call: Call, target: tuple[int, int], values: Values) -> Origin:
     callee = call.callee
-    if callee is None or callee[0] not in ("name", "attr"):
+    if callee is None or callee[0] not in ("name", "attr") or values[0][0] == "instance":
         return "typed"
     if callee[0] == "name":
-        if any(value[0] == "instance" for value in values):
-            return "typed"
         return "lexical" if target[0] == file else "import"
     holder = callee[1]
     if holder == ("super",):
@@ -129,110 +130,110 @@ def _is_receiver(ev: Evaluator, file: int, scope: int, holder: tuple | None) -> 
     return len(entries) == 1 and getattr(entries[0], "kind", "") == "receiver"
 
 
-def _callers(ev: Evaluator, reached: dict[tuple[int, int], Values]) -> dict[tuple[int, int], list[CallerArgument]]:
-    """Return for each function, by file and scope, the sites that call it."""
-    callers: dict[tuple[int, int], list[CallerArgument]] = defaultdict(list)
-    for (file, number), values in reached.items():
-        if ev.files[file].calls[number].kind == "decorator":
-            continue
-        for value in values:
-            tag = value[0]
-            if tag == "function":
-                callers[value[1], value[2]].append((file, number, 0))
-            elif tag == "bound":
-                callers[value[1], value[2]].append((file, number, 1))
-            elif tag == "class":
-                for method in members.attribute(ev, ("instance", value[1], value[2]), "__init__"):
-                    if method[0] == "bound":
-                        callers[method[1], method[2]].append((file, number, 1))
-            elif tag == "instance":
-                for method in members.attribute(ev, value, "__call__"):
-                    if method[0] == "bound":
-                        callers[method[1], method[2]].append((file, number, 1))
+def _add_callers(
+    ev: Evaluator, file: int, number: int, values: Values, callers: dict[tuple[int, int], Callers]
+) -> None:
+    """Note a site as a caller of the functions that it calls."""
+    if ev.files[file].calls[number].kind == "decorator":
+        return
+    for value in values:
+        tag = value[0]
+        if tag in ("function", "bound"):
+            callers[value[1], value[2]][file, number] = int(tag == "bound")
+        elif tag in ("class", "instance"):
+            name = "__init__" if tag == "class" else "__call__"
+            for method in members.attribute(ev, ("instance", value[1], value[2]), name):
+                if method[0] == "bound":
+                    callers[method[1], method[2]][file, number] = 1
+
+
+def _apply_decorators(ev: Evaluator, callers: dict[tuple[int, int], Callers]) -> None:
+    """Note what decorators are applied to as what is passed to them."""
     for file, record in enumerate(ev.files):
         for symbol in record.symbols:
-            if symbol.decorators and symbol.scope >= 0:
+            for decorator in symbol.decorators if symbol.scope >= 0 else ():
                 made = (ev.value_of_scope(file, symbol.scope),)
-                for decorator in symbol.decorators:
-                    applied = ev.evaluate(file, symbol.within, symbol.start_byte, decorator.value)
-                    for value in applied:
-                        if value[0] in ("function", "bound"):
-                            callers[value[1], value[2]].append((None, made, int(value[0] == "bound")))
-    return callers
+                for value in ev.evaluate(file, symbol.within, symbol.start_byte, decorator.value):
+                    if value[0] in ("function", "bound"):
+                        position = int(value[0] == "bound")
+                        callers[value[1], value[2]][-1 - file, symbol.scope] = (made, position)
 
 
 # the graph
 
 
-def _graph(
-    ev: Evaluator,
-    files: Sequence[FileRecord],
-    sites: Sequence[tuple[int, int]],
-    found: dict[tuple[int, int], Found],
-    reached: dict[tuple[int, int], Values],
-) -> Graph:
+def _graph(ev: Evaluator) -> Graph:
+    files = ev.files
     ids = [symbol_ids(file) for file in files]
     modules = [module_id(file.path) for file in files]
     counts = {node: Counts() for file, names in enumerate(ids) for node in (modules[file], *names)}
     by_name = _unique_names(files)
-    lines: dict[tuple[str, str, Origin, float], set[int]] = defaultdict(set)
-    for file, number in sites:
-        call = files[file].calls[number]
-        owner = ev.indexes[file].owners[call.scope]
-        caller = ids[file][owner] if owner >= 0 else modules[file]
-        count = counts[caller]
-        hit = found.get((file, number))
-        if hit is None:
-            external = _external(reached[file, number])
-            if external is not None:
-                count.external += 1
-                count.external_names.add(external)
+    edges: dict[tuple[str, str, bool], tuple[float, Origin, set[int]]] = {}
+    for file, record in enumerate(files):
+        owners = ev.indexes[file].owners
+        for number, call in enumerate(record.calls):
+            owner = owners[call.scope]
+            caller = ids[file][owner] if owner >= 0 else modules[file]
+            found = _classify(ev, file, number, by_name, counts[caller])
+            if found is None:
                 continue
-            candidates = _guess(ev, file, call, by_name, reached[file, number])
-            if len(candidates) != 1:
-                count.unresolved += 1
-                count.ambiguous += len(candidates) > 1 or len(_targets(ev, reached[file, number])) > MAX_TARGETS
+            target_file, target = found.target
+            key = (caller, ids[target_file][target], found.origin == "unique_name")
+            known = edges.get(key)
+            if known is None:
+                edges[key] = (found.confidence, found.origin, {call.line})
                 continue
-            hit = Found((candidates[0],), "unique_name", CONFIDENCE["unique_name"])
-        count.resolved += 1
-        for target_file, target in hit.targets:
-            lines[caller, ids[target_file][target], hit.origin, hit.confidence].add(call.line)
-    return Graph(files, ids, counts, _call_edges(lines) + structure_edges(ev, files, ids, modules))
-
-
-def _call_edges(lines: dict[tuple[str, str, Origin, float], set[int]]) -> list[Edge]:
-    """Return one edge for each caller and callee: of the surest origin, with all lines of its sites.
-
-    Lines that only a guess gives stay with an edge of their own.
-    """
-    merged: dict[tuple[str, str, bool], tuple[Origin, float, set[int]]] = {}
-    for (source, target, origin, confidence), at in lines.items():
-        key = (source, target, origin == "unique_name")
-        known = merged.get(key)
-        if known is None:
-            merged[key] = (origin, confidence, set(at))
-        else:
-            best = max((known[1], known[0]), (confidence, origin))
-            merged[key] = (best[1], best[0], known[2] | at)
-    return [
-        Edge(source, target, "calls", tuple(sorted(at)), origin, confidence)
-        for (source, target, _), (origin, confidence, at) in sorted(merged.items())
+            known[2].add(call.line)
+            if known[0] < found.confidence:
+                edges[key] = (found.confidence, found.origin, known[2])
+    calls = [
+        Edge(source, target, "calls", tuple(sorted(lines)), origin, confidence)
+        for (source, target, _), (confidence, origin, lines) in edges.items()
     ]
+    return Graph(files, ids, counts, sorted(calls + structure_edges(ev, files, ids, modules)))
 
 
-def _external(values: Values) -> str | None:
+def _classify(
+    ev: Evaluator, file: int, number: int, by_name: dict[str, list[tuple[int, int]]], count: Counts
+) -> Found | None:
+    """Count a call site; return what it calls where that is known or guessed."""
+    ev.flags = 0
+    values = ev.callees(file, number)
+    flags = ev.flags
+    call = ev.files[file].calls[number]
+    targets = _targets(ev, values) if values else ()
+    if len(targets) == 1:
+        count.resolved += 1
+        return _found(ev, file, call, targets[0], values, assumed=bool(flags & ASSUMED))
+    external = _external(ev, values) if values and not targets else None
+    if external is not None:
+        count.external += 1
+        count.external_names.add(external)
+        return None
+    candidates = _guess(ev, file, call, by_name) if not values else []
+    if len(candidates) == 1:
+        count.resolved += 1
+        return Found(candidates[0], "unique_name", CONFIDENCE["unique_name"])
+    count.unresolved += 1
+    count.ambiguous += len(candidates) > 1 or len(targets) > 1
+    return None
+
+
+def _external(ev: Evaluator, values: Values) -> str | None:
     for value in values:
         if value[0] in ("external", "external_instance"):
             return str(value[1])
         if value[0] == "method_of":
-            return f"{_container_name(value[1])}.{value[2]}"
+            return f"{_container_name(ev, value[1])}.{value[2]}"
         if value[0] == "identity":
             return "functools.wraps()"
     return None
 
 
-def _container_name(value: Value) -> str:
-    return str(value[1]) if value[0] in CONTAINERS and value[0] != "container" else "list"
+def _container_name(ev: Evaluator, value: Value) -> str:
+    """Return the builtin type of a container."""
+    expr = ev.containers[value[1]][3] if value[0] == "container" else value
+    return str(expr[1]) if expr else ""
 
 
 def _unique_names(files: Sequence[FileRecord]) -> dict[str, list[tuple[int, int]]]:
@@ -245,11 +246,11 @@ def _unique_names(files: Sequence[FileRecord]) -> dict[str, list[tuple[int, int]
 
 
 def _guess(
-    ev: Evaluator, file: int, call: Call, by_name: dict[str, list[tuple[int, int]]], values: Values
+    ev: Evaluator, file: int, call: Call, by_name: dict[str, list[tuple[int, int]]]
 ) -> list[tuple[int, int]]:
     """Return the symbols that a site of an unknown receiver could mean by its name alone."""
     callee = call.callee
-    if callee is None or callee[0] != "attr" or values:
+    if callee is None or callee[0] != "attr":
         return []
     name = callee[2]
     if name in ev.traits[file].builtin_methods or name.startswith("__"):

@@ -25,17 +25,10 @@ class Site(NamedTuple):
 def call_result(ev: "Evaluator", file: int, number: int) -> Values:
     """Return what a call site gives."""
     site = Site(file, number)
-    return union(result_of(ev, callee, site) for callee in callees(ev, file, number))
-
-
-def callees(ev: "Evaluator", file: int, number: int) -> Values:
-    """Return what a call site calls."""
-    return ev.remember(("callee", file, number), _callees, ev, file, number)
-
-
-def _callees(ev: "Evaluator", file: int, number: int) -> Values:
-    call = ev.files[file].calls[number]
-    return ev.evaluate(file, call.scope, call.at, call.callee)
+    callees = ev.callees(file, number)
+    if len(callees) == 1:
+        return result_of(ev, callees[0], site)
+    return union(result_of(ev, callee, site) for callee in callees) if callees else NOTHING
 
 
 def result_of(ev: "Evaluator", callee: Value, site: Site | None) -> Values:
@@ -223,12 +216,12 @@ def _passed(ev: "Evaluator", file: int, held: Parameter) -> Values:
     parameters = ev.indexes[file].parameters[held.scope]
     position = parameters.index(held)
     parts = []
-    for caller in callers:
-        if caller[0] is None:
-            parts.append(caller[1] if position == caller[2] else NOTHING)  # type: ignore[arg-type]
+    for (caller, call), bound in callers.items():
+        if isinstance(bound, tuple):
+            parts.append(bound[0] if position == bound[1] else NOTHING)
             continue
-        site = Site(caller[0], caller[1])  # type: ignore[arg-type]
-        offset = caller[2] if parameters[0].kind == "receiver" else 0
+        site = Site(caller, call)
+        offset = bound if parameters[0].kind == "receiver" else 0
         if held.kind == "rest":
             parts.append(_rest(ev, site, position - offset))
         elif held.kind == "rest_keyword":

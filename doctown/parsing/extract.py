@@ -9,6 +9,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.resources import files
+from operator import itemgetter
 from typing import Any
 
 from tree_sitter import Language, Node, Parser, Query, QueryCursor
@@ -34,20 +35,20 @@ def extract(language: str, path: str, source: bytes) -> FileRecord:
     root = tree.root_node
     recorder = Recorder(path, row.name, text, root)
     captured = QueryCursor(query).captures(root)
+    # Sorting is stable: of two nodes with one span, the one goes first whose handler stands first.
     ordered = [
-        (node.start_byte, -node.end_byte, order, node, handlers[name])
-        for order, (name, nodes) in enumerate(sorted(captured.items()))
-        for node in nodes
+        ((start := node.start_byte) * _BEHIND - node.end_byte, start, node, handler)
+        for name, handler in handlers.items()
+        for node in captured.get(name, ())
     ]
-    ordered.sort(key=_place)
-    for start, _, _, node, handler in ordered:
+    ordered.sort(key=itemgetter(0))
+    for _, start, node, handler in ordered:
         recorder.close_scopes(start)
         handler(recorder, node)
     return recorder.record(partial=root.has_error)
 
 
-def _place(entry: tuple[int, int, int, Node, Handler]) -> tuple[int, int, int]:
-    return entry[:3]
+_BEHIND = 1 << 40  # more bytes than a file has: sorts by start, then the larger node first
 
 
 @cache

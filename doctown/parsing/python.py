@@ -386,12 +386,7 @@ def decorated(rec: Recorder, node: Node) -> None:
                 rec.calls.append(Call(rec.scope, value, (), (), 1, line, applied.start_byte, "decorator"))
     definition = node.child_by_field_name("definition")
     if definition is not None:
-        rec.pending[definition.id] = (node, tuple(decorators))
-
-
-def _pending(rec: Recorder, node: Node) -> tuple[Node, tuple[Decorator, ...]]:
-    found: tuple[Node, tuple[Decorator, ...]] = rec.pending.pop(node.id, (node, ()))
-    return found
+        rec.pending[definition.id] = tuple(decorators)
 
 
 def function(rec: Recorder, node: Node) -> None:
@@ -399,7 +394,7 @@ def function(rec: Recorder, node: Node) -> None:
     name_node, body = node.child_by_field_name("name"), node.child_by_field_name("body")
     if name_node is None or body is None:
         return
-    outer, decorators = _pending(rec, node)
+    decorators = rec.pending.pop(node.id, ())
     name, flags = rec.text(name_node), _flags(decorators)
     in_class = rec.scopes[rec.names_scope()].kind == "class"
     if node.children[0].type == "async":
@@ -410,7 +405,7 @@ def function(rec: Recorder, node: Node) -> None:
     index = rec.define(
         node, name, "property" if property_like else "method" if in_class else "function",
         signature=rec.folded(node.start_byte, body.start_byte).rstrip(": "),
-        docstring=_docstring(rec, body), outer=outer, body=body, scope_kind="function", decorators=decorators,
+        docstring=_docstring(rec, body), body=body, scope_kind="function", decorators=decorators,
         exported=_exported(rec, name), is_test=_is_test(rec, name),
         returns=type_expression(rec, node.child_by_field_name("return_type")), flags=tuple(flags),
     )  # fmt: skip
@@ -466,7 +461,7 @@ def class_(rec: Recorder, node: Node) -> None:
     name_node, body = node.child_by_field_name("name"), node.child_by_field_name("body")
     if name_node is None or body is None:
         return
-    outer, decorators = _pending(rec, node)
+    decorators = rec.pending.pop(node.id, ())
     name = rec.text(name_node)
     arguments = node.child_by_field_name("superclasses")
     written = [
@@ -477,7 +472,7 @@ def class_(rec: Recorder, node: Node) -> None:
     index = rec.define(
         node, name, "class",
         signature=rec.folded(node.start_byte, body.start_byte).rstrip(": "),
-        docstring=_docstring(rec, body), outer=outer, body=body, scope_kind="class", decorators=decorators,
+        docstring=_docstring(rec, body), body=body, scope_kind="class", decorators=decorators,
         exported=_exported(rec, name), is_test=_is_test(rec, name),
         bases=tuple(_base(rec, child) for child in written), base_names=tuple(rec.text(child) for child in written),
     )  # fmt: skip
@@ -651,18 +646,18 @@ def _bind_target(rec: Recorder, target: Node, value: Expr, at: int, scope: int |
 
 
 def _bind_pattern(rec: Recorder, targets: list[Node], value: Expr, at: int, scope: int | None) -> None:
-    members = value[2] if value and value[0] == "list" and len(value[2]) == len(targets) else None
-    splat = False
+    members = value[2] if value and value[0] == "list" else None
+    splat = next((n for n, target in enumerate(targets) if target.type == "list_splat_pattern"), len(targets))
     for position, target in enumerate(targets):
-        if target.type == "list_splat_pattern":
-            splat = True
-            _bind_target(rec, target.children[-1], ("list", "list", ()), at, scope)
-            continue
+        from_end = position - len(targets)  # behind a starred target, positions count from the end
         part: Expr = None
-        if members is not None:
-            part = members[position]
-        elif value is not None and not splat:
-            part = ("item", value, position)
+        if target.type == "list_splat_pattern":
+            target = target.children[-1]  # noqa: PLW2901 - the name that it stars
+            part = ("list", "list", members[splat : len(members) + from_end + 1] if members else ())
+        elif members is not None and len(members) >= len(targets) - (splat < len(targets)):
+            part = members[position if position < splat else from_end]
+        elif value is not None:
+            part = ("item", value, position if position < splat else from_end)
         _bind_target(rec, target, part, at, scope)
 
 
@@ -784,11 +779,11 @@ def import_from(rec: Recorder, node: Node) -> None:
 
 HANDLERS: dict[str, Callable[[Recorder, Node], None]] = {
     "module": module,
+    "block": block,
     "decorated": decorated,
     "function": function,
     "class": class_,
     "lambda": lambda_,
-    "block": block,
     "comprehension": comprehension,
     "call": call,
     "assignment": assignment,

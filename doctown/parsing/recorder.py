@@ -170,7 +170,7 @@ class Recorder:
     ) -> int:
         """Add a symbol; return its index.
 
-        `outer` is the node of its span where that is larger (decorators, `export`); `owner_name` stands before its name
+        `outer` is the node of its span where that is larger (`export`; decorators are left out); `owner_name` stands before its name
         where it belongs to a type around which it does not stand. With `scope_kind`, its own scope is made for `body`
         (default: `node`) and entered when that node is opened with `open_scope`.
         """

@@ -68,7 +68,7 @@ class Symbol(NamedTuple):
     parent: int  # index in FileRecord.symbols, -1 at the top of the file
     signature: str  # whole, without the body, white space folded
     docstring: str | None
-    start_byte: int  # with decorators; bytes are half-open, lines 1-based and inclusive
+    start_byte: int  # of the definition itself, below its decorators; bytes are half-open, lines 1-based and inclusive
     end_byte: int
     start_line: int
     end_line: int
