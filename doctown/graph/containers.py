@@ -77,6 +77,8 @@ def each(ev: "Evaluator", value: Value) -> Values:
         return item(ev, value, None)
     if tag == "sequence":
         return union(value[2])
+    if tag == "mapping":
+        return _keys(value)
     if tag == "instance":
         found = []
         for method in members.attribute(ev, value, "__iter__"):
@@ -89,6 +91,11 @@ def each(ev: "Evaluator", value: Value) -> Values:
     if tag == "external_instance" and value[1] in ("str", "bytes"):
         return (value,)
     return NOTHING
+
+
+def _keys(container: Value) -> Values:
+    """Return the keys of a mapping where they are declared."""
+    return container[3] if container[0] == "mapping" and len(container) > 3 else NOTHING  # noqa: PLR2004 - the keys
 
 
 def enter(ev: "Evaluator", value: Value) -> Values:
@@ -118,8 +125,10 @@ def method_result(ev: "Evaluator", container: Value, name: str) -> Values:
     if name == "values":
         return (("sequence", "list", (item(ev, container, None),)),)
     if name == "items":
-        pair = ("sequence", "tuple", ((("external_instance", "str"),), item(ev, container, None)))
+        pair = ("sequence", "tuple", (_keys(container), item(ev, container, None)))
         return (("sequence", "list", ((pair,),)),)
+    if name == "keys":
+        return (("sequence", "list", (_keys(container),)),)
     if name in SAME_METHODS:
         return (container,)
     return NOTHING

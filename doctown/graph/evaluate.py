@@ -281,7 +281,9 @@ class Evaluator:
             reaching = self._reaching(file, [e for e in entries if _at(e) < at] or entries, scope)
         else:
             reaching = self._reaching(file, entries, found_in)
-        return union(self.of_entry(file, entry) for entry in reaching)
+        found = union(self.of_entry(file, entry) for entry in reaching)
+        # A definition that is wrapped and bound anew by what is not known (`f = decorate(f)`) stays what it was.
+        return found or union(self.of_entry(file, entry) for entry in entries if _defines(entry))
 
     def _reaching(self, file: int, entries: Sequence[Entry], scope: int) -> list[Entry]:
         """Return the entries that may hold at the end of a list of them, for a use in `scope`."""
@@ -400,6 +402,10 @@ class Evaluator:
             held = self.evaluate(file, 0, index.record.size_bytes + 1, whole.value)
             return held if name == "default" else union(members.attribute(self, value, name) for value in held)
         return NOTHING
+
+
+def _defines(entry: Entry) -> bool:
+    return type(entry) is Binding and entry.value is not None and entry.value[0] == "function"
 
 
 def _at(entry: Entry) -> int:

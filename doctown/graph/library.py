@@ -42,6 +42,16 @@ def result(ev: "Evaluator", name: str, site: "Site | None") -> Values:
     return (("external_instance", name if last[:1].isupper() or name in BUILTIN_TYPES else f"{name}()"),)
 
 
+def may_have(type_name: str, attribute: str) -> bool:
+    """Tell whether an instance of an external type may have an attribute: known for builtin types alone."""
+    known = _MEMBERS.get(type_name)
+    return known is None or attribute in known
+
+
+_MEMBERS = {
+    kind.__name__: frozenset(dir(kind))
+    for kind in (str, bytes, int, float, bool, list, dict, set, tuple, frozenset, bytearray, complex, range)
+} | {"None": frozenset()}
 BUILTIN_TYPES = frozenset({"str", "bytes", "int", "float", "bool", "dict", "bytearray", "complex", "object", "range"})
 
 

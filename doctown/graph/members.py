@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from doctown.graph import returns, types
+from doctown.graph import library, returns, types
 from doctown.graph.classes import resolution_order
 from doctown.graph.index import Entry, FileIndex
 from doctown.graph.values import CONTAINERS, NOTHING, Value, Values, union
@@ -38,7 +38,7 @@ def attribute(ev: "Evaluator", holder: Value, name: str) -> Values:
     if tag == "external":
         return (("external", f"{holder[1]}.{name}"),)
     if tag == "external_instance":
-        return (("external", f"{holder[1]}.{name}"),)
+        return (("external", f"{holder[1]}.{name}"),) if library.may_have(holder[1], name) else NOTHING
     if tag in CONTAINERS:
         return _of_container(ev, holder, name)
     if tag == "super":

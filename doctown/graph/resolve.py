@@ -27,6 +27,7 @@ CONFIDENCE: dict[Origin, float] = {
 }
 ASSUMED_CONFIDENCE = 0.75  # of an edge that rests on what known callers pass
 CALLER_ROUNDS = 2  # each may find callers by what the one before found that arguments are
+OUTSIDE = frozenset({"external", "external_instance", "method_of"})  # values that lead out of the repository
 
 
 class Found(NamedTuple):
@@ -202,7 +203,8 @@ def _classify(
     flags = ev.flags
     call = ev.files[file].calls[number]
     targets = _targets(ev, values) if values else ()
-    if len(targets) == 1:
+    mixed = len(targets) > 0 and any(value[0] in OUTSIDE for value in values)
+    if len(targets) == 1 and not mixed:
         count.resolved += 1
         return _found(ev, file, call, targets[0], values, assumed=bool(flags & ASSUMED))
     external = _external(ev, values) if values and not targets else None
@@ -215,7 +217,7 @@ def _classify(
         count.resolved += 1
         return Found(candidates[0], "unique_name", CONFIDENCE["unique_name"])
     count.unresolved += 1
-    count.ambiguous += len(candidates) > 1 or len(targets) > 1
+    count.ambiguous += len(candidates) > 1 or len(targets) > 1 or mixed
     return None
 
 

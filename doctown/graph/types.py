@@ -83,7 +83,8 @@ def _generic(ev: "Evaluator", file: int, scope: int, at: int, declared: tuple) -
     if name in CLASS_OF:
         return union(classes(ev, file, scope, at, part) for part in parts)
     if name in MAPPINGS and parts:
-        return (("mapping", name, ((None, instances(ev, file, scope, at, parts[-1])),)),)
+        keys = instances(ev, file, scope, at, parts[0]) if len(parts) > 1 else NOTHING
+        return (("mapping", name, ((None, instances(ev, file, scope, at, parts[-1])),), keys),)
     if name in SEQUENCES and parts:
         kept = parts[-1:] if name in LAST_ARGUMENT else parts[:1] if name in FIRST_ARGUMENT else parts
         return (("sequence", name, tuple(instances(ev, file, scope, at, part) for part in kept if part)),)

@@ -10,7 +10,7 @@
     ("external_instance", "str")          what an external class makes, or an external function returns ("f()")
     ("container", number)                 a list or mapping written in the source (number: Evaluator.containers)
     ("sequence", "list", (Values, ...))   a sequence with members of these values, by position where there are several
-    ("mapping", "dict", ((key, Values), ...))
+    ("mapping", "dict", ((key, Values), ...), keys)   with the values of its keys where they are declared
     ("method_of", container, "get")       a method of one of the three above
     ("identity",)                         a function that returns its first argument
 

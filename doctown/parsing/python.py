@@ -191,6 +191,9 @@ def _comprehension_scope(rec: Recorder, node: Node) -> int:
                     value: Expr = ("each", expression(rec, source))
                     if left is not None:
                         _bind_target(rec, left, value, node.start_byte, scope)
+            elif clause.type == "if_clause":
+                for name, narrowed in _narrowed(rec, clause.children[-1]):
+                    rec.bind(name, narrowed, node.start_byte + 1, scope=scope, kind="narrow")
     return scope
 
 

@@ -12,7 +12,7 @@
 (for_statement) @for
 (with_statement) @with
 (except_clause) @except
-(if_statement) @if
+[(if_statement) (elif_clause)] @if
 (assert_statement) @assert
 (case_clause) @case
 (return_statement) @return

@@ -29,7 +29,7 @@ class App:
 def main(app: App | None = None, name: str = ""):
     (app or App.make()).run()
     App.help().store.load(name.strip())
-    unknown = name.thing
+    unknown = name.split()
     unknown.get()
     unknown.show()
     unknown.save(1)
