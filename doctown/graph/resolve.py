@@ -247,11 +247,11 @@ def _unique_names(files: Sequence[FileRecord]) -> dict[str, list[tuple[int, int]
     return by_name
 
 
-def _guess(
-    ev: Evaluator, file: int, call: Call, by_name: dict[str, list[tuple[int, int]]]
-) -> list[tuple[int, int]]:
+def _guess(ev: Evaluator, file: int, call: Call, by_name: dict[str, list[tuple[int, int]]]) -> list[tuple[int, int]]:
     """Return the symbols that a site of an unknown receiver could mean by its name alone."""
     callee = call.callee
+    if callee is not None and callee[0] == "name" and ev.traits[file].by_name:
+        return _guess_bare(ev, file, callee[1], by_name)
     if callee is None or callee[0] != "attr":
         return []
     name = callee[2]
@@ -263,5 +263,18 @@ def _guess(
     return [
         candidate
         for candidate in by_name.get(name, ())
-        if ev.files[candidate[0]].symbols[candidate[1]].parent >= 0 and ev.files[candidate[0]].language == language
+        if ev.files[candidate[0]].language == language
+        and (ev.files[candidate[0]].symbols[candidate[1]].parent >= 0 or ev.traits[file].by_name)
+    ]
+
+
+def _guess_bare(
+    ev: Evaluator, file: int, name: str, by_name: dict[str, list[tuple[int, int]]]
+) -> list[tuple[int, int]]:
+    """Return the symbols of other files that a bare name can mean where no import says so (C)."""
+    language = ev.files[file].language
+    return [
+        (other, number)
+        for other, number in by_name.get(name, ())
+        if ev.files[other].language == language and (other == file or ev.files[other].symbols[number].exported)
     ]

@@ -1,4 +1,4 @@
-"""Symbols and calls by name, for languages whose values are not followed: C, C++, Ruby, PHP, Kotlin, Swift, Scala, Lua, Bash.
+"""Symbols and calls by name, for C, C++, Ruby, PHP, Kotlin, Swift, Scala, Lua and Bash.
 
 One module serves all of them: the query of a language says which node is which kind of definition, and the grammars
 agree on most fields (`name`, `body`, `declarator`). Of a call, the callee's name and its receiver's are kept; variables
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from tree_sitter import Node
 
 from doctown.parsing.recorder import Recorder
-from doctown.parsing.records import TYPE_KINDS, Call, Expr, Parameter, SymbolKind
+from doctown.parsing.records import TYPE_KINDS, Call, Expr, Store, SymbolKind
 
 _NAMES = frozenset({
     "identifier", "simple_identifier", "type_identifier", "field_identifier", "namespace_identifier", "constant",
@@ -44,11 +44,14 @@ _MEMBERS: Mapping[str, tuple[str, str]] = {  # node -> its fields for the holder
     "scoped_call_expression": ("scope", "name"),
 }
 _BODIES = frozenset({"class_body", "enum_class_body", "function_body", "block"})  # where the grammar has no field
-_TYPE_WORDS = frozenset({"user_type", "type_identifier", "constant", "name", "qualified_name", "scope_resolution",
-                         "qualified_identifier", "template_type", "generic_type", "stable_type_identifier",
-                         "constructor_invocation"})  # fmt: skip
-_BASE_CLAUSES = frozenset({"base_class_clause", "superclass", "base_clause", "class_interface_clause", "extends_clause",
-                           "delegation_specifiers", "delegation_specifier", "inheritance_specifier"})  # fmt: skip
+_TYPE_WORDS = frozenset({
+    "user_type", "type_identifier", "constant", "name", "qualified_name", "scope_resolution", "qualified_identifier",
+    "template_type", "generic_type", "stable_type_identifier",
+})  # fmt: skip
+_BASE_CLAUSES = frozenset({
+    "base_class_clause", "superclass", "base_clause", "class_interface_clause", "extends_clause",
+    "delegation_specifiers", "delegation_specifier", "inheritance_specifier", "use_declaration",
+})  # fmt: skip
 _CONSTRUCTORS = frozenset({"__construct", "initialize", "init", "constructor"})
 _MAX_NAME_DEPTH = 12  # of declarators and qualified names
 
@@ -67,45 +70,73 @@ def _definition(kind: SymbolKind) -> Callable[[Recorder, Node], None]:
     return define
 
 
-def _define(rec: Recorder, node: Node, kind: SymbolKind, owners: list[str], name: str) -> None:
+def _define(  # noqa: PLR0913 - a definition has many sides
+    rec: Recorder, node: Node, kind: SymbolKind, owners: list[str], name: str, *, outer: Node | None = None
+) -> None:
+    """Define a symbol, bind its name, and enter its scope; `owners` are what is written before its name (Foo::)."""
+    around = rec.scopes[rec.scope]
     is_type = kind in TYPE_KINDS or kind == "module"
     receiver = _extended_type(rec, node) if kind == "function" else None
     owners = owners or ([receiver] if receiver else [])
-    in_class = rec.scopes[rec.scope].kind == "class"
-    if kind == "function" and (in_class or owners):
+    if kind == "function" and (around.kind == "class" or (owners and rec.language != "lua")):
         kind = "method"
     flags = [*(["extension"] if receiver else []), *_flags(rec, node, owners, name)]
-    owner = _path(owners) if owners else None
+    owner, prefix = _belongs_to(rec, owners)
     bases, base_names = _bases(rec, node) if is_type else ((), ())
-    body = _body(node)
-    prefix = [*_namespaces(rec), *owners]
     index = rec.define(
         node, name, kind,
-        signature=rec.folded(node.start_byte, body.start_byte if body else node.end_byte).rstrip(" {=:;"),
-        docstring=_docstring(rec, node), scope_kind="class" if is_type else "function",
-        exported="static" not in flags or in_class, is_test=rec.is_test_file,
-        bases=bases, base_names=base_names, owner=owner,
-        owner_name=".".join(prefix) if prefix and (owners or rec.owner_symbol() < 0) else None, flags=tuple(flags),
+        signature=_signature(rec, outer or node, _body(node)), docstring=_docstring(rec, outer or node), outer=outer,
+        scope_kind=None if kind == "type" else "class" if is_type else "function",
+        exported="static" not in flags or around.kind == "class", is_test=rec.is_test_file,
+        bases=bases, base_names=base_names, owner=owner, owner_name=prefix, flags=tuple(flags),
     )  # fmt: skip
-    if owner is None:
-        _bind(rec, name, ("function", rec.symbols[index].scope), node.start_byte)
+    if kind == "type":
+        return
+    value = ("function", rec.symbols[index].scope)
+    if owners and rec.language == "lua":
+        rec.stores.append(Store(rec.scope, _path(owners), name, value, node.start_byte))
+        rec.pending.setdefault(_TABLES, {})[value[1]] = _path(owners)
+    elif owner is None:
+        for scope in {rec.scope, 0} if around.kind == "namespace" else {rec.scope}:
+            _bind(rec, scope, name, value, node.start_byte)
     rec.open_scope(node, "class" if is_type else "function", symbol=index)
 
 
-def _bind(rec: Recorder, name: str, value: Expr, at: int) -> None:
-    """Bind a name in the current scope; a second definition of it makes it stand for both."""
+def _belongs_to(rec: Recorder, owners: list[str]) -> tuple[Expr, str | None]:
+    """Return the type that a member belongs to, if it does not stand within it, and what stands before its name."""
+    around = rec.scopes[rec.scope]
+    if around.kind == "class" and around.symbol < 0 and around.owner is not None:
+        return around.owner, around.owner[1]
+    prefix = [*_namespaces(rec), *owners]
+    owner_name = ".".join(prefix) if prefix and (owners or rec.owner_symbol() < 0) else None
+    # Namespaces are not followed: a type is looked up by its last name.
+    return ("name", owners[-1]) if owners and rec.language != "lua" else None, owner_name
+
+
+def _signature(rec: Recorder, node: Node, body: Node | None) -> str:
+    if node.type == "type_definition":
+        inner, name = node.child_by_field_name("type"), node.child_by_field_name("declarator")
+        body = inner.child_by_field_name("body") if inner is not None else None
+        if body is not None and name is not None:
+            return f"{rec.folded(node.start_byte, body.start_byte)} {rec.text(name)}"
+    end = body.start_byte if body is not None else node.end_byte
+    return rec.folded(node.start_byte, end).rstrip(" {=:;")
+
+
+def _bind(rec: Recorder, scope: int, name: str, value: Expr, at: int) -> None:
+    """Bind a name; a second definition of it makes it stand for both."""
     known: dict[tuple[int, str], int] = rec.pending.setdefault(_BOUND, {})
-    index = known.get((rec.scope, name))
+    index = known.get((scope, name))
     if index is None:
-        known[rec.scope, name] = len(rec.bindings)
-        rec.bind(name, value, at, scope=rec.scope)
+        known[scope, name] = len(rec.bindings)
+        rec.bind(name, value, at, scope=scope)
         return
     earlier = rec.bindings[index]
     before = earlier.value[1] if earlier.value and earlier.value[0] == "any" else (earlier.value,)
     rec.bindings[index] = earlier._replace(value=("any", (*before, value)))
 
 
-_BOUND = -1  # the key of bound names in Recorder.pending; ids of nodes are positive
+_BOUND, _TABLES = -1, -2  # keys of bound names and of Lua's tables by function in Recorder.pending, beside ids of nodes
 
 
 def _written_name(node: Node) -> Node | None:
@@ -194,12 +225,16 @@ def _body(node: Node) -> Node | None:
 def _bases(rec: Recorder, node: Node) -> tuple[tuple[Expr, ...], tuple[str, ...]]:
     """Return what a type inherits from, as expressions and as written."""
     found: list[Node] = []
-    clauses = [child for child in node.children if child.type in _BASE_CLAUSES]
+    body = node.child_by_field_name("body")
+    parts = [*node.children, *(body.children if body is not None and rec.language == "php" else ())]
+    clauses = [child for child in parts if child.type in _BASE_CLAUSES]
     while clauses:
         clause = clauses.pop(0)
         for child in clause.named_children:
             if child.type in _BASE_CLAUSES:
                 clauses.append(child)
+            elif child.type == "constructor_invocation" and child.named_children:
+                found.append(child.named_children[0])
             elif child.type in _TYPE_WORDS:
                 found.append(child)
     return tuple(_value(rec, base) for base in found), tuple(rec.folded(b.start_byte, b.end_byte) for b in found)
@@ -267,15 +302,26 @@ def singleton(rec: Recorder, node: Node) -> None:
     rec.open_scope(node, "class", owner=("name", rec.symbols[around].name) if around >= 0 else None)
 
 
+def scala_object(rec: Recorder, node: Node) -> None:
+    """Define a Scala object; where it is the companion of a class above it, its members are the class's."""
+    name = node.child_by_field_name("name")
+    if name is not None and (rec.scope, rec.text(name)) in rec.pending.get(_BOUND, {}):
+        rec.open_scope(node, "class", owner=rec.name(name))
+    else:
+        _definition("class")(rec, node)
+
+
 def lua_assigned(rec: Recorder, node: Node) -> None:
-    """Define a function that is assigned to a name or a table's field: M.f = function."""
+    """Define a function that is assigned to a name or a table's field (M.f = function), or bind a table's name."""
     targets = node.named_children[0].named_children if node.named_children else []
     values = node.named_children[-1].named_children
     for target, value in zip(targets, values, strict=False):
         if value.type == "function_definition":
             *owners, name = _parts(rec, target)
-            _define(rec, value, "function", owners, name)
+            _define(rec, value, "function", owners, name, outer=node)
             return
+        if value.type == "table_constructor" and target.type == "identifier":
+            rec.bind(rec.text(target), ("dict", "object", ()), node.start_byte, scope=rec.scope)
 
 
 def call(rec: Recorder, node: Node) -> None:
@@ -296,7 +342,8 @@ def call(rec: Recorder, node: Node) -> None:
 def new(rec: Recorder, node: Node) -> None:
     """Record the construction of an object."""
     name = node.child_by_field_name("type") or next(iter(node.named_children), None)
-    _record(rec, node, name, _value(rec, name) if name is not None else None, "new")
+    made = _value(rec, name) if name is not None else None
+    _record(rec, node, name, ("selftype",) if made == ("self",) else made, "new")
 
 
 def _record(rec: Recorder, node: Node, name: Node | None, callee: Expr, kind: str) -> None:
@@ -317,7 +364,7 @@ def _value(rec: Recorder, node: Node) -> Expr:
     kind = node.type
     text = rec.text(node) if node.end_byte - node.start_byte < 200 else ""  # noqa: PLR2004 - longer ones are no names
     if text in _RECEIVER_WORDS:
-        return _RECEIVER_WORDS[text]
+        return _table(rec) if rec.language == "lua" else _RECEIVER_WORDS[text]
     if kind in _NAMES:
         return rec.name(node)
     if kind in _RECEIVERS:
@@ -327,6 +374,15 @@ def _value(rec: Recorder, node: Node) -> Expr:
     if kind == "variable_name":
         return ("name", text)
     return _nested(rec, node, kind)
+
+
+def _table(rec: Recorder) -> Expr:
+    """Return the table that `self` is in the function M:f around the current place."""
+    tables: dict[int, Expr] = rec.pending.get(_TABLES, {})
+    scope = rec.scope
+    while scope > 0 and scope not in tables:
+        scope = rec.scopes[scope].parent
+    return tables.get(scope, ("name", "self"))
 
 
 def _nested(rec: Recorder, node: Node, kind: str) -> Expr:
@@ -385,6 +441,7 @@ HANDLERS: Mapping[str, Callable[[Recorder, Node], None]] = {
     "swift_type": swift_type,
     "kotlin_type": kotlin_type,
     "singleton": singleton,
+    "scala_object": scala_object,
     "extension": extension,
     "function": _definition("function"),
     "macro": _definition("macro"),
