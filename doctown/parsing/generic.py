@@ -3,7 +3,7 @@
 One module serves all of them: the query of a language says which node is which kind of definition, and the grammars
 agree on most fields (`name`, `body`, `declarator`). Of a call, the callee's name and its receiver's are kept; variables
 have no values, so that a call resolves by names of the same file, by `self`, by a class that is named, or as a guess.
-Where a scope defines a name twice (overloads, `#if` branches), the name stands for each of them: ambiguous, not wrong.
+Where a scope defines a name twice (overloads, `#if` branches), the name stands for each of them.
 """
 
 from collections.abc import Callable, Mapping
@@ -53,6 +53,7 @@ _BASE_CLAUSES = frozenset({
     "delegation_specifiers", "delegation_specifier", "inheritance_specifier", "use_declaration",
 })  # fmt: skip
 _CONSTRUCTORS = frozenset({"__construct", "initialize", "init", "constructor"})
+_HIDING_WORDS = frozenset({"private", "protected", "fileprivate", "local"})
 _MAX_NAME_DEPTH = 12  # of declarators and qualified names
 
 
@@ -83,11 +84,11 @@ def _define(  # noqa: PLR0913 - a definition has many sides
     flags = [*(["extension"] if receiver else []), *_flags(rec, node, owners, name)]
     owner, prefix = _belongs_to(rec, owners)
     bases, base_names = _bases(rec, node) if is_type else ((), ())
+    signature = _signature(rec, outer or node, _body(node))
     index = rec.define(
-        node, name, kind,
-        signature=_signature(rec, outer or node, _body(node)), docstring=_docstring(rec, outer or node), outer=outer,
+        node, name, kind, signature=signature, docstring=_docstring(rec, outer or node), outer=outer,
         scope_kind=None if kind == "type" else "class" if is_type else "function",
-        exported="static" not in flags or around.kind == "class", is_test=rec.is_test_file,
+        exported=_is_exported(rec, signature, in_class=around.kind == "class"), is_test=rec.is_test_file,
         bases=bases, base_names=base_names, owner=owner, owner_name=prefix, flags=tuple(flags),
     )  # fmt: skip
     if kind == "type":
@@ -102,15 +103,35 @@ def _define(  # noqa: PLR0913 - a definition has many sides
     rec.open_scope(node, "class" if is_type else "function", symbol=index)
 
 
+def _is_exported(rec: Recorder, signature: str, *, in_class: bool) -> bool:
+    """Tell whether a definition has none of the words that hide it; C++'s and Ruby's sections are not followed."""
+    words = set(signature.partition("(")[0].split())
+    hidden_in_file = rec.language in ("c", "cpp") and not in_class and "static" in words
+    return not hidden_in_file and not words & _HIDING_WORDS
+
+
 def _belongs_to(rec: Recorder, owners: list[str]) -> tuple[Expr, str | None]:
     """Return the type that a member belongs to, if it does not stand within it, and what stands before its name."""
     around = rec.scopes[rec.scope]
     if around.kind == "class" and around.symbol < 0 and around.owner is not None:
-        return around.owner, around.owner[1]
+        parent = rec.owner_symbol()
+        return around.owner, rec.symbols[parent].qualified_name if parent >= 0 else _qualified(rec, around.owner[1])
+    if owners and rec.language != "lua":
+        # Namespaces are not followed: a type is looked up by its last name.
+        known = _qualified(rec, owners[-1])
+        return ("name", owners[-1]), known if len(owners) == 1 else ".".join([*_namespaces(rec), *owners])
     prefix = [*_namespaces(rec), *owners]
-    owner_name = ".".join(prefix) if prefix and (owners or rec.owner_symbol() < 0) else None
-    # Namespaces are not followed: a type is looked up by its last name.
-    return ("name", owners[-1]) if owners and rec.language != "lua" else None, owner_name
+    return None, ".".join(prefix) if prefix and (owners or rec.owner_symbol() < 0) else None
+
+
+def _qualified(rec: Recorder, name: str) -> str:
+    """Return the qualified name of a type of this file, else its name as written after the namespaces around."""
+    known: dict[tuple[int, str], int] = rec.pending.get(_BOUND, {})
+    index = known.get((0, name))
+    value = rec.bindings[index].value if index is not None else None
+    if value is not None and value[0] == "function":
+        return rec.symbols[rec.scopes[value[1]].symbol].qualified_name
+    return ".".join([*_namespaces(rec), name])
 
 
 def _signature(rec: Recorder, node: Node, body: Node | None) -> str:
