@@ -35,6 +35,7 @@ class Evaluator:
         self.flags = 0
         self.depth = 0
         self.stores_by_attribute = members.stores_by_attribute(self.indexes)
+        self.called_through: dict[Value, tuple[tuple[int, int], ...]] = {}  # class or instance -> functions that run
         self.orders: dict[Value, list[Value]] = {}  # class -> where its members are searched
         self._owned: dict[Value, dict[str, list[Value]]] = {}
         self._parts: dict[Value, list[Value]] = {}
@@ -94,6 +95,13 @@ class Evaluator:
             self.flags |= self._callee_flags[file][number]
             return known
         call = self.files[file].calls[number]
+        callee = call.callee
+        if callee is not None and callee[0] == "name":  # most of all sites: what names give is remembered by itself
+            around, self.flags = self.flags, 0
+            values = self._callees[file][number] = self.lookup(file, call.scope, call.at, callee[1])
+            self._callee_flags[file][number] = self.flags
+            self.flags |= around
+            return values
         return self._keep(
             self._callees, self._callee_flags, file, number, self.evaluate, (file, call.scope, call.at, call.callee)
         )

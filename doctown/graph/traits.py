@@ -25,7 +25,7 @@ PYTHON = Traits(
     | {"read", "write", "close", "readline", "readlines", "writelines", "seek", "tell", "flush", "fileno"}  # files
     | {"acquire", "release", "send", "throw", "cancel", "result", "put", "group", "groups", "match", "search", "sub"}
     | {"popleft", "appendleft", "debug", "info", "warning", "error", "exception", "critical", "connect", "execute"},
-    constructors=frozenset({"__init__", "__new__"}),
+    constructors=frozenset({"__init__"}),
 )  # fmt: skip
 
 # What the collections and strings of languages whose values are not followed are asked for.

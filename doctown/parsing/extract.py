@@ -43,7 +43,8 @@ def extract(language: str, path: str, source: bytes) -> FileRecord:
     ]
     ordered.sort(key=itemgetter(0))
     for _, start, node, handler in ordered:
-        recorder.close_scopes(start)
+        if start >= recorder.closes_at:
+            recorder.close_scopes(start)
         handler(recorder, node)
     return recorder.record(partial=root.has_error)
 

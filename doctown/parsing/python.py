@@ -15,6 +15,7 @@ from doctown.parsing.recorder import MAX_EXPRESSION_DEPTH, Recorder
 from doctown.parsing.records import Call, Decorator, Expr, Import, Parameter, Return, Store
 
 STR, BYTES, INT, FLOAT, BOOL, NONE = (("literal", name) for name in ("str", "bytes", "int", "float", "bool", "None"))
+PUNCTUATION = frozenset({",", "(", ")", "comment"})
 CONSTANT = re.compile(r"_*[A-Z][A-Z0-9_]*\Z")
 DECORATOR_FLAGS = {
     "staticmethod": "static",
@@ -35,10 +36,13 @@ Convert = Callable[[Recorder, Node], Expr]
 
 def expression(rec: Recorder, node: Node | None) -> Expr:
     """Return what an expression may be, recording the calls in it."""
-    if node is None or rec.depth >= MAX_EXPRESSION_DEPTH:
+    if node is None:
         return None
-    convert = CONVERT.get(node.type)
-    if convert is None:
+    kind = node.type
+    if kind == "identifier":  # most of all expressions
+        return rec.name(node)
+    convert = CONVERT.get(kind)
+    if convert is None or rec.depth >= MAX_EXPRESSION_DEPTH:
         return None
     rec.depth += 1
     value = convert(rec, node)
@@ -57,7 +61,7 @@ def _attribute(rec: Recorder, node: Node) -> Expr:
 
 
 def _call(rec: Recorder, node: Node) -> Expr:
-    index = rec.known_call(node)
+    index = rec.call_numbers.get(node.id)
     return ("call", _record_call(rec, node) if index is None else index)
 
 
@@ -65,35 +69,45 @@ def _record_call(rec: Recorder, node: Node) -> int:
     index = rec.reserve_call(node)
     children = node.children
     function, arguments = children[0], children[-1]
+    callee = expression(rec, function)
+    if arguments.type == "argument_list":
+        args, keywords, count = _arguments(rec, arguments)
+    else:  # f(x for x in y)
+        args, keywords, count = (expression(rec, arguments),), (), 1
+    # The line of the called name: an attribute's name is its last token.
+    line = (function.end_point if callee is not None and callee[0] == "attr" else function.start_point)[0] + 1
+    rec.calls[index] = Call(rec.scope, callee, args, keywords, count, line, node.start_byte)
+    return index
+
+
+def _arguments(rec: Recorder, node: Node) -> tuple[tuple[Expr, ...], tuple[tuple[str, Expr], ...], int]:
+    """Return the values by position, those by keyword, and how many are written by position (-1: a spread)."""
     args: list[Expr] = []
     keywords: list[tuple[str, Expr]] = []
     count = 0
-    callee = expression(rec, function)
-    if arguments.type == "argument_list":
-        for child in arguments.children:
-            if not child.is_named:
-                continue
-            kind = child.type
-            if kind == "keyword_argument":
-                name, value = child.children[0], expression(rec, child.children[-1])
-                if value is not None:
-                    keywords.append((rec.text(name), value))
-            elif kind == "dictionary_splat":
-                keywords.append(("**", expression(rec, child.children[-1])))
-            elif kind == "list_splat":
-                args.append(("each", expression(rec, child.children[-1])))
-                count = -1
-            elif kind != "comment":
-                args.append(expression(rec, child))
-                count += count >= 0
-        while args and args[-1] is None:
-            args.pop()
-    else:
-        args, count = [expression(rec, arguments)], 1
-    # The line of the called name: an attribute's name is its last token.
-    line = (function.end_point if function.type == "attribute" else function.start_point)[0] + 1
-    rec.set_call(index, Call(rec.scope, callee, tuple(args), tuple(keywords), count, line, node.start_byte))
-    return index
+    for child in node.children:
+        kind = child.type
+        if kind in PUNCTUATION:
+            continue
+        if kind == "identifier":
+            args.append(rec.name(child))
+            count += count >= 0
+        elif kind == "keyword_argument":
+            parts = child.children
+            value = expression(rec, parts[-1])
+            if value is not None:
+                keywords.append((rec.text(parts[0]), value))
+        elif kind == "dictionary_splat":
+            keywords.append(("**", expression(rec, child.children[-1])))
+        elif kind == "list_splat":
+            args.append(("each", expression(rec, child.children[-1])))
+            count = -1
+        else:
+            args.append(expression(rec, child))
+            count += count >= 0
+    while args and args[-1] is None:
+        args.pop()
+    return tuple(args), tuple(keywords), count
 
 
 def _subscript(rec: Recorder, node: Node) -> Expr:
@@ -127,7 +141,7 @@ def _string_text(rec: Recorder, node: Node) -> str | None:
 
 
 def _string(rec: Recorder, node: Node) -> Expr:
-    return BYTES if rec.source[node.start_byte : node.start_byte + 1] in b"bB" else STR
+    return BYTES if rec.source[node.start_byte] in b"bB" else STR
 
 
 def _members(rec: Recorder, nodes: Iterable[Node]) -> tuple[Expr, ...]:
@@ -594,7 +608,7 @@ def case(rec: Recorder, node: Node) -> None:
 
 def call(rec: Recorder, node: Node) -> None:
     """Record a call that no expression has recorded before."""
-    if rec.known_call(node) is None:
+    if node.id not in rec.call_numbers:
         _record_call(rec, node)
 
 

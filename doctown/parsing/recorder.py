@@ -37,6 +37,9 @@ def is_test_path(path: str) -> bool:
     """Tell whether a file holds tests, by the names that test runners look for."""
     return _TEST_PATH.search(path) is not None
 
+_RESERVED = Call(0, None, (), (), 0, 0, 0)
+_NEVER = 1 << 60  # a byte that no file has
+
 
 class Recorder:
     """Collects the facts of one file. Handlers get it with each node, in the order of the source."""
@@ -57,6 +60,7 @@ class Recorder:
         self.inherits: list[Inherits] = []
         self.calls: list[Call] = []
         self.scope = 0  # the innermost open scope
+        self.closes_at = _NEVER  # where the innermost open scope ends
         self.depth = 0  # of the expression that is being converted
         self.pending: dict[int, Any] = {}  # node id -> what its own handler will want (decorators, narrowed names)
         self.transparent: set[int] = set()  # ids of blocks that always run: no branch
@@ -66,7 +70,7 @@ class Recorder:
         self.is_test_file = is_test_path(path)
         self._open: list[tuple[int, int]] = []  # (end byte, scope around it)
         self._reserved: dict[int, int] = {}  # node id -> scope
-        self._calls: dict[int, int] = {}  # node id -> call
+        self.call_numbers: dict[int, int] = {}  # node id -> call
         self._texts: dict[bytes, str] = {}
         self._names: dict[bytes, Expr] = {}
 
@@ -99,6 +103,7 @@ class Recorder:
         """Leave the scopes that end before the byte `start`."""
         while self._open and self._open[-1][0] <= start:
             self.scope = self._open.pop()[1]
+        self.closes_at = self._open[-1][0] if self._open else _NEVER
 
     def reserve(self, node: Node, kind: str, *, symbol: int = -1, name: str | None = None, owner: Expr = None) -> int:
         """Return the scope of a node, made now under the current one if the node has none yet.
@@ -118,7 +123,8 @@ class Recorder:
         scope = self.reserve(node, kind, symbol=symbol, name=name, owner=owner)
         if symbol >= 0:
             self.scopes[scope] = self.scopes[scope]._replace(symbol=symbol)
-        self._open.append((node.end_byte, self.scope))
+        self.closes_at = node.end_byte
+        self._open.append((self.closes_at, self.scope))
         self.scope = scope
         return scope
 
@@ -196,12 +202,12 @@ class Recorder:
 
     def known_call(self, node: Node) -> int | None:
         """Return the index of a call site that is recorded already."""
-        return self._calls.get(node.id)
+        return self.call_numbers.get(node.id)
 
     def reserve_call(self, node: Node) -> int:
         """Return a new index for the call site of a node; fill it with `set_call` after its arguments were converted."""
-        index = self._calls[node.id] = len(self.calls)
-        self.calls.append(Call(self.scope, None, (), (), 0, 0, 0))
+        index = self.call_numbers[node.id] = len(self.calls)
+        self.calls.append(_RESERVED)
         return index
 
     def set_call(self, index: int, call: Call) -> None:

@@ -20,7 +20,8 @@ from pathlib import Path
 
 from doctown.graph.model import MODULE, Graph, module_id
 from doctown.graph.modules import ProjectConfig
-from doctown.graph.resolve import ASSUMED_CONFIDENCE, resolve
+from doctown.graph.resolve import resolve
+from doctown.graph.sites import ASSUMED_CONFIDENCE
 from doctown.parsing.extract import extract
 from doctown.parsing.languages import language_of
 from doctown.parsing.records import Symbol
