@@ -11,7 +11,6 @@ and start a resource tracker. `concurrent.futures` gives up the whole pool when 
 POSIX only: resource limits and passed descriptors.
 """
 
-import contextlib
 import json
 import os
 import signal
@@ -37,7 +36,6 @@ START_TIMEOUT_S = 60.0
 END_TIMEOUT_S = 5.0  # from a closed socket to the end of the process
 MAX_LAST_WORDS = 10_000  # bytes of a worker's standard error
 
-_OUT_OF_MEMORY = "failed to allocate"  # tree-sitter's words before it aborts (lib/src/alloc.c)
 _START = (
     "import json, sys; options = json.loads(sys.argv[1]); sys.path[:] = options['search_path']; "
     "from doctown.parsing.worker import main; main(options)"
@@ -192,7 +190,7 @@ class _Worker:
         self.started = False
         self.last_words = ""
         self.deadline = 0.0
-        self._file_s = limits.file_s
+        self._file_s, self._memory_bytes = limits.file_s, limits.memory_bytes
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by kill
         ours, theirs = socket.socketpair()
         options = worker.Options(
@@ -230,14 +228,22 @@ class _Worker:
 
     def cause_of_death(self) -> str:
         """Return why a process that has closed its socket ended, in the words of a skipped file's reason."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(END_TIMEOUT_S)
+        end_s = time.monotonic() + END_TIMEOUT_S
+        while True:
+            process, status, usage = os.wait4(self._process.pid, os.WNOHANG)
+            if process:
+                break
+            if time.monotonic() >= end_s:
+                self.kill()
+                return "the parser does not answer"
+            time.sleep(0.005)
+        self._process.returncode = os.waitstatus_to_exitcode(status)
         self.kill()
-        if _OUT_OF_MEMORY in self.last_words:
-            return worker.OVER_MEMORY
         if self._process.returncode == -signal.SIGKILL:
             return "the parser was killed from outside"
-        return "the parser crashed"
+        # Native code that gets no memory crashes or aborts. What it asked for last may have been twice what it had.
+        peak_bytes = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        return worker.OVER_MEMORY if peak_bytes > self._memory_bytes / 4 else "the parser crashed"
 
     def kill(self) -> None:
         """End the process and release all that belongs to it."""
