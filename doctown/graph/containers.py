@@ -98,17 +98,14 @@ def _keys(container: Value) -> Values:
     return container[3] if container[0] == "mapping" and len(container) > 3 else NOTHING  # noqa: PLR2004 - the keys
 
 
-def enter(ev: "Evaluator", value: Value) -> Values:
+def enter(ev: "Evaluator", value: Value, *, is_async: bool) -> Values:
     """Return what `with value as name` binds."""
     if value[0] == "sequence":
         return union(value[2])  # a generator under contextlib.contextmanager
     if value[0] != "instance":
         return (value,)
-    for name in ("__enter__", "__aenter__"):
-        methods = members.attribute(ev, value, name)
-        if methods:
-            return union(returns.result_of(ev, method, None) for method in methods)
-    return NOTHING
+    methods = members.attribute(ev, value, "__aenter__" if is_async else "__enter__")
+    return union(returns.result_of(ev, method, None) for method in methods)
 
 
 def inner(value: Value) -> Values:

@@ -170,7 +170,8 @@ class Evaluator:
 
     def _enter(self, file: int, scope: int, at: int, expr: tuple) -> Values:  # type: ignore[type-arg]
         held = self.evaluate(file, scope, at, expr[1])
-        return union(containers.enter(self, value) for value in held) if held else NOTHING
+        is_async = len(expr) > 2  # noqa: PLR2004 - tag, manager, "async"
+        return union(containers.enter(self, value, is_async=is_async) for value in held) if held else NOTHING
 
     def _inner(self, file: int, scope: int, at: int, expr: tuple) -> Values:  # type: ignore[type-arg]
         held = self.evaluate(file, scope, at, expr[1])
@@ -299,7 +300,7 @@ class Evaluator:
         if declared:
             return declared[-1:]
         found: list[Entry] = []
-        for entry in sorted(entries, key=_at, reverse=True):
+        for entry in reversed(sorted(entries, key=_at)):  # noqa: C413 - of one place, the later comes first
             found.append(entry)
             if self.encloses(file, entry.block if type(entry) is Binding else entry.scope, scope):
                 break

@@ -149,6 +149,8 @@ def _returned(ev: "Evaluator", callee: Value, file: int, scope: int, site: Site 
             found = _handed_back(ev, callee, passed, list(index.parameters[scope]), site)
         elif value[0] == "self" and callee[0] == "bound":
             found = (callee[3],)
+        elif value[0] == "call" and _constructs_receiver(ev, file, scope, value[1]) and _receiver(callee):
+            found = _receiver(callee)
         else:
             key = ("return", id(returned))
             found = ev.remember(key, ev.evaluate, file, returned.scope, returned.at, value)
@@ -156,6 +158,15 @@ def _returned(ev: "Evaluator", callee: Value, file: int, scope: int, site: Site 
     if yields:
         return (("sequence", "generator", (union(yields),)),)
     return union(parts)
+
+
+def _constructs_receiver(ev: "Evaluator", file: int, scope: int, number: int) -> bool:
+    """Tell whether a call is `cls()` in a class method."""
+    target = ev.files[file].calls[number].callee
+    held = ev.indexes[file].parameters.get(scope)
+    if target is None or target[0] != "name" or not held or held[0].kind != "receiver" or held[0].name != target[1]:
+        return False
+    return any(value[0] == "class" for value in ev.of_entry(file, held[0]))
 
 
 def _handed_back(

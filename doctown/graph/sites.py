@@ -163,17 +163,26 @@ def _origin(ev: Evaluator, file: int, call: Call, target: Target, values: Values
     if callee is None or callee[0] not in ("name", "attr") or values[0][0] == "instance":
         return "typed"
     if callee[0] == "name":
+        if _is_receiver(ev, file, call.scope, callee):  # cls()
+            return "self"
         return "lexical" if target[0] == file else "import"
     holder = callee[1]
     tags = {value[0] for value in ev.evaluate(file, call.scope, call.at, holder)}
     if "super" in tags:
         return "inherited"
     if _is_receiver(ev, file, call.scope, holder):
-        symbol = ev.files[target[0]].symbols[target[1]]
-        around = ev.class_around(file, call.scope)
-        own = any(value[1] == target[0] and value[2] == symbol.parent for value in around)
-        return "self" if own or symbol.owner is not None else "inherited"
+        return _own_or_inherited(ev, file, call.scope, target)
     return "qualified" if tags & {"module", "class"} else "typed"
+
+
+def _own_or_inherited(ev: Evaluator, file: int, scope: int, target: Target) -> Origin:
+    """Tell a member of the class around a place from one of its bases, and from what an attribute holds."""
+    symbol = ev.files[target[0]].symbols[target[1]]
+    around = ev.class_around(file, scope)
+    if symbol.owner is not None or ("class", target[0], symbol.parent) in around:
+        return "self"
+    inherited = any(("class", target[0], symbol.parent) in members.order_of(ev, value) for value in around)
+    return "inherited" if inherited else "typed"
 
 
 def _is_receiver(ev: Evaluator, file: int, scope: int, holder: Expr) -> bool:

@@ -72,6 +72,8 @@ def _record_call(rec: Recorder, node: Node) -> int:
     callee = expression(rec, function)
     if arguments.type == "argument_list":
         args, keywords, count = _arguments(rec, arguments)
+        if callee is not None and callee[-1] == "cast" and args:  # its first argument is a type, often in a string
+            args = (type_expression(rec, arguments.children[1]), *args[1:])
     else:  # f(x for x in y)
         args, keywords, count = (expression(rec, arguments),), (), 1
     # The line of the called name: an attribute's name is its last token.
@@ -207,7 +209,7 @@ def _comprehension_scope(rec: Recorder, node: Node) -> int:
                         _bind_target(rec, left, value, node.start_byte, scope)
             elif clause.type == "if_clause":
                 for name, narrowed in _narrowed(rec, clause.children[-1]):
-                    rec.bind(name, narrowed, node.start_byte + 1, scope=scope, kind="narrow")
+                    rec.bind(name, narrowed, node.start_byte, scope=scope, kind="narrow")
     return scope
 
 
@@ -421,7 +423,7 @@ def function(rec: Recorder, node: Node) -> None:
     property_like = in_class and ("property" in flags or "setter" in flags)
     index = rec.define(
         node, name, "property" if property_like else "method" if in_class else "function",
-        signature=rec.folded(node.start_byte, body.start_byte).rstrip(": "),
+        signature=_signature(rec, node, body),
         docstring=_docstring(rec, body), body=body, scope_kind="function", decorators=decorators,
         exported=_exported(rec, name), is_test=_is_test(rec, name),
         returns=type_expression(rec, node.child_by_field_name("return_type")), flags=tuple(flags),
@@ -430,6 +432,24 @@ def function(rec: Recorder, node: Node) -> None:
     rec.bind(name, ("function", scope), node.start_byte)
     receiver = in_class and "static" not in flags
     _parameters(rec, scope, node.child_by_field_name("parameters"), receiver=receiver)
+
+
+def _signature(rec: Recorder, node: Node, body: Node) -> str:
+    """Return a definition's head without its comments."""
+    start, comments = node.start_byte, []
+    if b"#" in rec.source[start : body.start_byte]:
+        todo = [child for child in node.children if child.id != body.id]
+        while todo:
+            part = todo.pop()
+            todo += part.children
+            if part.type == "comment":
+                comments.append(part)
+    pieces = []
+    for comment in sorted(comments, key=lambda node: node.start_byte):
+        pieces.append(rec.folded(start, comment.start_byte))
+        start = comment.end_byte
+    pieces.append(rec.folded(start, body.start_byte))
+    return " ".join(pieces).rstrip(": ")
 
 
 def _flags(decorators: tuple[Decorator, ...]) -> list[str]:
@@ -488,7 +508,7 @@ def class_(rec: Recorder, node: Node) -> None:
     ]
     index = rec.define(
         node, name, "class",
-        signature=rec.folded(node.start_byte, body.start_byte).rstrip(": "),
+        signature=_signature(rec, node, body),
         docstring=_docstring(rec, body), body=body, scope_kind="class", decorators=decorators,
         exported=_exported(rec, name), is_test=_is_test(rec, name),
         bases=tuple(_base(rec, child) for child in written), base_names=tuple(rec.text(child) for child in written),
@@ -631,7 +651,7 @@ def _define_assigned(rec: Recorder, node: Node, left: Node, right: Node) -> None
     if right.type == "lambda":
         body = right.child_by_field_name("body") or right
         rec.define(
-            node, name, "function", signature=rec.folded(node.start_byte, body.start_byte).rstrip(": "), body=right,
+            node, name, "function", signature=_signature(rec, node, body), body=right,
             scope_kind="function", exported=_exported(rec, name), is_test=_is_test(rec, name),
         )  # fmt: skip
     elif CONSTANT.match(name) or name in (rec.all_names or ()):
@@ -698,6 +718,7 @@ def with_(rec: Recorder, node: Node) -> None:
     body = node.child_by_field_name("body")
     if body is not None:
         rec.transparent.add(body.id)
+    mark = ("async",) if node.children[0].type == "async" else ()
     for clause in node.children:
         for item in clause.children if clause.type == "with_clause" else ():
             held = item.children[0] if item.type == "with_item" and item.children else None
@@ -706,7 +727,7 @@ def with_(rec: Recorder, node: Node) -> None:
             value, alias = held.children[0], held.children[-1]
             if alias.type == "as_pattern_target" and alias.children:
                 manager = expression(rec, value)
-                made: Expr = None if manager is None else ("enter", manager)
+                made: Expr = None if manager is None else ("enter", manager, *mark)
                 _bind_target(rec, alias.children[0], made, node.start_byte, None)
 
 

@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 #   ("call", 12)                     the result of call 12 of this file (index in FileRecord.calls)
 #   ("item", object, key)            object[key]; key is a str or int where it is a constant, else None
 #   ("each", object)                 an element of what is iterated over: for x in object
-#   ("enter", object)                what a context manager gives: with object as x
+#   ("enter", object)                what a context manager gives: with object as x; ("enter", object, "async")
 #   ("inner", object)                the value inside a wrapper: await, Rust's `?`, a dereference that changes the type
 #   ("literal", "str")               a value of a builtin type, by the language's name for it
 #   ("list", "tuple", (e, ...))      a sequence or set of these members; the second element is the builtin type
