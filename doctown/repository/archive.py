@@ -138,20 +138,21 @@ def _name(parts: tuple[str, ...]) -> bytes:
 class _BoundedFile:
     """The archive's file, for zipfile: its directory, which is read at once, must have a size in keeping."""
 
-    def __init__(self, file: IO[bytes], max_read_bytes: int) -> None:
+    def __init__(self, file: IO[bytes], max_read_bytes: int, limits: Limits) -> None:
         self._file = file
         self._max_read_bytes = max_read_bytes
+        self._limits = limits
         self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
 
     def read(self, size: int = -1) -> bytes:
         if size > self._max_read_bytes:
-            raise zipfile.BadZipFile
+            raise too_many_files(self._limits)
         return self._file.read(size)
 
 
 def _zip_members(file: IO[bytes], limits: Limits, deadline: Deadline) -> tuple[list[_Member], str | None]:
     max_entries = limits.max_files * _FOLDERS_PER_FILE
-    archive = zipfile.ZipFile(_BoundedFile(file, max(1 << 20, max_entries * _ZIP_ENTRY_BYTES)))
+    archive = zipfile.ZipFile(_BoundedFile(file, max(1 << 20, max_entries * _ZIP_ENTRY_BYTES), limits))
     if len(archive.filelist) > max_entries:
         raise too_many_files(limits)
     members = []
@@ -197,8 +198,9 @@ class _BoundedStream:
     def read(self, size: int = -1) -> bytes:
         if not 0 <= size <= _MAX_TAR_HEADER_BYTES:
             raise tarfile.ReadError
-        self._check(self.tell() + size)
-        return self._stream.read(size)
+        data = self._stream.read(size)
+        self._check(self.tell())
+        return data
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         if whence != os.SEEK_SET or offset < 0:
@@ -220,13 +222,18 @@ class _BoundedStream:
 
 
 def _tar_members(file: IO[bytes], limits: Limits, deadline: Deadline) -> tuple[list[_Member], str | None]:
-    members, archive = _tar_stream(file, limits, deadline)
+    members, archive, stream = _tar_stream(file, limits, deadline)
     found = list(members)
+    # To the end, where gzip has its checksum; a tar archive ends before.
+    while stream.read(_CHUNK_BYTES):
+        pass
     comment = archive.pax_headers.get("comment", "")
     return found, comment if _COMMIT.fullmatch(comment) else None
 
 
-def _tar_stream(file: IO[bytes], limits: Limits, deadline: Deadline) -> tuple[Iterator[_Member], tarfile.TarFile]:
+def _tar_stream(
+    file: IO[bytes], limits: Limits, deadline: Deadline
+) -> tuple[Iterator[_Member], tarfile.TarFile, _BoundedStream]:
     file.seek(0)
     max_members = limits.max_files * _FOLDERS_PER_FILE
     stream = _BoundedStream(file, limits.max_bytes + max_members * _TAR_OVERHEAD_BYTES, limits, deadline)
@@ -243,7 +250,7 @@ def _tar_stream(file: IO[bytes], limits: Limits, deadline: Deadline) -> tuple[It
                 kind = _tar_kind(info)
                 yield _Member(parts, kind, info.size if kind == "file" else 0, _tar_opener(archive, info))
 
-    return members(), archive
+    return members(), archive, stream
 
 
 def _tar_kind(info: tarfile.TarInfo) -> Literal["file", "folder", "link"]:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import unquote
 
 from doctown.errors import SourceError
 from doctown.repository.address import (
@@ -115,7 +116,7 @@ def _open_git(source: GitSource, root: Path, limits: Limits, environ: Mapping[st
     fetched = clone(source, root, limits, environ)
     return Checkout(
         root=root,
-        name=short_name(source.url),
+        name=short_name(unquote(source.url)),
         url=clean_url(source.url),
         commit=fetched.commit,
         ref=fetched.ref,

@@ -9,8 +9,8 @@ documented by naming its folder.
 from __future__ import annotations
 
 import stat
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Final, Literal
 
@@ -81,7 +81,18 @@ def select_files(checkout: Checkout, selection: Selection) -> list[SourceFile]:
     """Return every file of a checkout that is in `subdir`, in the order of paths. Raises SourceError."""
     chooser = _Chooser(checkout.root, selection)
     files = [chooser.choose(entry) for entry in checkout.entries if entry.name.startswith(chooser.prefix)]
-    return sorted(files, key=lambda file: file.path)
+    return sorted(_with_unique_paths(files), key=lambda file: file.path)
+
+
+def _with_unique_paths(files: list[SourceFile]) -> Iterator[SourceFile]:
+    """Append "?" to an escaped name that is also the name of another file."""
+    taken: set[str] = set()
+    for file in sorted(files, key=lambda file: (file.reason == NAME_NOT_UTF8, file.path)):
+        path = file.path
+        while path in taken:
+            path += "?"
+        taken.add(path)
+        yield file if path == file.path else replace(file, path=path)
 
 
 def safe_subdir(root: Path, subdir: str | None) -> str:
