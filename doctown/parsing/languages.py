@@ -27,6 +27,15 @@ LANGUAGES: tuple[Language, ...] = (
     Language("go", (".go",), "tree_sitter_go:language", "go", "go", "full"),
     Language("java", (".java",), "tree_sitter_java:language", "java", "java", "full"),
     Language("csharp", (".cs", ".csx"), "tree_sitter_c_sharp:language", "csharp", "csharp", "full"),
+    Language("typescript", (".ts", ".mts", ".cts"), "tree_sitter_typescript:language_typescript", "typescript", "javascript",
+             "full", interpreters=("ts-node", "tsx", "deno")),
+    Language("typescript", (".tsx",), "tree_sitter_typescript:language_tsx", "tsx", "javascript", "full"),
+    Language("javascript", (".js", ".jsx", ".mjs", ".cjs"), "tree_sitter_javascript:language", "javascript", "javascript",
+             "full", interpreters=("node", "bun")),
+    Language("svelte", (".svelte",), "tree_sitter_typescript:language_typescript", "typescript", "javascript", "full",
+             prepare="doctown.parsing.javascript:script_parts"),
+    Language("vue", (".vue",), "tree_sitter_typescript:language_tsx", "tsx", "javascript", "full",
+             prepare="doctown.parsing.javascript:script_parts"),
 )  # fmt: skip
 
 _BY_EXTENSION = {extension: row for row in reversed(LANGUAGES) for extension in row.extensions}
