@@ -7,7 +7,7 @@ what known callers pass (`callers`, filled by resolve.py between rounds). All is
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 
-from doctown.graph import containers, members, overloads, returns, types
+from doctown.graph import containers, members, overloads, returns, signatures, types
 from doctown.graph.index import Entry, FileIndex, index_file
 from doctown.graph.modules import Modules, Place
 from doctown.graph.traits import DEFAULT, TRAITS, Traits
@@ -34,6 +34,12 @@ class Evaluator:
         self.containers: list[tuple[int, int, int, Expr]] = []  # file, scope, at, expression
         self.flags = 0
         self.depth = 0
+        self.constants = {
+            (file, symbol.within, symbol.name): (file, number)
+            for file, record in enumerate(files)
+            for number, symbol in enumerate(record.symbols)
+            if symbol.kind == "constant"
+        }
         self.stores_by_attribute = members.stores_by_attribute(self.indexes)
         self.called_through: dict[Value, tuple[tuple[int, int], ...]] = {}  # class or instance -> functions that run
         self.orders: dict[Value, list[Value]] = {}  # class -> where its members are searched
@@ -308,6 +314,12 @@ class Evaluator:
             return self.of_entry(file, entries[0])
         if self.traits[file].overloads and all(_defines(entry) for entry in entries):
             return tuple(self.of_entry(file, entry)[0] for entry in entries)
+        named_types = [entry for entry in entries if type(entry) is Binding and entry.kind == "type"]
+        if named_types and self.traits[file].separate_types:
+            # A type and a value of the same name stand beside each other; a type can have several parts.
+            values = [entry for entry in entries if type(entry) is not Binding or entry.kind != "type"]
+            found = self.of_entries(file, found_in, values, scope, at) if values else NOTHING
+            return union([*(self.of_entry(file, entry) for entry in named_types), found])
         frames = self.indexes[file].frames
         if frames[found_in] == frames[scope]:
             reaching = self._reaching(file, [e for e in entries if _at(e) < at] or entries, scope)
@@ -341,6 +353,8 @@ class Evaluator:
         return self.remember(id(entry), _OF_ENTRY[kind], self, file, entry)
 
     def _of_binding(self, file: int, binding: Binding) -> Values:
+        if binding.kind == "type" and self.traits[file].separate_types:
+            return (("type", file, binding.block, binding.value),)
         return self.evaluate(file, binding.block, binding.at, binding.value)
 
     def _of_import(self, file: int, imported: Import) -> Values:
@@ -377,6 +391,10 @@ class Evaluator:
         places = self.modules[file].find(file, name)
         if places is None:
             return (("external", name.lstrip(".") or name),)
+        for place in places:
+            whole = self.indexes[place.file].exports.get("=")
+            if whole is not None:  # CommonJS: the module is what it assigns to module.exports
+                return self.remember(("member", place, "="), self._exported, place.file, "=", 0)
         return self._module_value(file, name, places)
 
     def _module_value(self, file: int, name: str, places: tuple[Place, ...]) -> Values:
@@ -449,6 +467,9 @@ class Evaluator:
         if whole is not None:
             held = self.evaluate(file, 0, index.record.size_bytes + 1, whole.value)
             return held if name == "default" else union(members.attribute(self, value, name) for value in held)
+        if name == "default" and self.traits[file].separate_types:
+            # CommonJS that sets members only: the default import is the module.
+            return (("module", file, f"./{self.files[file].path.rpartition('/')[2]}", (Place(file),)),)
         return NOTHING
 
 
@@ -480,6 +501,11 @@ _EVALUATE: dict[str, Callable[..., Values]] = {
     "generic": Evaluator._generic,
     "in": Evaluator._in,
     "import": Evaluator._import,
+    "typeof": signatures.typeof,
+    "parameter": signatures.parameter,
+    "argument": signatures.argument,
+    "callable": signatures.function_type,
+    "typevar": signatures.nothing,
 }
 _OF_ENTRY: dict[type, Callable[..., Values]] = {
     Binding: Evaluator._of_binding,
