@@ -40,7 +40,8 @@ def members(graph: Graph) -> dict[str, object]:
         for node, symbol in zip(ids, file.symbols, strict=True):
             nodes.append({"id": node, "name": symbol.name, "qualified_name": symbol.qualified_name, "kind": symbol.kind,
                           "language": file.language, "file": file.path,
-                          "parent": ids[symbol.parent] if symbol.parent >= 0 else top, **counted(graph, node)})  # fmt: skip
+                          "parent": ids[symbol.parent] if symbol.parent >= 0 else top,
+                          **counted(graph, node)})  # fmt: skip
             spans[node] = {"file": number, "start_line": symbol.start_line, "end_line": symbol.end_line}
     edges = [{"from": e.source, "to": e.target, "kind": e.kind, "lines": e.lines, "origin": e.origin,
               "confidence": e.confidence} for e in graph.edges]  # fmt: skip

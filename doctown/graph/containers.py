@@ -71,11 +71,11 @@ def stores_into(ev: "Evaluator", value: Value) -> "list[Store]":
     return found
 
 
-def each(ev: "Evaluator", value: Value) -> Values:
+def each(ev: "Evaluator", value: Value) -> Values:  # noqa: PLR0911 - one form each
     """Return what iterating over a value gives."""
     tag = value[0]
     if tag == "container":
-        file, scope, at, expr = ev.containers[value[1]]
+        expr = ev.containers[value[1]][3]
         if expr and expr[0] == "dict":
             return (("external_instance", "str"),)
         return item(ev, value, None)
@@ -121,7 +121,7 @@ def inner(value: Value) -> Values:
     return (value,)
 
 
-def method_result(ev: "Evaluator", container: Value, name: str, site: "Site | None" = None) -> Values:
+def method_result(ev: "Evaluator", container: Value, name: str, site: "Site | None" = None) -> Values:  # noqa: PLR0911 - one form each
     """Return what a method of a builtin container gives."""
     methods = METHODS.get(ev.files[site.file].language) if site is not None else None
     if methods is not None and site is not None:
@@ -140,7 +140,7 @@ def method_result(ev: "Evaluator", container: Value, name: str, site: "Site | No
     return NOTHING
 
 
-def _typed_result(ev: "Evaluator", container: Value, name: str, methods: Methods, site: "Site") -> Values:
+def _typed_result(ev: "Evaluator", container: Value, name: str, methods: Methods, site: "Site") -> Values:  # noqa: PLR0911 - one form each
     if container[0] == "mapping" and name in methods.pairs:
         return (("sequence", "list", (_pairs(ev, container),)),)
     if name in methods.element:

@@ -18,8 +18,8 @@ MAX_DEPTH = 60  # of evaluation
 MAX_STAR_DEPTH = 12
 ASSUMED, OPEN = 1, 2  # flags: rests on what callers pass; would need to know what callers pass
 
-# Who calls a function: (file, call) -> 1 where a receiver is bound, else 0. What it decorates: (-1 - file, scope) -> the
-# decorated function, and the position at which that is passed.
+# Who calls a function: (file, call) -> 1 where a receiver is bound, else 0. What it decorates: (-1 - file, scope) ->
+# the decorated function, and the position at which that is passed.
 Callers = dict[tuple[int, int], int | tuple[Values, int]]
 
 
@@ -127,7 +127,7 @@ class Evaluator:
             return known
         return self._keep(self._results, self._result_flags, file, number, returns.call_result, (self, file, number))
 
-    def _keep(  # noqa: PLR0913 - as `remember`, for what is kept by number
+    def _keep(  # noqa: PLR0913, PLR0917 - as `remember`, for what is kept by number
         self,
         held: list[list[Values | None]],
         flags: list[bytearray],
@@ -392,7 +392,7 @@ class Evaluator:
                     return found
         return NOTHING
 
-    def _exported(self, file: int, name: str, depth: int) -> Values:
+    def _exported(self, file: int, name: str, depth: int) -> Values:  # noqa: PLR0911 - one form each
         index = self.indexes[file]
         export = index.exports.get(name)
         if export is not None:

@@ -48,7 +48,7 @@ def _inner(ev: "Evaluator", file: int, scope: int, at: int, expr: Form) -> Value
     return union(containers.inner(value) for value in held) if held else NOTHING
 
 
-def _literal(ev: "Evaluator", _file: int, _scope: int, _at: int, expr: Form) -> Values:
+def _literal(_ev: "Evaluator", _file: int, _scope: int, _at: int, expr: Form) -> Values:
     return (("external_instance", expr[1]),)
 
 

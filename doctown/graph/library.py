@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 FIRST_ARGUMENT = frozenset(
     {"copy.copy", "copy.deepcopy", "functools.partial", "staticmethod", "classmethod", "functools.lru_cache",
-     "functools.cache", "contextlib.contextmanager", "contextlib.closing", "asyncio.ensure_future", "asyncio.create_task",
-     "asyncio.run", "weakref.ref", "weakref.proxy", "inspect.unwrap", "asyncio.wait_for", "asyncio.shield",
-     "functools.singledispatch", "types.coroutine", "atexit.register"}
+     "functools.cache", "contextlib.contextmanager", "contextlib.closing", "asyncio.ensure_future",
+     "asyncio.create_task", "asyncio.run", "weakref.ref", "weakref.proxy", "inspect.unwrap", "asyncio.wait_for",
+     "asyncio.shield", "functools.singledispatch", "types.coroutine", "atexit.register"}
 )  # fmt: skip
 SAME_ELEMENTS = frozenset(
     {"list", "tuple", "set", "frozenset", "sorted", "reversed", "iter", "collections.deque", "itertools.cycle"}
@@ -56,7 +56,7 @@ BUILTIN_TYPES = frozenset({"str", "bytes", "int", "float", "bool", "dict", "byte
 
 
 def _next(ev: "Evaluator", value: tuple) -> Values:  # type: ignore[type-arg]
-    from doctown.graph import members  # noqa: PLC0415 - the two modules need each other
+    from doctown.graph import members
 
     steps = members.attribute(ev, value, "__next__") if value[0] == "instance" else ()
     return union(returns.result_of(ev, step, None) for step in steps)

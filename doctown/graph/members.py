@@ -27,7 +27,7 @@ def stores_by_attribute(indexes: Sequence[FileIndex]) -> StoresByAttribute:
     return found
 
 
-def attribute(ev: "Evaluator", holder: Value, name: str) -> Values:
+def attribute(ev: "Evaluator", holder: Value, name: str) -> Values:  # noqa: PLR0911 - one form of a value each
     """Return holder.name."""
     tag = holder[0]
     if tag in ("instance", "class"):
@@ -59,7 +59,7 @@ def _of_container(ev: "Evaluator", holder: Value, name: str) -> Values:
 
 
 def _object_member(ev: "Evaluator", holder: Value, name: str) -> Values:
-    from doctown.graph import containers  # noqa: PLC0415 - the two modules need each other
+    from doctown.graph import containers
 
     return containers.item(ev, holder, name) or _stored(ev, holder, name)
 
@@ -123,7 +123,7 @@ def _search(ev: "Evaluator", order: Sequence[Value], holder: Value, name: str) -
 
 
 def bare(ev: "Evaluator", holder: Value, name: str) -> tuple[Values | None, Values]:
-    """Return the member that a bare name in a class means, None where no class has it, and what an external base may have."""
+    """Return the member that a bare name in a class means, None where no class has it; and what is an external base's."""
     external = NOTHING
     for value in order_of(ev, holder):
         if value[0] == "external":
@@ -153,7 +153,7 @@ def own_member(ev: "Evaluator", value: Value, holder: Value, name: str) -> Value
 
 
 def _owned(ev: "Evaluator", owned: list[Value], holder: Value) -> Values:
-    """Return the members of one name that a type has from elsewhere: its own before those of traits that it implements."""
+    """Return the members of one name that a type has from elsewhere: its own before those of its traits."""
     if len(owned) > 1:
         symbols = [ev.symbol(method) for method in owned]
         own = [
@@ -244,7 +244,7 @@ def owned_elsewhere(ev: "Evaluator") -> dict[Value, dict[str, list[Value]]]:
 
 
 def parts_of_types(ev: "Evaluator") -> dict[Value, list[Value]]:
-    """Return the bases that types have from elsewhere, and their other parts (C#'s partial classes, merged interfaces)."""
+    """Return the bases that types have from elsewhere, and their other parts (partial classes, merged interfaces)."""
     found: dict[Value, list[Value]] = defaultdict(list)
     parts: dict[tuple[str, str], list[Value]] = defaultdict(list)
     for file, record in enumerate(ev.files):

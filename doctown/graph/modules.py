@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from doctown.parsing.records import FileRecord
 
-# language -> the module of doctown.graph that has modules(files, mine, config); languages that import each other share one
+# language -> the module of doctown.graph that has modules(files, mine, config); those that import each other share one
 FINDERS: Mapping[str, str] = {
     "python": "modules_python",
     "rust": "modules_rust",
@@ -40,14 +40,14 @@ class Place(NamedTuple):
 class Modules(NamedTuple):
     """How the files of a language find each other."""
 
-    # (importing file, module as written) -> its places; () for a folder without a file of its own, None: not in the repository
+    # (importing file, module as written) -> its places; () for a mere folder, None for what is not in the repository
     find: Callable[[int, str], tuple[Place, ...] | None]
     # file -> other module scopes whose names it sees without an import (Go package, Java package)
     siblings: Callable[[int], tuple[Place, ...]] = lambda _file: ()
     separator: str = "."  # between a module and a module in it
     # (file, name) -> scopes that bind a name which the file sees without an import (as `siblings`, by name)
     visible: Callable[[int, str], tuple[Place, ...]] = lambda _file, _name: ()
-    # (file, name) -> the root of a module that is named from everywhere (a Rust crate); () for one outside the repository
+    # (file, name) -> the root of a module that is named from everywhere (a Rust crate); () for an external one
     roots: Callable[[int, str], tuple[Place, ...] | None] = lambda _file, _name: None
 
 

@@ -5,10 +5,11 @@ names). The extractor writes paths from inside of inline modules as `outer::inne
 dependencies, 2015's rule that `use` begins at the crate root (it is tried last).
 """
 
-import tomllib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
+
+import tomllib
 
 from doctown.graph.modules import Modules, Place, ProjectConfig
 from doctown.parsing.records import TYPE_KINDS, FileRecord, Import

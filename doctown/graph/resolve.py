@@ -95,7 +95,7 @@ def _graph(ev: Evaluator) -> Graph:
     return Graph(files, ids, counts, sorted(edges))
 
 
-def _calls_of_file(  # noqa: PLR0913 - the tables of a graph
+def _calls_of_file(  # noqa: PLR0913, PLR0917 - the tables of a graph
     ev: Evaluator,
     classifier: Classifier,
     file: int,

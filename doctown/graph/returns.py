@@ -41,7 +41,7 @@ def _same_type(ev: "Evaluator", site: Site) -> Values:
     return tuple(value for value in held if value[0] == "instance")
 
 
-def result_of(ev: "Evaluator", callee: Value, site: Site | None) -> Values:
+def result_of(ev: "Evaluator", callee: Value, site: Site | None) -> Values:  # noqa: PLR0911 - one form each
     """Return what calling a value gives; `site` has the arguments where they are known."""
     tag = callee[0]
     if tag == "class":

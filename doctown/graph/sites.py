@@ -181,7 +181,7 @@ def _merged(ev: Evaluator, targets: tuple[Target, ...]) -> tuple[Target, ...]:
     return tuple(by_name.values())
 
 
-def _origin(ev: Evaluator, file: int, call: Call, target: Target, values: Values) -> Origin:
+def _origin(ev: Evaluator, file: int, call: Call, target: Target, values: Values) -> Origin:  # noqa: PLR0911 - one form each
     callee = call.callee
     if callee is None or callee[0] not in ("name", "attr") or (values and values[0][0] == "instance"):
         return "typed"

@@ -38,7 +38,7 @@ LAST_ARGUMENT = frozenset({"Coroutine", "Awaitable"})
 FIRST_ARGUMENT = frozenset({"Generator", "AsyncGenerator", "Result"})
 
 
-def instances(ev: "Evaluator", file: int, scope: int, at: int, declared: Expr) -> Values:
+def instances(ev: "Evaluator", file: int, scope: int, at: int, declared: Expr) -> Values:  # noqa: PLR0911 - one form each
     """Return the values that a declared type allows."""
     if declared is None:
         return NOTHING
@@ -98,7 +98,7 @@ def _named(ev: "Evaluator", file: int, scope: int, at: int, declared: tuple) -> 
     return found
 
 
-def _instance(ev: "Evaluator", file: int, scope: int, value: Value) -> Values:
+def _instance(ev: "Evaluator", file: int, scope: int, value: Value) -> Values:  # noqa: PLR0911 - one form each
     if value[0] == "class":
         return (("instance", value[1], value[2]),)
     constructed = signatures.class_of(ev, value) if value[0] == "function" else None

@@ -238,7 +238,7 @@ def _any(left: Expr, right: Expr) -> Expr:
     return ("any", (left, right)) if left != right else left
 
 
-def _binary(rec: Recorder, node: Node) -> Expr:
+def _binary(_rec: Recorder, node: Node) -> Expr:
     left = node.children[0]
     return STR if left.type == "string" else None
 
@@ -342,7 +342,7 @@ def _written_type(text: str) -> Expr:
         return None
 
 
-def _from_ast(node: ast.expr) -> Expr:
+def _from_ast(node: ast.expr) -> Expr:  # noqa: PLR0911 - one form a case
     match node:
         case ast.Name(id=name):
             return ("name", name)
@@ -779,7 +779,7 @@ def type_alias(rec: Recorder, node: Node) -> None:
         rec.bind(name, type_expression(rec, named[1]), node.start_byte, kind="type")
 
 
-# imports
+# names from other modules
 
 
 def import_(rec: Recorder, node: Node) -> None:

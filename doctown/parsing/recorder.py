@@ -178,8 +178,8 @@ class Recorder:
         """Add a symbol; return its index.
 
         `outer` is the node of its span where that is larger (`export`; decorators are left out); `owner_name` stands
-        before its name where it belongs to a type that does not stand around it. With `scope_kind`, its own scope is made for `body`
-        (default: `node`) and entered when that node is opened with `open_scope`.
+        before its name where it belongs to a type that does not stand around it. With `scope_kind`, its own scope is
+        made for `body` (default: `node`) and entered when that node is opened with `open_scope`.
         """
         parent = self.owner_symbol()
         span = outer or node

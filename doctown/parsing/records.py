@@ -82,8 +82,8 @@ class Symbol(NamedTuple):
     returns: Expr  # functions: the declared type of what is returned
     owner: Expr  # "this member belongs to the type that this names": impl blocks, Go receivers, extensions, prototypes
     # async, generator, static, classmethod, property (runs on access), abstract, overload (a signature without its
-    # body), partial (one of several parts of one type), extension, constructor, local (not a member of its parent), implements
-    # (a method of Rust's `impl Trait for Type`)
+    # body), partial (one of several parts of one type), extension, constructor, local (not a member of its parent),
+    # implements (a method of Rust's `impl Trait for Type`)
     flags: tuple[str, ...]
 
 
