@@ -138,7 +138,8 @@ def method_result(ev: "Evaluator", container: Value, name: str, site: "Site | No
     return NOTHING
 
 
-def _typed_result(ev: "Evaluator", container: Value, name: str, methods: Methods, site: "Site") -> Values:
+def _typed_result(  # noqa: PLR0911 - one rule a line
+    ev: "Evaluator", container: Value, name: str, methods: Methods, site: "Site") -> Values:
     if container[0] == "mapping" and name in methods.pairs:
         return (("sequence", "list", (_pairs(ev, container),)),)
     if name in methods.element:

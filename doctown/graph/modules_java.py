@@ -11,7 +11,9 @@ from doctown.graph.modules import Modules, Place, ProjectConfig
 from doctown.parsing.records import TYPE_KINDS, FileRecord
 
 
-def modules(files: Sequence[FileRecord], mine: Sequence[int], _config: ProjectConfig) -> Modules:
+def modules(  # noqa: C901 - its closures share its tables
+    files: Sequence[FileRecord], mine: Sequence[int], _config: ProjectConfig
+) -> Modules:
     """Return how the Java files find each other."""
     types: dict[tuple[str, str], list[Place]] = defaultdict(list)  # (package, qualified name) -> its class scope
     homes: dict[tuple[str, str], list[Place]] = defaultdict(list)  # (package, name) -> the module scopes that bind it

@@ -182,7 +182,9 @@ def _record_call(rec: Recorder, node: Node) -> int:
             callee = rec.name(function.children[0])
         else:
             callee = expression(rec, function)
-            name = function if function.type == "identifier" else function.children[-1] if function.children else function
+            name = (
+                function if function.type == "identifier" else function.children[-1] if function.children else function
+            )
         line = name.start_point[0] + 1
     args, keywords, count = _arguments(rec, node.child_by_field_name("arguments"), given)
     rec.set_call(index, Call(rec.scope, callee, args, keywords, count, line, node.start_byte))
@@ -385,7 +387,8 @@ class _Modifiers:
 
     def is_test(self) -> bool:
         return any(
-            held.text.partition("(")[0].rpartition(".")[2].removesuffix("Attribute") in TESTS for held in self.decorators
+            held.text.partition("(")[0].rpartition(".")[2].removesuffix("Attribute") in TESTS
+            for held in self.decorators
         )
 
     def flags(self) -> tuple[str, ...]:
@@ -423,7 +426,9 @@ def type_(rec: Recorder, node: Node) -> None:
     name = rec.text(name_node)
     modifiers = _Modifiers(rec, node)
     base_list = next((child for child in node.children if child.type == "base_list"), None)
-    written = [c for c in base_list.children if c.is_named and c.type != "argument_list"] if base_list is not None else []
+    written = (
+        [c for c in base_list.children if c.is_named and c.type != "argument_list"] if base_list is not None else []
+    )
     bases = () if node.type == "enum_declaration" else tuple(type_expression(rec, base) for base in written)
     kind = KINDS[node.type]
     if node.type == "record_declaration" and any(child.type == "struct" for child in node.children):
@@ -518,7 +523,6 @@ def method(rec: Recorder, node: Node) -> None:
         rec.transparent.add(body.id)
     _type_parameters(rec, node, scope)
     _parameters(rec, scope, parameters)
-    _arrow_return(rec, scope, body)
 
 
 def _signature(rec: Recorder, node: Node, modifiers: _Modifiers, body: Node | None) -> str:
@@ -554,11 +558,6 @@ def _parameters(rec: Recorder, scope: int, parameters: Node | None) -> None:
         if declared is not None and declared[0] == "generic":
             declared = declared[2][0]
         rec.parameters.append(Parameter(scope, rec.text(loose), declared, None, "rest"))
-
-
-def _arrow_return(rec: Recorder, scope: int, body: Node | None) -> None:
-    if body is not None and body.type == "arrow_expression_clause":
-        expression(rec, body.children[-1])
 
 
 def local_function(rec: Recorder, node: Node) -> None:

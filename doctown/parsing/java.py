@@ -256,7 +256,10 @@ CONVERT: dict[str, Convert] = {
     "binary_expression": _binary,
     "unary_expression": _unary,
     "character_literal": lambda _rec, _node: ("literal", "char"),
-    "decimal_floating_point_literal": lambda rec, node: ("literal", "float" if rec.text(node)[-1] in "fF" else "double"),
+    "decimal_floating_point_literal": lambda rec, node: (
+        "literal",
+        "float" if rec.text(node)[-1] in "fF" else "double",
+    ),
     "null_literal": lambda _rec, _node: ("literal", "null"),
     "class_literal": lambda _rec, _node: ("literal", "Class"),
     "field_access": _field_access,
@@ -362,13 +365,17 @@ def type_(rec: Recorder, node: Node) -> None:
         exported=_is_exported(rec, modifiers.words), is_test=rec.is_test_file,
         bases=tuple(type_expression(rec, base) for base in written),
         base_names=tuple(rec.text(base) for base in written),
-        flags=_flags(modifiers.words, "static", "abstract") + (() if rec.scopes[rec.scope].kind != "block" else ("local",)),
+        flags=_flags(modifiers.words, "static", "abstract") + _local_flag(rec),
     )  # fmt: skip
     rec.bind(name, ("function", rec.symbols[index].scope), node.start_byte, scope=rec.scope)
     scope = rec.open_scope(node, "class", symbol=index)
     _type_parameters(rec, node, scope)
     if node.type == "record_declaration":
         _record_components(rec, node, scope)
+
+
+def _local_flag(rec: Recorder) -> tuple[str, ...]:
+    return ("local",) if rec.scopes[rec.scope].kind in ("block", "function") else ()
 
 
 def _bases(node: Node) -> list[Node]:
@@ -392,7 +399,9 @@ def _type_parameters(rec: Recorder, node: Node, scope: int) -> None:
         if child.type != "type_parameter":
             continue
         named = [part for part in child.children if part.is_named and "annotation" not in part.type]
-        bounds = tuple(type_expression(rec, part) for part in named[1].children if part.is_named) if len(named) > 1 else ()
+        bounds = (
+            tuple(type_expression(rec, part) for part in named[1].children if part.is_named) if len(named) > 1 else ()
+        )
         bound: Expr = None
         if bounds:
             bound = bounds[0] if len(bounds) == 1 else ("any", bounds)

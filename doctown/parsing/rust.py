@@ -24,14 +24,40 @@ SELF_TYPE: Expr = ("selftype",)
 UNIT: Expr = ("literal", "()")
 STRING: Expr = ("literal", "String")
 BOOL: Expr = ("literal", "bool")
-POINTERS = frozenset({"Box", "Rc", "Arc", "Pin", "Ref", "RefMut", "MutexGuard", "RwLockReadGuard", "RwLockWriteGuard", "Cow"})
+POINTERS = frozenset(
+    {"Box", "Rc", "Arc", "Pin", "Ref", "RefMut", "MutexGuard", "RwLockReadGuard", "RwLockWriteGuard", "Cow"}
+)
 POINTER_MAKERS = frozenset({"new", "pin", "clone", "from", "new_cyclic"})
 WRAPPERS = {"Some": "Option", "Ok": "Result"}
 FORMATS = frozenset({"format", "concat", "stringify"})
 # Methods of iterators, options and results whose closure takes an element first.
 ELEMENT_CLOSURES = frozenset(
-    "map filter for_each any all find position filter_map flat_map inspect and_then is_some_and skip_while take_while "
-    "partition max_by_key min_by_key find_map map_or map_or_else retain sort_by_key is_ok_and map_while".split()
+    {
+        "map",
+        "filter",
+        "for_each",
+        "any",
+        "all",
+        "find",
+        "position",
+        "filter_map",
+        "flat_map",
+        "inspect",
+        "and_then",
+        "is_some_and",
+        "skip_while",
+        "take_while",
+        "partition",
+        "max_by_key",
+        "min_by_key",
+        "find_map",
+        "map_or",
+        "map_or_else",
+        "retain",
+        "sort_by_key",
+        "is_ok_and",
+        "map_while",
+    }
 )
 NO_EXPRESSION = frozenset(
     {"let_declaration", "expression_statement", "empty_statement", "line_comment", "block_comment", "attribute_item"}
@@ -393,7 +419,7 @@ def _record_macro(rec: Recorder, node: Node) -> int:
     return index
 
 
-def _tokens(rec: Recorder, tree: Node) -> list[Expr]:
+def _tokens(rec: Recorder, tree: Node) -> list[Expr]:  # noqa: C901, PLR0912 - a small parser, one token a branch
     """Return the values between the commas of a token tree, recording the calls in it.
 
     A value is known where a chain of names, fields and calls is all there is between two commas.
@@ -455,7 +481,9 @@ def _is_called(rec: Recorder, tokens: list[Node], position: int) -> bool:
     if position >= len(tokens):
         return False
     token = tokens[position]
-    return token.type == "::" or (token.type == "token_tree" and rec.source[token.start_byte : token.start_byte + 1] == b"(")
+    return token.type == "::" or (
+        token.type == "token_tree" and rec.source[token.start_byte : token.start_byte + 1] == b"("
+    )
 
 
 def _first_token(rec: Recorder, token: Node, following: str) -> Expr:
@@ -1102,9 +1130,7 @@ def for_(rec: Recorder, node: Node) -> None:
     value, body = expression(rec, node.child_by_field_name("value")), node.child_by_field_name("body")
     scope = rec.open_scope(node, "block")
     at = body.start_byte if body is not None else node.start_byte
-    bind_pattern(
-        rec, node.child_by_field_name("pattern"), None if value is None else ("each", value), at, scope
-    )
+    bind_pattern(rec, node.child_by_field_name("pattern"), None if value is None else ("each", value), at, scope)
 
 
 def let(rec: Recorder, node: Node) -> None:
@@ -1133,7 +1159,7 @@ def macro(rec: Recorder, node: Node) -> None:
         _record_macro(rec, node)
 
 
-# imports
+# paths
 
 
 def use(rec: Recorder, node: Node) -> None:
