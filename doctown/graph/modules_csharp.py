@@ -74,7 +74,15 @@ def modules(  # noqa: C901 - its closures share its tables
         # The members of `using static`.
         return tuple(place for full in usings(file) for place in types.get(full, ()))
 
-    return Modules(find, visible=visible)
+    @cache
+    def uses_outside(file: int) -> bool:
+        return any(find(file, space) is None for space in usings(file))
+
+    def is_root(file: int, name: str) -> bool:
+        """Tell whether a name is the first part of a namespace, or a type that only a namespace from outside can have."""
+        return name in namespaces or (name[:1].isupper() and uses_outside(file))
+
+    return Modules(find, visible=visible, is_root=is_root)
 
 
 def _and_around(namespace: str) -> Iterator[str]:

@@ -55,4 +55,12 @@ def modules(  # noqa: C901 - its closures share its tables
                 return tuple(imported)
         return ()
 
-    return Modules(find, visible=visible)
+    @cache
+    def imports_from_outside(file: int) -> bool:
+        return any(named(package) is None for package in stars[file])
+
+    def is_root(file: int, name: str) -> bool:
+        """Tell whether a name is the first part of a package, or a type that only a package from outside can have."""
+        return name in packages or (name[:1].isupper() and not name.endswith("()") and imports_from_outside(file))
+
+    return Modules(find, visible=visible, is_root=is_root)

@@ -39,7 +39,7 @@ class Crate(NamedTuple):
 def modules(files: Sequence[FileRecord], mine: Sequence[int], config: ProjectConfig) -> Modules:
     """Return how the Rust files find each other."""
     tree = _Tree(files, mine, config)
-    return Modules(tree.find, visible=tree.visible, roots=tree.crate_named, separator="::")
+    return Modules(tree.find, visible=tree.visible, is_root=tree.is_crate, separator="::")
 
 
 class _Tree:
@@ -108,12 +108,9 @@ class _Tree:
 
     # paths
 
-    def crate_named(self, _file: int, name: str) -> tuple[Place, ...] | None:
-        """Return the root of a crate by its name; () for a dependency, None for what is no crate."""
-        root = self.by_name.get(name)
-        if root is not None:
-            return (Place(self.by_path[root]),)
-        return () if name in self.dependencies else None
+    def is_crate(self, _file: int, name: str) -> bool:
+        """Tell whether a name is a crate's: of the repository, or a dependency's."""
+        return name in self.by_name or name in self.dependencies
 
     def visible(self, file: int, name: str) -> tuple[Place, ...]:
         """Return the modules that have a macro: macros are seen in the whole crate."""

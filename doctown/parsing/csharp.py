@@ -441,9 +441,10 @@ def type_(rec: Recorder, node: Node) -> None:
         base_names=tuple(rec.text(base).partition("(")[0] for base in written), flags=modifiers.flags(),
     )  # fmt: skip
     rec.bind(name, ("function", rec.symbols[index].scope), node.start_byte, scope=rec.scope)
-    if base_list is not None and any(child.type == "argument_list" for child in base_list.children) and bases:
-        rec.pending[node.id] = None
     scope = rec.open_scope(node, "class", symbol=index)
+    arguments = next((c for c in base_list.children if c.type == "argument_list"), None) if base_list is not None else None
+    if arguments is not None and bases:
+        _record_base_call(rec, arguments, written[0], arguments)
     _type_parameters(rec, node, scope)
     parameters = next((child for child in node.children if child.type == "parameter_list"), None)
     for child in parameters.children if parameters is not None else ():
@@ -586,7 +587,10 @@ def property_(rec: Recorder, node: Node) -> None:
     name = rec.text(name_node) if name_node is not None else "this[]"
     modifiers = _Modifiers(rec, node)
     declared = type_expression(rec, node.child_by_field_name("type"))
-    body = node.child_by_field_name("accessors") or node.child_by_field_name("value")
+    value = node.child_by_field_name("value")
+    if value is not None and value.type == "implicit_object_creation_expression":
+        rec.pending[value.id] = declared
+    body = node.child_by_field_name("accessors") or value
     index = rec.define(
         node, name, "property", signature=_signature(rec, node, modifiers, body),
         docstring=doc_before(rec.source, node.start_byte), scope_kind="function", decorators=modifiers.decorators,
@@ -778,13 +782,17 @@ def constructor_call(rec: Recorder, node: Node) -> None:
 
 def base_call(rec: Recorder, node: Node) -> None:
     """Record the base constructor's call of a primary constructor."""
-    index = rec.reserve_call(node)
-    made = type_expression(rec, node.child_by_field_name("type"))
-    callee = made[1] if made is not None and made[0] == "generic" else made
     arguments = next((child for child in node.children if child.type == "argument_list"), None)
+    _record_base_call(rec, node, node.child_by_field_name("type"), arguments)
+
+
+def _record_base_call(rec: Recorder, site: Node, written: Node | None, arguments: Node | None) -> None:
+    index = rec.reserve_call(site)
+    made = type_expression(rec, written)
+    callee = made[1] if made is not None and made[0] == "generic" else made
     args, keywords, count = _arguments(rec, arguments)
-    line = node.start_point[0] + 1
-    rec.set_call(index, Call(rec.scope, callee, args, keywords, count, line, node.start_byte, "new"))
+    line = (written or site).start_point[0] + 1
+    rec.set_call(index, Call(rec.scope, callee, args, keywords, count, line, site.start_byte, "new"))
 
 
 def using(rec: Recorder, node: Node) -> None:

@@ -23,6 +23,7 @@ SELF: Expr = ("self",)
 SELF_TYPE: Expr = ("selftype",)
 UNIT: Expr = ("literal", "()")
 STRING: Expr = ("literal", "String")
+STR: Expr = ("literal", "&str")  # `str` alone is a type of Python
 BOOL: Expr = ("literal", "bool")
 POINTERS = frozenset(
     {"Box", "Rc", "Arc", "Pin", "Ref", "RefMut", "MutexGuard", "RwLockReadGuard", "RwLockWriteGuard", "Cow"}
@@ -86,7 +87,8 @@ def _type_name(rec: Recorder, node: Node) -> Expr:
 
 
 def _literal_type(rec: Recorder, node: Node) -> Expr:
-    return ("literal", rec.text(node))
+    name = rec.text(node)
+    return STR if name == "str" else ("literal", name)
 
 
 def _path_type(rec: Recorder, node: Node) -> Expr:
@@ -554,8 +556,8 @@ CONVERT: dict[str, Convert] = {
     "match_expression": _match,
     "block": _tail,
     "unsafe_block": _last,
-    "string_literal": lambda _rec, _node: ("literal", "str"),
-    "raw_string_literal": lambda _rec, _node: ("literal", "str"),
+    "string_literal": lambda _rec, _node: STR,
+    "raw_string_literal": lambda _rec, _node: STR,
     "integer_literal": lambda _rec, _node: ("literal", "i32"),
     "float_literal": lambda _rec, _node: ("literal", "f64"),
     "boolean_literal": lambda _rec, _node: BOOL,
