@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeAlias
 from doctown.graph import members
 from doctown.graph.evaluate import ASSUMED, Evaluator
 from doctown.graph.model import Origin
+from doctown.graph.traits import DEFAULT, TRAITS
 from doctown.graph.values import Value, Values
 from doctown.parsing.records import Call, Expr, FileRecord
 
@@ -99,27 +100,40 @@ class Classifier:
 
     def _guess(self, file: int, call: Call) -> Outcome:
         """Return the only method that bears the name of one that is called on an unknown receiver."""
-        callee = call.callee
+        callee, ev = call.callee, self.ev
+        if callee is not None and callee[0] == "name" and ev.traits[file].by_name:
+            return self._guess_bare(file, callee[1])
         if callee is None or callee[0] != "attr":
             return UNKNOWN
-        name, ev = callee[2], self.ev
+        name = callee[2]
         if name in ev.traits[file].builtin_methods or name.startswith("__"):
             return UNKNOWN
         if callee[1] is not None and ev.evaluate(file, call.scope, call.at, callee[1]):
             return UNKNOWN  # the receiver is known, and has no such member
-        candidates = self._by_name.get((ev.files[file].language, name.removesuffix(ev.traits[file].method_mark)), ())
-        if len(candidates) == 1:
-            return Found(candidates[0], "unique_name", CONFIDENCE["unique_name"])
-        return AMBIGUOUS if candidates else UNKNOWN
+        bare = name.removesuffix(ev.traits[file].method_mark)
+        return _only(self._by_name.get((ev.files[file].language, bare), ()))
+
+    def _guess_bare(self, file: int, name: str) -> Outcome:
+        """Return the only symbol that a bare name can mean where imports do not say so (C)."""
+        files = self.ev.files
+        candidates = self._by_name.get((files[file].language, name), ())
+        return _only([at for at in candidates if at[0] == file or files[at[0]].symbols[at[1]].exported])
+
+
+def _only(candidates: Sequence[Target]) -> Outcome:
+    if len(candidates) == 1:
+        return Found(candidates[0], "unique_name", CONFIDENCE["unique_name"])
+    return AMBIGUOUS if candidates else UNKNOWN
 
 
 def _methods_by_name(files: Sequence[FileRecord]) -> dict[tuple[str, str], list[Target]]:
-    """Return the functions that are members of something, by language and name."""
+    """Return the functions that are members of something, by language and name; all where values are not followed."""
     found: dict[tuple[str, str], list[Target]] = defaultdict(list)
     for file, record in enumerate(files):
+        takes_all = TRAITS.get(record.language, DEFAULT).by_name
         for number, symbol in enumerate(record.symbols):
-            is_member = symbol.parent >= 0 or symbol.owner is not None
-            if is_member and symbol.kind in ("function", "method") and "overload" not in symbol.flags:
+            is_member = takes_all or symbol.parent >= 0 or symbol.owner is not None
+            if is_member and symbol.kind in ("function", "method", "macro") and "overload" not in symbol.flags:
                 found[record.language, symbol.name].append((file, number))
     return found
 

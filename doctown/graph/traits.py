@@ -17,6 +17,7 @@ class Traits(NamedTuple):
     types_convert: bool = False  # `Type(x)` is a conversion and no call (Go)
     same_type: frozenset[str] = frozenset()  # methods that give their receiver's type where it has none of that name
     method_mark: str = ""  # what the extractor puts behind the names of methods, which fields do not share (Java)
+    by_name: bool = False  # values are not followed: a name that is bound nowhere in its file can be another file's
 
 
 def _methods(*types: type) -> frozenset[str]:
@@ -134,5 +135,32 @@ CSHARP = Traits(
     typed=True,
 )
 
-TRAITS: Mapping[str, Traits] = {"python": PYTHON, "rust": RUST, "go": GO, "java": JAVA, "csharp": CSHARP}
+# What the collections and strings of languages whose values are not followed are asked for.
+_COMMON_METHODS = frozenset(
+    """add all any append apply at back begin clear close collect contains count each empty end equals erase filter find
+    first flatMap flush fold forEach format front get getOrElse groupBy index init insert invoke isEmpty iterator join
+    keys last length let load lock map match max merge min new next open pop pop_back print println push push_back put
+    puts read reduce release remove replace reset resize reverse run save select send set size slice sort sortBy split
+    start stop str string sub sum swap take test then toList toString to_a to_s trim unlock update value values with
+    write zip""".split()  # noqa: SIM905 - a list would have a line for each
+)
+_BY_NAME = Traits(builtin_methods=_COMMON_METHODS, by_name=True)
+_BY_NAME_IN_CLASSES = _BY_NAME._replace(bare_members=True)
+
+TRAITS: Mapping[str, Traits] = {
+    "python": PYTHON,
+    "rust": RUST,
+    "go": GO,
+    "java": JAVA,
+    "csharp": CSHARP,
+    "c": _BY_NAME,
+    "cpp": _BY_NAME_IN_CLASSES,
+    "ruby": _BY_NAME_IN_CLASSES,
+    "php": _BY_NAME,
+    "kotlin": _BY_NAME_IN_CLASSES,
+    "swift": _BY_NAME_IN_CLASSES,
+    "scala": _BY_NAME_IN_CLASSES,
+    "lua": _BY_NAME,
+    "bash": _BY_NAME,
+}
 DEFAULT = Traits()

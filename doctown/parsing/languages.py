@@ -27,6 +27,19 @@ LANGUAGES: tuple[Language, ...] = (
     Language("go", (".go",), "tree_sitter_go:language", "go", "go", "full"),
     Language("java", (".java",), "tree_sitter_java:language", "java", "java", "full"),
     Language("csharp", (".cs", ".csx"), "tree_sitter_c_sharp:language", "csharp", "csharp", "full"),
+    # Symbols and calls by name. A header is C's or C++'s by the repository around it: see detect.py.
+    Language("c", (".c", ".h"), "tree_sitter_c:language", "c", "generic", "symbols"),
+    Language("cpp", (".cpp", ".cc", ".cxx", ".c++", ".hpp", ".hh", ".hxx", ".h++", ".ipp", ".inl", ".tpp"),
+             "tree_sitter_cpp:language", "cpp", "generic", "symbols"),
+    Language("ruby", (".rb", ".rake", ".gemspec"), "tree_sitter_ruby:language", "ruby", "generic", "symbols",
+             file_names=("Rakefile", "Gemfile"), interpreters=("ruby",)),
+    Language("php", (".php",), "tree_sitter_php:language_php", "php", "generic", "symbols", interpreters=("php",)),
+    Language("kotlin", (".kt", ".kts"), "tree_sitter_kotlin:language", "kotlin", "generic", "symbols"),
+    Language("swift", (".swift",), "tree_sitter_swift:language", "swift", "generic", "symbols"),
+    Language("scala", (".scala", ".sc"), "tree_sitter_scala:language", "scala", "generic", "symbols"),
+    Language("lua", (".lua",), "tree_sitter_lua:language", "lua", "generic", "symbols", interpreters=("lua",)),
+    Language("bash", (".sh", ".bash"), "tree_sitter_bash:language", "bash", "generic", "symbols",
+             interpreters=("bash", "sh")),
 )  # fmt: skip
 
 _BY_EXTENSION = {extension: row for row in reversed(LANGUAGES) for extension in row.extensions}
