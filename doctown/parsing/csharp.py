@@ -584,7 +584,7 @@ def local_function(rec: Recorder, node: Node) -> None:
 def property_(rec: Recorder, node: Node) -> None:
     """Record a property or indexer and bind its name with its type."""
     name_node = node.child_by_field_name("name")
-    name = rec.text(name_node) if name_node is not None else "this[]"
+    name = rec.text(name_node) if name_node is not None else "this"
     modifiers = _Modifiers(rec, node)
     declared = type_expression(rec, node.child_by_field_name("type"))
     value = node.child_by_field_name("value")
