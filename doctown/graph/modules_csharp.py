@@ -79,7 +79,7 @@ def modules(  # noqa: C901 - its closures share its tables
         return any(find(file, space) is None for space in usings(file))
 
     def is_root(file: int, name: str) -> bool:
-        """Tell whether a name is the first part of a namespace, or a type that only a namespace from outside can have."""
+        """Tell whether a name begins a namespace, or is a type that only a namespace from outside can have."""
         return name in namespaces or (name[:1].isupper() and uses_outside(file))
 
     return Modules(find, visible=visible, is_root=is_root)

@@ -272,7 +272,12 @@ def _rate_external(  # noqa: C901, PLR0911 - one rule a line
         return SUBTYPE
     if wanted in OBJECTS:
         return OBJECT
-    if name in OBJECTS or name in SUPERTYPES or wanted.startswith("[]") or types.classes(ev, function[1], function[2], 0, declared):
+    if (
+        name in OBJECTS
+        or name in SUPERTYPES
+        or wanted.startswith("[]")
+        or types.classes(ev, function[1], function[2], 0, declared)
+    ):
         return MISMATCH
     return None
 

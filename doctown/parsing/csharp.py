@@ -442,7 +442,9 @@ def type_(rec: Recorder, node: Node) -> None:
     )  # fmt: skip
     rec.bind(name, ("function", rec.symbols[index].scope), node.start_byte, scope=rec.scope)
     scope = rec.open_scope(node, "class", symbol=index)
-    arguments = next((c for c in base_list.children if c.type == "argument_list"), None) if base_list is not None else None
+    arguments = (
+        next((c for c in base_list.children if c.type == "argument_list"), None) if base_list is not None else None
+    )
     if arguments is not None and bases:
         _record_base_call(rec, arguments, written[0], arguments)
     _type_parameters(rec, node, scope)
