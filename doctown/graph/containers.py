@@ -54,7 +54,9 @@ def _container_item(ev: "Evaluator", value: Value, key: Key) -> Values:
     for entry in exact[-1:] or loose:
         parts.append(ev.evaluate(file, scope, at, entry))
     for spread in () if exact else [entry for name, entry in entries if name == "..."]:
-        parts += [item(ev, inner, key) for inner in ev.evaluate(file, scope, at, spread)]
+        for inner in ev.evaluate(file, scope, at, spread):
+            is_member = expr[1] == "object" and isinstance(key, str)
+            parts.append(members.attribute(ev, inner, key) if is_member else item(ev, inner, key))  # type: ignore[arg-type]
     return union(parts)
 
 

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from doctown.graph import library, returns, types
+from doctown.graph import library, returns, signatures, types
 from doctown.graph.classes import resolution_order
 from doctown.graph.index import Entry, FileIndex
 from doctown.graph.values import CONTAINERS, NOTHING, Value, Values, union
@@ -45,6 +45,8 @@ def attribute(ev: "Evaluator", holder: Value, name: str) -> Values:
         return _of_super(ev, holder, name)
     if tag in ("function", "bound"):
         return _stored(ev, holder, name)
+    if tag == "object_type":
+        return ev.remember(("attribute", holder, name), signatures.member, ev, holder, name)
     return NOTHING
 
 
@@ -72,7 +74,7 @@ def _bases(ev: "Evaluator", file: int, number: int) -> Values:
     symbol = ev.files[file].symbols[number]
     found: dict[Value, None] = {}
     for base in symbol.bases:
-        for value in ev.evaluate(file, symbol.within, symbol.start_byte, base):
+        for value in types.resolved(ev, ev.evaluate(file, symbol.within, symbol.start_byte, base)):
             if value[0] in ("class", "external"):
                 found[value] = None
     for value in ev.inherited_elsewhere(("class", file, number)):
@@ -145,7 +147,7 @@ def own_member(ev: "Evaluator", value: Value, holder: Value, name: str) -> Value
     index = ev.indexes[file]
     scope = index.record.symbols[number].scope
     entries = index.names[scope].get(name) if scope >= 0 else None
-    if entries:
+    if entries and index.record.scopes[scope].kind != "function":
         return _class_entries(ev, file, scope, entries, holder)
     owned = ev.owned_members(value).get(name)
     if owned:
@@ -160,8 +162,9 @@ def _owned(ev: "Evaluator", owned: list[Value], holder: Value) -> Values:
     """Return the members of one name that a type has from elsewhere: its own before those of traits that it implements."""
     if len(owned) > 1:
         symbols = [ev.symbol(method) for method in owned]
-        pairs = zip(owned, symbols, strict=True)
-        own = [method for method, symbol in pairs if symbol and "implements" not in symbol.flags]
+        own = [
+            method for method, symbol in zip(owned, symbols, strict=True) if symbol and "implements" not in symbol.flags
+        ]
         if not own:
             return (("ambiguous", tuple(owned)),)
         owned = own

@@ -17,6 +17,10 @@ FINDERS: Mapping[str, str] = {
     "go": "modules_go",
     "java": "modules_java",
     "csharp": "modules_csharp",
+    "typescript": "modules_javascript",
+    "javascript": "modules_javascript",
+    "svelte": "modules_javascript",
+    "vue": "modules_javascript",
 }
 
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from doctown.graph import containers, library, members, types
+from doctown.graph import containers, library, members, signatures, types
 from doctown.graph.values import CONTAINERS, NOTHING, Value, Values, union
 from doctown.parsing.records import Expr, Parameter, Symbol
 
@@ -47,13 +47,18 @@ def result_of(ev: "Evaluator", callee: Value, site: Site | None) -> Values:
     if tag == "class":
         return (("instance", callee[1], callee[2]),)
     if tag in ("function", "bound"):
-        return _function_result(ev, callee, site)
+        result = _function_result(ev, callee, site)
+        return result or (signatures.constructed(ev, callee, site) if site is not None else NOTHING)
+    if tag == "instance" and ev.traits[callee[1]].separate_types:
+        return signatures.called_instance(ev, callee, site)
     if tag == "instance":
         return union(result_of(ev, method, site) for method in members.attribute(ev, callee, "__call__"))
     if tag == "external":
         return library.result(ev, callee[1], site)
     if tag == "method_of":
         return containers.method_result(ev, callee[1], callee[2], site)
+    if tag == "callable":
+        return signatures.result(ev, callee, site)
     if tag == "identity":
         return argument(ev, site, 0) if site else NOTHING
     if tag == "ambiguous":

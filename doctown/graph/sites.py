@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
-from doctown.graph import members
+from doctown.graph import constants, members
 from doctown.graph.evaluate import ASSUMED, Evaluator
 from doctown.graph.model import Origin
 from doctown.graph.traits import DEFAULT, TRAITS
@@ -67,6 +67,17 @@ class Classifier:
 
     def outcome(self, file: int, number: int) -> Outcome:
         """Return what a site was found to be."""
+        found = self._outcome(file, number)
+        if type(found) is Found or not self.ev.traits[file].separate_types:
+            return found
+        call = self.ev.files[file].calls[number]
+        constant = constants.called(self.ev, file, call.scope, call.callee)
+        if constant is None:
+            return found
+        origin = _origin(self.ev, file, call, constant, ())
+        return Found(constant, origin, CONFIDENCE[origin])
+
+    def _outcome(self, file: int, number: int) -> Outcome:
         ev = self.ev
         ev.flags = 0
         values = ev.callees(file, number)
@@ -133,7 +144,8 @@ def _methods_by_name(files: Sequence[FileRecord]) -> dict[tuple[str, str], list[
         takes_all = TRAITS.get(record.language, DEFAULT).by_name
         for number, symbol in enumerate(record.symbols):
             is_member = takes_all or symbol.parent >= 0 or symbol.owner is not None
-            if is_member and symbol.kind in ("function", "method", "macro") and "overload" not in symbol.flags:
+            left_out = "overload" in symbol.flags or "local" in symbol.flags
+            if is_member and symbol.kind in ("function", "method", "macro") and not left_out:
                 found[record.language, symbol.name].append((file, number))
     return found
 
@@ -146,7 +158,8 @@ def _targets(ev: Evaluator, values: Values) -> tuple[Target, ...]:
     for value in values:
         tag = value[0]
         if tag == "class":
-            targets[value[1], value[2]] = None
+            if ev.files[value[1]].symbols[value[2]].kind != "module":  # a namespace is not called
+                targets[value[1], value[2]] = None
         elif tag in ("function", "bound"):
             symbol = ev.files[value[1]].scopes[value[2]].symbol
             if symbol >= 0:
@@ -170,12 +183,12 @@ def _merged(ev: Evaluator, targets: tuple[Target, ...]) -> tuple[Target, ...]:
 
 def _origin(ev: Evaluator, file: int, call: Call, target: Target, values: Values) -> Origin:
     callee = call.callee
-    if callee is None or callee[0] not in ("name", "attr") or values[0][0] == "instance":
+    if callee is None or callee[0] not in ("name", "attr") or (values and values[0][0] == "instance"):
         return "typed"
     if callee[0] == "name":
         if _is_receiver(ev, file, call.scope, callee):  # cls()
             return "self"
-        if values[0][0] == "bound" and ev.traits[file].bare_members:
+        if values and values[0][0] == "bound" and ev.traits[file].bare_members:
             return _own_or_inherited(ev, file, call.scope, target)
         return "lexical" if target[0] == file else "import"
     holder = callee[1]

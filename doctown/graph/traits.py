@@ -11,6 +11,7 @@ class Traits(NamedTuple):
     builtins: frozenset[str] = frozenset()  # names that are there without an import
     builtin_methods: frozenset[str] = frozenset()  # of builtin types: they resolve by a known receiver only
     bare_members: bool = False  # a bare name in a method can be a member of its class (Java, C#)
+    separate_types: bool = False  # types are no values, and can bear the name of one (TypeScript)
     constructors: frozenset[str] = frozenset()  # names of methods that run when the class is called
     typed: bool = False  # parameters have declared types: what callers pass says no more
     overloads: bool = False  # functions of one name differ by their parameters (Java, C#)
@@ -146,6 +147,39 @@ _COMMON_METHODS = frozenset(
 )
 _BY_NAME = Traits(builtin_methods=_COMMON_METHODS, by_name=True)
 _BY_NAME_IN_CLASSES = _BY_NAME._replace(bare_members=True)
+_GLOBALS = """
+    AbortController AbortSignal AggregateError Array ArrayBuffer Atomics BigInt BigInt64Array BigUint64Array Blob Boolean
+    BroadcastChannel Buffer CustomEvent DOMParser DataView Date Error EvalError Event EventTarget File FileReader
+    FinalizationRegistry Float32Array Float64Array FormData Function Headers Image Infinity Int16Array Int32Array Int8Array
+    Intl IntersectionObserver JSON Map Math MessageChannel MutationObserver NaN Node Number Object Promise Proxy RangeError
+    ReadableStream ReferenceError Reflect RegExp Request ResizeObserver Response Set SharedArrayBuffer String Symbol
+    SyntaxError TextDecoder TextEncoder TransformStream TypeError URIError URL URLSearchParams Uint16Array Uint32Array
+    Uint8Array Uint8ClampedArray WeakMap WeakRef WeakSet WebAssembly WebSocket Worker WritableStream XMLHttpRequest
+    addEventListener afterAll afterEach alert atob beforeAll beforeEach btoa cancelAnimationFrame cancelIdleCallback
+    clearImmediate clearInterval clearTimeout confirm console crypto customElements decodeURI decodeURIComponent describe
+    document encodeURI encodeURIComponent escape eval exports expect fetch getComputedStyle global globalThis history
+    isFinite isNaN it jest localStorage location matchMedia module navigator parseFloat parseInt performance process prompt
+    queueMicrotask reportError requestAnimationFrame requestIdleCallback require self sessionStorage setImmediate
+    setInterval setTimeout structuredClone suite test undefined unescape vi window
+"""
+_METHODS = """
+    add addEventListener all allSettled any append appendChild apply at bind call catch charAt charCodeAt clear clone
+    close codePointAt concat contains copyWithin createElement delete dispatchEvent emit end endsWith entries every exec
+    fill filter finally find findIndex findLast findLastIndex flat flatMap focus forEach from get getAttribute
+    getElementById getTime has hasOwnProperty includes indexOf insertBefore isArray join json keys lastIndexOf localeCompare
+    log map match matchAll next normalize now of off on once open padEnd padStart parse pipe pop postMessage
+    preventDefault push querySelector querySelectorAll race read reduce reduceRight reject remove removeChild
+    removeEventListener repeat replace replaceAll resolve return reverse search send set setAttribute shift slice some
+    sort splice split start startsWith stop stopPropagation stringify substr substring test text then throw toFixed
+    toISOString toJSON toLocaleString toLowerCase toString toUpperCase trim trimEnd trimStart unshift update valueOf
+    values write error warn info debug trace
+"""
+JAVASCRIPT = Traits(
+    frozenset(_GLOBALS.split()),
+    frozenset(_METHODS.split()),
+    separate_types=True,
+    constructors=frozenset({"constructor"}),
+)
 
 TRAITS: Mapping[str, Traits] = {
     "python": PYTHON,
@@ -162,5 +196,9 @@ TRAITS: Mapping[str, Traits] = {
     "scala": _BY_NAME_IN_CLASSES,
     "lua": _BY_NAME,
     "bash": _BY_NAME,
+    "typescript": JAVASCRIPT,
+    "javascript": JAVASCRIPT,
+    "svelte": JAVASCRIPT,
+    "vue": JAVASCRIPT,
 }
 DEFAULT = Traits()

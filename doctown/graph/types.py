@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from doctown.graph import signatures
 from doctown.graph.values import NOTHING, Value, Values, union
 from doctown.parsing.records import Expr
 
@@ -50,6 +51,14 @@ def instances(ev: "Evaluator", file: int, scope: int, at: int, declared: Expr) -
         return (("external_instance", declared[1]),)
     if tag == "typed":
         return instances(ev, file, scope, at, declared[1])
+    if tag == "typevar":
+        return instances(ev, file, scope, at, declared[2] or declared[3])
+    if tag == "callable":
+        return (("callable", file, scope, declared, None),)
+    if tag == "dict":
+        return (("object_type", file, scope, declared),)
+    if tag == "list":
+        return (("sequence", "tuple", tuple(instances(ev, file, scope, at, part) for part in declared[2])),)
     return union(_instance(ev, file, scope, value) for value in _named(ev, file, scope, at, declared))
 
 
@@ -59,7 +68,21 @@ def classes(ev: "Evaluator", file: int, scope: int, at: int, declared: Expr) -> 
         return NOTHING
     if declared[0] == "generic":
         return classes(ev, file, scope, at, declared[1])
-    return tuple(value for value in _named(ev, file, scope, at, declared) if value[0] == "class")
+    found = resolved(ev, _named(ev, file, scope, at, declared))
+    return tuple(made for value in found if (made := signatures.class_of(ev, value)) is not None)
+
+
+def resolved(ev: "Evaluator", values: Values) -> Values:
+    """Return values with type aliases replaced by the classes that they name."""
+    if not any(value[0] == "type" for value in values):
+        return values
+    found = []
+    for value in values:
+        if value[0] == "type":
+            found.append(ev.remember(("classes", value), classes, ev, value[1], value[2], 0, value[3]))
+        else:
+            found.append((value,))
+    return union(found)
 
 
 def _named(ev: "Evaluator", file: int, scope: int, at: int, declared: tuple) -> Values:  # type: ignore[type-arg]
@@ -78,6 +101,11 @@ def _named(ev: "Evaluator", file: int, scope: int, at: int, declared: tuple) -> 
 def _instance(ev: "Evaluator", file: int, scope: int, value: Value) -> Values:
     if value[0] == "class":
         return (("instance", value[1], value[2]),)
+    constructed = signatures.class_of(ev, value) if value[0] == "function" else None
+    if constructed is not None:
+        return (("instance", constructed[1], constructed[2]),)
+    if value[0] == "type":
+        return ev.remember(("instances", value), instances, ev, value[1], value[2], 0, value[3])
     if value[0] == "external":
         if value[1].rpartition(".")[2] == "Self":
             return tuple(("instance", c[1], c[2]) for c in ev.class_around(file, scope))

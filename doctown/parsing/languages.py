@@ -40,6 +40,15 @@ LANGUAGES: tuple[Language, ...] = (
     Language("lua", (".lua",), "tree_sitter_lua:language", "lua", "generic", "symbols", interpreters=("lua",)),
     Language("bash", (".sh", ".bash"), "tree_sitter_bash:language", "bash", "generic", "symbols",
              interpreters=("bash", "sh")),
+    Language("typescript", (".ts", ".mts", ".cts"), "tree_sitter_typescript:language_typescript", "typescript", "javascript",
+             "full", interpreters=("ts-node", "tsx", "deno")),
+    Language("typescript", (".tsx",), "tree_sitter_typescript:language_tsx", "tsx", "javascript", "full"),
+    Language("javascript", (".js", ".jsx", ".mjs", ".cjs"), "tree_sitter_javascript:language", "javascript", "javascript",
+             "full", interpreters=("node", "bun")),
+    Language("svelte", (".svelte",), "tree_sitter_typescript:language_typescript", "typescript", "javascript", "full",
+             prepare="doctown.parsing.javascript:script_parts"),
+    Language("vue", (".vue",), "tree_sitter_typescript:language_tsx", "tsx", "javascript", "full",
+             prepare="doctown.parsing.javascript:script_parts"),
 )  # fmt: skip
 
 _BY_EXTENSION = {extension: row for row in reversed(LANGUAGES) for extension in row.extensions}
