@@ -145,7 +145,8 @@ def _bounds(rec: Recorder, node: Node) -> Expr:
 
 
 def _qualified_type(rec: Recorder, node: Node) -> Expr:
-    return type_expression(rec, node.child_by_field_name("type"))
+    """Return the trait of `<Type as Trait>`: what is named is the trait's, not what the type has itself."""
+    return type_expression(rec, node.child_by_field_name("alias") or node.child_by_field_name("type"))
 
 
 def _only_type(rec: Recorder, node: Node) -> Expr:
