@@ -83,6 +83,12 @@ def _bases(ev: "Evaluator", file: int, number: int) -> Values:
     return tuple(found)
 
 
+def is_same_type(ev: "Evaluator", one: Value, other: Value) -> bool:
+    """Tell whether two classes are parts of one type (C#'s partial classes, merged interfaces)."""
+    first, second = (ev.files[value[1]].symbols[value[2]] for value in (one, other))
+    return "partial" in first.flags and "partial" in second.flags and first.qualified_name == second.qualified_name
+
+
 def order_of(ev: "Evaluator", value: Value) -> list[Value]:
     """Return the classes in which a member is searched: the class and its bases; external ones among them."""
     key = ("class", value[1], value[2])

@@ -90,7 +90,7 @@ def _named(ev: "Evaluator", file: int, scope: int, at: int, declared: tuple) -> 
     at = max(at, ev.files[file].size_bytes)
     found = ev.evaluate(file, scope, at, declared)
     # `Color Color`: a member that bears the name of its type does not hide it.
-    while declared[0] == "name" and ev.traits[file].bare_members and found and all(v[0] in NO_TYPES for v in found):
+    while declared[0] == "name" and ev.traits[file].bare_members and all(v[0] in NO_TYPES for v in found):
         scope = ev.files[file].scopes[scope].parent
         if scope < 0:
             break
