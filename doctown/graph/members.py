@@ -61,7 +61,11 @@ def _of_container(ev: "Evaluator", holder: Value, name: str) -> Values:
 def _object_member(ev: "Evaluator", holder: Value, name: str) -> Values:
     from doctown.graph import containers
 
-    return containers.item(ev, holder, name) or _stored(ev, holder, name)
+    expr = ev.containers[holder[1]][3]
+    stored = _stored(ev, holder, name)
+    if stored and expr is not None and not any(key == name for key, _ in expr[2]):
+        return stored  # surer than what is stored under keys that are computed
+    return containers.item(ev, holder, name) or stored
 
 
 def bases(ev: "Evaluator", value: Value) -> list[Value]:
