@@ -119,7 +119,8 @@ def _search(ev: "Evaluator", order: Sequence[Value], holder: Value, name: str) -
         found = own_member(ev, value, holder, name)
         if found is not None:
             return found
-    stored = _stored(ev, holder, name)
+    patched = [method for value in order for method in ev.owned_members(value).get(name, ())]
+    stored = _owned(ev, patched, holder) if patched else _stored(ev, holder, name)
     if stored:
         return stored
     dynamic = external and not external.endswith((".Generic", ".Protocol", ".ABC", "object"))
@@ -148,6 +149,8 @@ def own_member(ev: "Evaluator", value: Value, holder: Value, name: str) -> Value
     if entries and index.record.scopes[scope].kind != "function":
         return _class_entries(ev, file, scope, entries, holder)
     owned = ev.owned_members(value).get(name)
+    if owned and ev.traits[file].separate_types:
+        owned = [method for method in owned if method[1] == file]  # what others patch in comes after all that is declared
     if owned:
         return _owned(ev, owned, holder)
     stores = index.self_stores.get(scope, {}).get(name)
