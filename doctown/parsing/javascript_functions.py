@@ -15,7 +15,7 @@ from doctown.parsing.javascript_names import (
     signature_of,
 )
 from doctown.parsing.javascript_types import Doc, instance, type_expression
-from doctown.parsing.javascript_values import FUNCTIONS, STATIC, UNKNOWN, Place, expression, place
+from doctown.parsing.javascript_values import FUNCTIONS, PLACED, STATIC, UNKNOWN, Place, expression, place
 from doctown.parsing.recorder import Recorder
 from doctown.parsing.records import Decorator, Expr, Parameter, Return
 
@@ -263,5 +263,6 @@ def _passed(where: Place, position: int, kind: str, default: Expr) -> Expr:
 
 def returned(rec: Recorder, node: Node, at: int) -> None:
     """Record that a function returns the value of a node."""
-    place(rec, node, Place(name="" if node.type not in FUNCTIONS else None, scope=rec.scope))
+    if node.type in PLACED:
+        place(rec, node, Place(name="" if node.type not in FUNCTIONS else None, scope=rec.scope))
     rec.returns.append(Return(rec.scope, expression(rec, node), at))

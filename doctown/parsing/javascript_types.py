@@ -20,6 +20,7 @@ SET: Expr = ("literal", "set")
 DICT: Expr = ("literal", "dict")
 SELF_TYPE: Expr = ("selftype",)
 
+MAX_SPACE_BYTES = 200  # between a JSDoc comment and what it is about
 _EMPTY = frozenset({"null", "undefined", "never", "void"})
 _UNKNOWN = frozenset({"any", "unknown", "object"})
 _CONTAINERS: dict[str, Expr] = {
@@ -274,9 +275,10 @@ _NAME = re.compile(r"\s*(?:\{[^}]*\}\s*)?([\w$.]+)")
 
 def doc_before(rec: Recorder, start: int) -> str | None:
     """Return the text of the JSDoc comment that ends right before the byte `start`, with its stars."""
-    source, end = rec.source, start
-    while end > 0 and source[end - 1] in b" \t\r\n(":
-        end -= 1
+    source = rec.source
+    end = start
+    before = source[max(0, start - MAX_SPACE_BYTES) : start]
+    end -= len(before) - len(before.rstrip(b" \t\r\n("))
     if not source.startswith(b"*/", end - 2) or end < 5:  # noqa: PLR2004 - the shortest comment
         return None
     opening = source.rfind(b"/*", 0, end - 2)

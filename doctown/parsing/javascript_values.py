@@ -190,7 +190,7 @@ def record_call(rec: Recorder, node: Node) -> int:
             kind = child.type
             if kind == "comment":
                 continue
-            if kind in _PLACED:
+            if kind in _PLACED_ARGUMENTS:
                 _place_argument(rec, child, index, len(args), callee, method)
             if kind == "spread_element":
                 args.append(("each", expression(rec, child.children[-1])))
@@ -293,7 +293,7 @@ def _place_members(rec: Recorder, node: Node, where: Place) -> None:
         kind = child.type
         if kind == "pair":
             value = child.children[-1]
-            if value.type not in _PLACED:
+            if value.type not in PLACED:
                 continue
             key = constant_key(rec, child.children[0])
         elif kind == "method_definition":
@@ -469,7 +469,8 @@ _BINARY: dict[str, Expr] = {
 }
 _SUPER_CONSTRUCTOR: Expr = ("attr", ("super",), "constructor")
 _WRAPPERS = frozenset({"parenthesized_expression", "as_expression", "satisfies_expression", "non_null_expression"})
-_PLACED = FUNCTIONS | _WRAPPERS | {"object", "class", "call_expression"}
+PLACED = FUNCTIONS | _WRAPPERS | {"object", "class", "call_expression"}  # what `place` has something to do with
+_PLACED_ARGUMENTS = PLACED - {"call_expression"}
 
 CONVERT: dict[str, Callable[[Recorder, Node], Expr]] = {
     "identifier": Recorder.name,

@@ -24,6 +24,7 @@ from doctown.parsing.javascript_types import (
 )
 from doctown.parsing.javascript_values import (
     FUNCTIONS,
+    PLACED,
     Place,
     expression,
     place,
@@ -78,7 +79,7 @@ def _declarator(rec: Recorder, node: Node, outer: Node, span: Node, scope: int) 
 def _named_value(rec: Recorder, node: Node, outer: Node, span: Node, declared: Expr) -> Expr:
     """Return the value of a declarator with a name; define the function, class or constant that it is."""
     target, value = node.children[0], node.child_by_field_name("value")
-    if value is not None:
+    if value is not None and value.type in PLACED:
         name = rec.text(target)
         where = Place(
             name=name, outer=span, context=instance(declared), scope=rec.scope,
