@@ -54,7 +54,6 @@ from doctown.parsing.records import (
     SymbolKind,
 )
 
-_SCRIPT = re.compile(rb"<script\b[^>]*>(.*?)</script\s*>", re.DOTALL | re.IGNORECASE)
 _NOT_SPACE = re.compile(rb"[^\r\n]")
 MAX_TYPE_BYTES = 400  # of a type alias that are shown
 _NO_PLACE = Place()
@@ -62,10 +61,14 @@ _NO_PLACE = Place()
 
 def script_parts(source: bytes) -> bytes:
     """Return a Vue or Svelte component with all but its scripts blanked: lines and bytes stay where they are."""
-    parts, end = [], 0
-    for match in _SCRIPT.finditer(source):
-        parts += [_NOT_SPACE.sub(b" ", source[end : match.start(1)]), match[1]]
-        end = match.end(1)
+    lower, parts, end = source.lower(), [], 0
+    while (tag := lower.find(b"<script", end)) >= 0:
+        start = lower.find(b">", tag) + 1
+        close = lower.find(b"</script", start)
+        if start == 0 or close < 0:
+            break  # not closed: no script, here and below
+        parts += [_NOT_SPACE.sub(b" ", source[end:start]), source[start:close]]
+        end = close
     return b"".join([*parts, _NOT_SPACE.sub(b" ", source[end:])])
 
 

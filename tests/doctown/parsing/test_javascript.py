@@ -71,6 +71,13 @@ def test_blanking_a_component_moves_neither_bytes_nor_lines() -> None:
     assert blanked.count(b"\n") == source.count(b"\n")
 
 
+@pytest.mark.parametrize(
+    "source", [b"<script>" * DEEP, b"<script " * DEEP, b"<script></script>" * LONG, b"</script>" * DEEP]
+)
+def test_a_component_of_many_tags_is_blanked(source: bytes) -> None:
+    assert script_parts(source).isspace()
+
+
 def test_both_scripts_of_a_component_are_one_module() -> None:
     source = b"<script module>\nexport function a() {}\n</script>\n<h1/>\n<script>\nfunction b() { a(); }\n</script>"
     record = extract("svelte", "App.svelte", source)
