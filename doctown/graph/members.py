@@ -150,7 +150,8 @@ def own_member(ev: "Evaluator", value: Value, holder: Value, name: str) -> Value
         return _class_entries(ev, file, scope, entries, holder)
     owned = ev.owned_members(value).get(name)
     if owned and ev.traits[file].separate_types:
-        owned = [method for method in owned if method[1] == file]  # what others patch in comes after all that is declared
+        # What other files patch in comes after all that is declared.
+        owned = [method for method in owned if method[1] == file]
     if owned:
         return _owned(ev, owned, holder)
     stores = index.self_stores.get(scope, {}).get(name)
