@@ -61,7 +61,11 @@ def _of_container(ev: "Evaluator", holder: Value, name: str) -> Values:
 def _object_member(ev: "Evaluator", holder: Value, name: str) -> Values:
     from doctown.graph import containers
 
-    return containers.item(ev, holder, name) or _stored(ev, holder, name)
+    expr = ev.containers[holder[1]][3]
+    stored = _stored(ev, holder, name)
+    if stored and expr is not None and not any(key == name for key, _ in expr[2]):
+        return stored  # surer than what is stored under keys that are computed
+    return containers.item(ev, holder, name) or stored
 
 
 def bases(ev: "Evaluator", value: Value) -> list[Value]:
@@ -121,7 +125,8 @@ def _search(ev: "Evaluator", order: Sequence[Value], holder: Value, name: str) -
         found = own_member(ev, value, holder, name)
         if found is not None:
             return found
-    stored = _stored(ev, holder, name)
+    patched = [method for value in order for method in ev.owned_members(value).get(name, ())]
+    stored = _owned(ev, patched, holder) if patched else _stored(ev, holder, name)
     if stored:
         return stored
     dynamic = external and not external.endswith((".Generic", ".Protocol", ".ABC", "object"))
@@ -150,6 +155,9 @@ def own_member(ev: "Evaluator", value: Value, holder: Value, name: str) -> Value
     if entries and index.record.scopes[scope].kind != "function":
         return _class_entries(ev, file, scope, entries, holder)
     owned = ev.owned_members(value).get(name)
+    if owned and ev.traits[file].separate_types:
+        # What other files patch in comes after all that is declared.
+        owned = [method for method in owned if method[1] == file]
     if owned:
         return _owned(ev, owned, holder)
     stores = index.self_stores.get(scope, {}).get(name)
