@@ -64,7 +64,9 @@ def found_claims(graph: Graph, expected: list[str]) -> list[str]:
             claims.append(" ".join(f"{kind} {name} {text}".split()))
     short = {tuple(claim.split()[:2]): len(claim.split()) for claim in expected if claim.startswith("symbol ")}
     return sorted(
-        " ".join(claim.split()[: short.get((claim.split()[0], claim.split()[1]), 4)]) if claim[:7] == "symbol " else claim
+        " ".join(claim.split()[: short.get((claim.split()[0], claim.split()[1]), 4)])
+        if claim[:7] == "symbol "
+        else claim
         for claim in claims
     )
 

@@ -17,7 +17,9 @@ def graph_of(**sources: str) -> Graph:
 
 
 def test_what_is_called_more_is_more_central() -> None:
-    found = centrality(graph_of(a="def hub():\n    leaf()\ndef leaf(): pass\ndef x():\n    hub()\ndef y():\n    hub()\n"))
+    found = centrality(
+        graph_of(a="def hub():\n    leaf()\ndef leaf(): pass\ndef x():\n    hub()\ndef y():\n    hub()\n")
+    )
     assert found["a.py::hub"] > found["a.py::x"] == found["a.py::y"] == 0
     assert max(found.values()) == 1
 

@@ -46,7 +46,16 @@ def test_a_file_that_breaks_off_anywhere_still_gives_a_record(path: str) -> None
 @pytest.mark.parametrize("extension", EXTENSIONS)
 @pytest.mark.parametrize(
     "source",
-    [b"", b"\n", b"\x00\xff\xfe", "é = ß\n".encode("latin-1"), b"(" * 100_000, b"a(" * 20_000, b"x." * 20_000, b"[" * 999],
+    [
+        b"",
+        b"\n",
+        b"\x00\xff\xfe",
+        "é = ß\n".encode("latin-1"),
+        b"(" * 100_000,
+        b"a(" * 20_000,
+        b"x." * 20_000,
+        b"[" * 999,
+    ],
     ids=["empty", "newline", "binary", "latin-1", "brackets", "calls", "attributes", "lists"],
 )
 def test_strange_bytes_give_a_record(extension: str, source: bytes) -> None:
