@@ -1,7 +1,7 @@
 """How long a graph takes for a large repository, and how much memory: `python -m benchmarks.graph_speed`.
 
 The repository is sympy 1.14.0 from PyPI (1,500 files of Python, 26 MB), or the folder that is given. Four runs of
-`python -m doctown graph`, each in a process of its own: nothing known, again unchanged, ten files changed, and without a
+`python -m doctown graph`, each in its own process: nothing known, again unchanged, ten files changed, and without a
 cache. Memory is the largest that the main process held, and the largest that a worker did; the system counts to a
 worker what the main process held when it started it.
 """
