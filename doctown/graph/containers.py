@@ -3,10 +3,12 @@
 from typing import TYPE_CHECKING
 
 from doctown.graph import members, returns
+from doctown.graph.collections import METHODS, PAIRED, Methods
 from doctown.graph.values import CONTAINERS, NOTHING, Value, Values, union
 
 if TYPE_CHECKING:
     from doctown.graph.evaluate import Evaluator
+    from doctown.graph.returns import Site
     from doctown.parsing.records import Store
 
 Key = str | int | None
@@ -52,7 +54,9 @@ def _container_item(ev: "Evaluator", value: Value, key: Key) -> Values:
     for entry in exact[-1:] or loose:
         parts.append(ev.evaluate(file, scope, at, entry))
     for spread in () if exact else [entry for name, entry in entries if name == "..."]:
-        parts += [item(ev, inner, key) for inner in ev.evaluate(file, scope, at, spread)]
+        for inner in ev.evaluate(file, scope, at, spread):
+            is_member = expr[1] == "object" and isinstance(key, str)
+            parts.append(members.attribute(ev, inner, key) if is_member else item(ev, inner, key))  # type: ignore[arg-type]
     return union(parts)
 
 
@@ -90,6 +94,8 @@ def each(ev: "Evaluator", value: Value) -> Values:
         return union(found)
     if tag == "external_instance" and value[1] in ("str", "bytes"):
         return (value,)
+    if tag == "mapping" and value[1] in PAIRED:
+        return _pairs(ev, value)
     return NOTHING
 
 
@@ -115,8 +121,11 @@ def inner(value: Value) -> Values:
     return (value,)
 
 
-def method_result(ev: "Evaluator", container: Value, name: str) -> Values:
+def method_result(ev: "Evaluator", container: Value, name: str, site: "Site | None" = None) -> Values:
     """Return what a method of a builtin container gives."""
+    methods = METHODS.get(ev.files[site.file].language) if site is not None else None
+    if methods is not None and site is not None:
+        return _typed_result(ev, container, name, methods, site)
     if name in ELEMENT_METHODS:
         return item(ev, container, None)
     if name == "values":
@@ -129,3 +138,27 @@ def method_result(ev: "Evaluator", container: Value, name: str) -> Values:
     if name in SAME_METHODS:
         return (container,)
     return NOTHING
+
+
+def _typed_result(ev: "Evaluator", container: Value, name: str, methods: Methods, site: "Site") -> Values:
+    if container[0] == "mapping" and name in methods.pairs:
+        return (("sequence", "list", (_pairs(ev, container),)),)
+    if name in methods.element:
+        return item(ev, container, None)
+    if name in methods.wrapped:
+        return (("sequence", "Option", (item(ev, container, None),)),)
+    if name in methods.same:
+        return (container,)
+    if name in methods.mapped:
+        made = union(returns.result_of(ev, function, None) for function in returns.argument(ev, site, 0))
+        return (("sequence", "list", (made,)),)
+    if name in methods.flattened:
+        return union(returns.result_of(ev, function, None) for function in returns.argument(ev, site, 0))
+    return NOTHING
+
+
+def _pairs(ev: "Evaluator", mapping: Value) -> Values:
+    """Return a pair of a mapping: a tuple in Rust, an entry with getValue() in Java."""
+    if mapping[1] in PAIRED:
+        return (("sequence", "tuple", (NOTHING, item(ev, mapping, None))),)
+    return (("mapping", "Entry", mapping[2]),)

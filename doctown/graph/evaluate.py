@@ -7,7 +7,7 @@ what known callers pass (`callers`, filled by resolve.py between rounds). All is
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 
-from doctown.graph import containers, members, returns, types
+from doctown.graph import containers, members, overloads, returns, signatures, types
 from doctown.graph.index import Entry, FileIndex, index_file
 from doctown.graph.modules import Modules, Place
 from doctown.graph.traits import DEFAULT, TRAITS, Traits
@@ -34,6 +34,12 @@ class Evaluator:
         self.containers: list[tuple[int, int, int, Expr]] = []  # file, scope, at, expression
         self.flags = 0
         self.depth = 0
+        self.constants = {
+            (file, symbol.within, symbol.name): (file, number)
+            for file, record in enumerate(files)
+            for number, symbol in enumerate(record.symbols)
+            if symbol.kind == "constant"
+        }
         self.stores_by_attribute = members.stores_by_attribute(self.indexes)
         self.called_through: dict[Value, tuple[tuple[int, int], ...]] = {}  # class or instance -> functions that run
         self.orders: dict[Value, list[Value]] = {}  # class -> where its members are searched
@@ -95,6 +101,8 @@ class Evaluator:
             self.flags |= self._callee_flags[file][number]
             return known
         call = self.files[file].calls[number]
+        if self.traits[file].overloads:
+            return self._keep(self._callees, self._callee_flags, file, number, overloads.callees, (self, file, call))
         callee = call.callee
         if callee is not None and callee[0] == "name":  # most of all sites: what names give is remembered by itself
             around, self.flags = self.flags, 0
@@ -116,9 +124,7 @@ class Evaluator:
         if known is not None:
             self.flags |= self._result_flags[file][number]
             return known
-        return self._keep(
-            self._results, self._result_flags, file, number, returns.call_result, (self, file, number)
-        )
+        return self._keep(self._results, self._result_flags, file, number, returns.call_result, (self, file, number))
 
     def _keep(  # noqa: PLR0913 - as `remember`, for what is kept by number
         self,
@@ -261,12 +267,33 @@ class Evaluator:
 
     def lookup(self, file: int, scope: int, at: int, name: str) -> Values:
         """Return the values of a name used in `scope` at the byte `at`."""
+        if self.traits[file].bare_members:
+            return self._lookup_with_members(file, scope, at, name)
         entries, found_in = self.entries(file, scope, name)
         if len(entries) == 1:
             return self.of_entry(file, entries[0])
         if entries:
             return self.of_entries(file, found_in, entries, scope, at)
         return self.remember(("global", file, name), self._beyond, file, name)
+
+    def _lookup_with_members(self, file: int, scope: int, at: int, name: str) -> Values:
+        """Return the values of a name that can also be a member of a class around the place, or of its bases."""
+        index = self.indexes[file]
+        external = NOTHING
+        current = scope
+        while current >= 0:
+            held = index.record.scopes[current]
+            if held.kind == "class" and held.symbol >= 0:
+                found, beyond = members.bare(self, ("instance", file, held.symbol), name)
+                if found is not None:
+                    return found
+                external = external or beyond
+            else:
+                entries = index.names[current].get(name)
+                if entries:
+                    return self.of_entries(file, current, entries, scope, at)
+            current = held.parent
+        return self.remember(("global", file, name), self._beyond, file, name) or external
 
     def entries(self, file: int, scope: int, name: str) -> tuple[list[Entry], int]:
         """Return what binds a name in the innermost scope that has it, and that scope."""
@@ -285,6 +312,14 @@ class Evaluator:
         """Return the values of a name that `entries` bind, used in `scope` at `at`."""
         if len(entries) == 1:
             return self.of_entry(file, entries[0])
+        if self.traits[file].overloads and all(_defines(entry) for entry in entries):
+            return tuple(self.of_entry(file, entry)[0] for entry in entries)
+        named_types = [entry for entry in entries if type(entry) is Binding and entry.kind == "type"]
+        if named_types and self.traits[file].separate_types:
+            # A type and a value of the same name stand beside each other; a type can have several parts.
+            values = [entry for entry in entries if type(entry) is not Binding or entry.kind != "type"]
+            found = self.of_entries(file, found_in, values, scope, at) if values else NOTHING
+            return union([*(self.of_entry(file, entry) for entry in named_types), found])
         frames = self.indexes[file].frames
         if frames[found_in] == frames[scope]:
             reaching = self._reaching(file, [e for e in entries if _at(e) < at] or entries, scope)
@@ -296,7 +331,7 @@ class Evaluator:
 
     def _reaching(self, file: int, entries: Sequence[Entry], scope: int) -> list[Entry]:
         """Return the entries that may hold at the end of a list of them, for a use in `scope`."""
-        declared = [entry for entry in entries if type(entry) is Binding and entry.kind == "declared"]
+        declared: list[Entry] = [entry for entry in entries if type(entry) is Binding and entry.kind == "declared"]
         if declared:
             return declared[-1:]
         found: list[Entry] = []
@@ -318,6 +353,8 @@ class Evaluator:
         return self.remember(id(entry), _OF_ENTRY[kind], self, file, entry)
 
     def _of_binding(self, file: int, binding: Binding) -> Values:
+        if binding.kind == "type" and self.traits[file].separate_types:
+            return (("type", file, binding.block, binding.value),)
         return self.evaluate(file, binding.block, binding.at, binding.value)
 
     def _of_import(self, file: int, imported: Import) -> Values:
@@ -334,10 +371,17 @@ class Evaluator:
             found = self.star_member(file, imported, name, 0)
             if found:
                 return found
-        for place in self.modules[file].siblings(file):
+        modules = self.modules[file]
+        for place in modules.siblings(file):
             found = self.place_member(place, name, 0)
             if found:
                 return found
+        seen = union(self.place_member(place, name, 0) for place in modules.visible(file, name))
+        if seen:
+            return seen
+        root = modules.roots(file, name)
+        if root is not None:
+            return (("module", file, name, root),) if root else (("external", name),)
         return (("external", name),) if name in self.traits[file].builtins else NOTHING
 
     # modules
@@ -347,7 +391,20 @@ class Evaluator:
         places = self.modules[file].find(file, name)
         if places is None:
             return (("external", name.lstrip(".") or name),)
-        return (("module", file, name, places),)
+        for place in places:
+            whole = self.indexes[place.file].exports.get("=")
+            if whole is not None:  # CommonJS: the module is what it assigns to module.exports
+                return self.remember(("member", place, "="), self._exported, place.file, "=", 0)
+        return self._module_value(file, name, places)
+
+    def _module_value(self, file: int, name: str, places: tuple[Place, ...]) -> Values:
+        """Return the module that places make up; a class where they are the bodies of one."""
+        found = []
+        for place in places:
+            held = self.files[place.file].scopes[place.scope]
+            if held.kind == "class" and held.symbol >= 0:
+                found.append(("class", place.file, held.symbol))
+        return tuple(found) or (("module", file, name, places),)
 
     def module_member(self, file: int, module: str, name: str, depth: int = 0) -> Values:
         """Return a member of a module, which can be a module itself."""
@@ -360,7 +417,7 @@ class Evaluator:
             return found
         inner = f"{module}{name}" if module.endswith(modules.separator) else f"{module}{modules.separator}{name}"
         inner_places = modules.find(file, inner)
-        return (("module", file, inner, inner_places),) if inner_places is not None else NOTHING
+        return self._module_value(file, inner, inner_places) if inner_places is not None else NOTHING
 
     def place_member(self, place: Place, name: str, depth: int) -> Values:
         """Return a name of a module, as others see it."""
@@ -410,6 +467,9 @@ class Evaluator:
         if whole is not None:
             held = self.evaluate(file, 0, index.record.size_bytes + 1, whole.value)
             return held if name == "default" else union(members.attribute(self, value, name) for value in held)
+        if name == "default" and self.traits[file].separate_types:
+            # CommonJS that sets members only: the default import is the module.
+            return (("module", file, f"./{self.files[file].path.rpartition('/')[2]}", (Place(file),)),)
         return NOTHING
 
 
@@ -441,6 +501,11 @@ _EVALUATE: dict[str, Callable[..., Values]] = {
     "generic": Evaluator._generic,
     "in": Evaluator._in,
     "import": Evaluator._import,
+    "typeof": signatures.typeof,
+    "parameter": signatures.parameter,
+    "argument": signatures.argument,
+    "callable": signatures.function_type,
+    "typevar": signatures.nothing,
 }
 _OF_ENTRY: dict[type, Callable[..., Values]] = {
     Binding: Evaluator._of_binding,

@@ -86,9 +86,7 @@ def _stores(
     return on_self, others, items
 
 
-def _receiver_class(
-    record: FileRecord, frames: list[int], parameters: dict[int, list[Parameter]], store: Store
-) -> int:
+def _receiver_class(record: FileRecord, frames: list[int], parameters: dict[int, list[Parameter]], store: Store) -> int:
     """Return the scope of the class on whose receiver a store writes, -1 for anything else."""
     target = store.object
     if target is None or target[0] not in ("name", "self"):

@@ -75,7 +75,8 @@ def _overrides(ev: "Evaluator", files: Sequence[FileRecord], ids: Ids) -> list[E
                 continue
             if record.symbols[symbol.parent].kind not in TYPE_KINDS or "constructor" in symbol.flags:
                 continue
-            target = _overridden(ev, ("class", file, symbol.parent), symbol.name)
+            name = symbol.name + (ev.traits[file].method_mark if symbol.kind == "method" else "")
+            target = _overridden(ev, ("class", file, symbol.parent), name)
             if target is not None:
                 source, base = ids[file][number], ids[target[0]][target[1]]
                 edges[Edge(source, base, "overrides", (symbol.start_line,), "inherited", 0.93)] = None

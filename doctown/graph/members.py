@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from doctown.graph import library, returns, types
+from doctown.graph import library, returns, signatures, types
 from doctown.graph.classes import resolution_order
 from doctown.graph.index import Entry, FileIndex
 from doctown.graph.values import CONTAINERS, NOTHING, Value, Values, union
@@ -45,6 +45,8 @@ def attribute(ev: "Evaluator", holder: Value, name: str) -> Values:
         return _of_super(ev, holder, name)
     if tag in ("function", "bound"):
         return _stored(ev, holder, name)
+    if tag == "object_type":
+        return ev.remember(("attribute", holder, name), signatures.member, ev, holder, name)
     return NOTHING
 
 
@@ -72,7 +74,7 @@ def _bases(ev: "Evaluator", file: int, number: int) -> Values:
     symbol = ev.files[file].symbols[number]
     found: dict[Value, None] = {}
     for base in symbol.bases:
-        for value in ev.evaluate(file, symbol.within, symbol.start_byte, base):
+        for value in types.resolved(ev, ev.evaluate(file, symbol.within, symbol.start_byte, base)):
             if value[0] in ("class", "external"):
                 found[value] = None
     for value in ev.inherited_elsewhere(("class", file, number)):
@@ -120,21 +122,45 @@ def _search(ev: "Evaluator", order: Sequence[Value], holder: Value, name: str) -
     return (("external", f"{external}.{name}"),) if dynamic else NOTHING
 
 
+def bare(ev: "Evaluator", holder: Value, name: str) -> tuple[Values | None, Values]:
+    """Return the member that a bare name in a class means, None where no class has it, and what an external base may have."""
+    external = NOTHING
+    for value in order_of(ev, holder):
+        if value[0] == "external":
+            external = external or (("external", f"{value[1]}.{name}"),)
+            continue
+        found = own_member(ev, value, holder, name)
+        if found is not None:
+            return found, NOTHING
+    return None, external
+
+
 def own_member(ev: "Evaluator", value: Value, holder: Value, name: str) -> Values | None:
     """Return a member that a class has itself, as `holder` sees it; None where it has none of that name."""
     _, file, number = value
     index = ev.indexes[file]
     scope = index.record.symbols[number].scope
     entries = index.names[scope].get(name) if scope >= 0 else None
-    if entries:
+    if entries and index.record.scopes[scope].kind != "function":
         return _class_entries(ev, file, scope, entries, holder)
     owned = ev.owned_members(value).get(name)
     if owned:
-        return union(_method(ev, method, holder) for method in owned)
+        return _owned(ev, owned, holder)
     stores = index.self_stores.get(scope, {}).get(name)
     if stores:
         return ev.remember(("stores", file, scope, name), _of_stores, ev, file, stores)
     return None
+
+
+def _owned(ev: "Evaluator", owned: list[Value], holder: Value) -> Values:
+    """Return the members of one name that a type has from elsewhere: its own before those of traits that it implements."""
+    if len(owned) > 1:
+        symbols = [ev.symbol(method) for method in owned]
+        own = [method for method, symbol in zip(owned, symbols, strict=True) if symbol and "implements" not in symbol.flags]
+        if not own:
+            return (("ambiguous", tuple(owned)),)
+        owned = own
+    return tuple(dict.fromkeys(member for method in owned for member in _method(ev, method, holder)))
 
 
 def _class_entries(ev: "Evaluator", file: int, scope: int, entries: list[Entry], holder: Value) -> Values:
@@ -151,7 +177,7 @@ def _class_entries(ev: "Evaluator", file: int, scope: int, entries: list[Entry],
             return _of_stores(ev, file, attribute_stores)
     if symbol >= 0 and any(v[0] == "external" and v[1] in ENUM_BASES for v in order_of(ev, ("class", file, symbol))):
         values = tuple(("instance", file, symbol) if v[0] not in ("function", "class") else v for v in values)
-    return union(_method(ev, value, holder) for value in values)
+    return tuple(dict.fromkeys(member for value in values for member in _method(ev, value, holder)))
 
 
 def _getter(ev: "Evaluator", file: int, entries: list[Entry]) -> int | None:

@@ -33,6 +33,15 @@ class Counts:
     ambiguous: int = 0
     external_names: set[str] = field(default_factory=set)
 
+    def add(self, external: str | None, *, ambiguous: bool) -> None:
+        """Count a call site at which no symbol of the repository is called: external, with its name if it has one."""
+        if external is not None:
+            self.external += 1
+            self.external_names.update([external] if external else [])
+        else:
+            self.unresolved += 1
+            self.ambiguous += ambiguous
+
 
 @dataclass(frozen=True)
 class Graph:

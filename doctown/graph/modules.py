@@ -13,6 +13,14 @@ from doctown.parsing.records import FileRecord
 # language -> the module of doctown.graph that has modules(files, mine, config); languages that import each other share one
 FINDERS: Mapping[str, str] = {
     "python": "modules_python",
+    "rust": "modules_rust",
+    "go": "modules_go",
+    "java": "modules_java",
+    "csharp": "modules_csharp",
+    "typescript": "modules_javascript",
+    "javascript": "modules_javascript",
+    "svelte": "modules_javascript",
+    "vue": "modules_javascript",
 }
 
 
@@ -37,6 +45,10 @@ class Modules(NamedTuple):
     # file -> other module scopes whose names it sees without an import (Go package, Java package)
     siblings: Callable[[int], tuple[Place, ...]] = lambda _file: ()
     separator: str = "."  # between a module and a module in it
+    # (file, name) -> scopes that bind a name which the file sees without an import (as `siblings`, by name)
+    visible: Callable[[int, str], tuple[Place, ...]] = lambda _file, _name: ()
+    # (file, name) -> the root of a module that is named from everywhere (a Rust crate); () for one outside the repository
+    roots: Callable[[int, str], tuple[Place, ...] | None] = lambda _file, _name: None
 
 
 NO_MODULES = Modules(lambda _file, _module: None)

@@ -22,7 +22,9 @@ def centrality(graph: Graph) -> dict[str, float]:
 
     A node that nothing leads to has 0, and so have all nodes of a graph without edges.
     """
-    nodes = [node for file, ids in zip(graph.files, graph.symbol_ids, strict=True) for node in (module_id(file.path), *ids)]
+    nodes = [
+        node for file, ids in zip(graph.files, graph.symbol_ids, strict=True) for node in (module_id(file.path), *ids)
+    ]
     number = {node: position for position, node in enumerate(nodes)}
     pairs = {
         (number[edge.source], number[edge.target])

@@ -11,7 +11,7 @@ from doctown.graph.evaluate import OPEN, Callers, Evaluator
 from doctown.graph.links import structure_edges
 from doctown.graph.model import Counts, Edge, Graph, Origin, module_id, symbol_ids
 from doctown.graph.modules import ProjectConfig, find_modules
-from doctown.graph.sites import Classifier, External, Found
+from doctown.graph.sites import AMBIGUOUS, CONVERSION, Classifier, External, Found
 from doctown.graph.values import Value, Values
 from doctown.parsing.records import FileRecord
 
@@ -115,12 +115,8 @@ def _calls_of_file(  # noqa: PLR0913 - the tables of a graph
         outcome = classifier.outcome(file, number)
         count = of_callers[owner]
         if type(outcome) is not Found:
-            if type(outcome) is External:
-                count.external += 1
-                count.external_names.add(outcome.name)
-            else:
-                count.unresolved += 1
-                count.ambiguous += outcome.ambiguous
+            name = outcome.name if type(outcome) is External else "" if outcome is CONVERSION else None
+            count.add(name, ambiguous=outcome is AMBIGUOUS)
             continue
         count.resolved += 1
         key = (owner, *outcome.target, outcome.origin == "unique_name")

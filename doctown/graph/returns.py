@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from doctown.graph import containers, library, members, types
+from doctown.graph import containers, library, members, signatures, types
 from doctown.graph.values import CONTAINERS, NOTHING, Value, Values, union
 from doctown.parsing.records import Expr, Parameter, Symbol
 
@@ -28,7 +28,17 @@ def call_result(ev: "Evaluator", file: int, number: int) -> Values:
     callees = ev.callees(file, number)
     if len(callees) == 1:
         return result_of(ev, callees[0], site)
-    return union(result_of(ev, callee, site) for callee in callees) if callees else NOTHING
+    return union(result_of(ev, callee, site) for callee in callees) if callees else _same_type(ev, site)
+
+
+def _same_type(ev: "Evaluator", site: Site) -> Values:
+    """Return the receiver of a method like Rust's derived `clone`."""
+    call = ev.files[site.file].calls[site.call]
+    callee = call.callee
+    if callee is None or callee[0] != "attr" or callee[2] not in ev.traits[site.file].same_type:
+        return NOTHING
+    held = ev.evaluate(site.file, call.scope, call.at, callee[1])
+    return tuple(value for value in held if value[0] == "instance")
 
 
 def result_of(ev: "Evaluator", callee: Value, site: Site | None) -> Values:
@@ -37,15 +47,22 @@ def result_of(ev: "Evaluator", callee: Value, site: Site | None) -> Values:
     if tag == "class":
         return (("instance", callee[1], callee[2]),)
     if tag in ("function", "bound"):
-        return _function_result(ev, callee, site)
+        result = _function_result(ev, callee, site)
+        return result or (signatures.constructed(ev, callee, site) if site is not None else NOTHING)
+    if tag == "instance" and ev.traits[callee[1]].separate_types:
+        return signatures.called_instance(ev, callee, site)
     if tag == "instance":
         return union(result_of(ev, method, site) for method in members.attribute(ev, callee, "__call__"))
     if tag == "external":
         return library.result(ev, callee[1], site)
     if tag == "method_of":
-        return containers.method_result(ev, callee[1], callee[2])
+        return containers.method_result(ev, callee[1], callee[2], site)
+    if tag == "callable":
+        return signatures.result(ev, callee, site)
     if tag == "identity":
         return argument(ev, site, 0) if site else NOTHING
+    if tag == "ambiguous":
+        return union(_function_result(ev, value, site) for value in callee[1])
     return NOTHING
 
 
@@ -139,7 +156,8 @@ def _returned(ev: "Evaluator", callee: Value, file: int, scope: int, site: Site 
     """Return what the body returns; arguments and the receiver that it hands back are those of this call."""
     index = ev.indexes[file]
     held = {parameter.name: (n, parameter) for n, parameter in enumerate(index.parameters.get(scope, ()))}
-    parts, yields = [], []
+    parts: list[Values] = []
+    yields: list[Values] = []
     for returned in index.returns.get(scope, ()):
         value = returned.value
         if value is None:
@@ -198,6 +216,9 @@ def parameter(ev: "Evaluator", file: int, held: Parameter) -> Values:
                 return (("sequence", "tuple", (declared,)),)
             return (("mapping", "dict", ((None, declared),)),) if held.kind == "rest_keyword" else declared
     passed = _passed(ev, file, held)
+    if held.type is not None and ev.traits[file].typed:
+        # The type says all but which function it is.
+        passed = tuple(value for value in passed if value[0] in ("function", "bound"))
     if passed or held.default is None:
         return passed
     scope = ev.files[file].scopes[held.scope].parent

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
-from doctown.graph import members
+from doctown.graph import constants, members
 from doctown.graph.evaluate import ASSUMED, Evaluator
 from doctown.graph.model import Origin
 from doctown.graph.traits import DEFAULT, TRAITS
@@ -49,8 +49,12 @@ class Unresolved(NamedTuple):
     ambiguous: bool
 
 
-Outcome: TypeAlias = Found | External | Unresolved
-UNKNOWN, AMBIGUOUS = Unresolved(ambiguous=False), Unresolved(ambiguous=True)
+class Conversion(NamedTuple):
+    """No call: `Type(x)` of a language in which that converts."""
+
+
+Outcome: TypeAlias = Found | External | Unresolved | Conversion
+UNKNOWN, AMBIGUOUS, CONVERSION = Unresolved(ambiguous=False), Unresolved(ambiguous=True), Conversion()
 
 
 class Classifier:
@@ -63,6 +67,17 @@ class Classifier:
 
     def outcome(self, file: int, number: int) -> Outcome:
         """Return what a site was found to be."""
+        found = self._outcome(file, number)
+        if type(found) is Found or not self.ev.traits[file].separate_types:
+            return found
+        call = self.ev.files[file].calls[number]
+        constant = constants.called(self.ev, file, call.scope, call.callee)
+        if constant is None:
+            return found
+        origin = _origin(self.ev, file, call, constant, ())
+        return Found(constant, origin, CONFIDENCE[origin])
+
+    def _outcome(self, file: int, number: int) -> Outcome:
         ev = self.ev
         ev.flags = 0
         values = ev.callees(file, number)
@@ -79,10 +94,15 @@ class Classifier:
         return known
 
     def _of_values(self, file: int, call: Call, values: Values, *, assumed: bool) -> Outcome:
+        traits = self.ev.traits[file]
+        if traits.types_convert and all(value[0] == "class" for value in values):
+            return CONVERSION
+        if any(value[0] == "ambiguous" for value in values):
+            return AMBIGUOUS
         targets = _targets(self.ev, values)
         if not targets:
             name = _external_name(self.ev, values)
-            return External(name) if name else UNKNOWN
+            return External(_plain(name, traits.method_mark)) if name else UNKNOWN
         if len(targets) > 1 or any(value[0] in OUTSIDE for value in values):
             return AMBIGUOUS
         origin = _origin(self.ev, file, call, targets[0], values)
@@ -101,7 +121,8 @@ class Classifier:
             return UNKNOWN
         if callee[1] is not None and ev.evaluate(file, call.scope, call.at, callee[1]):
             return UNKNOWN  # the receiver is known, and has no such member
-        return _only(self._by_name.get((ev.files[file].language, name), ()))
+        bare = name.removesuffix(ev.traits[file].method_mark)
+        return _only(self._by_name.get((ev.files[file].language, bare), ()))
 
     def _guess_bare(self, file: int, name: str) -> Outcome:
         """Return the only symbol that a bare name can mean where imports do not say so (C)."""
@@ -123,7 +144,8 @@ def _methods_by_name(files: Sequence[FileRecord]) -> dict[tuple[str, str], list[
         takes_all = TRAITS.get(record.language, DEFAULT).by_name
         for number, symbol in enumerate(record.symbols):
             is_member = takes_all or symbol.parent >= 0 or symbol.owner is not None
-            if is_member and symbol.kind in ("function", "method", "macro") and "overload" not in symbol.flags:
+            left_out = "overload" in symbol.flags or "local" in symbol.flags
+            if is_member and symbol.kind in ("function", "method", "macro") and not left_out:
                 found[record.language, symbol.name].append((file, number))
     return found
 
@@ -136,7 +158,8 @@ def _targets(ev: Evaluator, values: Values) -> tuple[Target, ...]:
     for value in values:
         tag = value[0]
         if tag == "class":
-            targets[value[1], value[2]] = None
+            if ev.files[value[1]].symbols[value[2]].kind != "module":  # a namespace is not called
+                targets[value[1], value[2]] = None
         elif tag in ("function", "bound"):
             symbol = ev.files[value[1]].scopes[value[2]].symbol
             if symbol >= 0:
@@ -160,11 +183,13 @@ def _merged(ev: Evaluator, targets: tuple[Target, ...]) -> tuple[Target, ...]:
 
 def _origin(ev: Evaluator, file: int, call: Call, target: Target, values: Values) -> Origin:
     callee = call.callee
-    if callee is None or callee[0] not in ("name", "attr") or values[0][0] == "instance":
+    if callee is None or callee[0] not in ("name", "attr") or (values and values[0][0] == "instance"):
         return "typed"
     if callee[0] == "name":
         if _is_receiver(ev, file, call.scope, callee):  # cls()
             return "self"
+        if values and values[0][0] == "bound" and ev.traits[file].bare_members:
+            return _own_or_inherited(ev, file, call.scope, target)
         return "lexical" if target[0] == file else "import"
     holder = callee[1]
     tags = {value[0] for value in ev.evaluate(file, call.scope, call.at, holder)}
@@ -179,8 +204,12 @@ def _own_or_inherited(ev: Evaluator, file: int, scope: int, target: Target) -> O
     """Tell a member of the class around a place from one of its bases, and from what an attribute holds."""
     symbol = ev.files[target[0]].symbols[target[1]]
     around = ev.class_around(file, scope)
-    if symbol.owner is not None or ("class", target[0], symbol.parent) in around:
+    if ("class", target[0], symbol.parent) in around:
         return "self"
+    if symbol.owner is not None:
+        held = ("function", target[0], symbol.scope)
+        own = any(held in ev.owned_members(value).get(symbol.name, ()) for value in around)
+        return "self" if own else "inherited"
     inherited = any(("class", target[0], symbol.parent) in members.order_of(ev, value) for value in around)
     return "inherited" if inherited else "typed"
 
@@ -202,6 +231,11 @@ def _external_name(ev: Evaluator, values: Values) -> str | None:
         if value[0] == "identity":
             return "functools.wraps()"
     return None
+
+
+def _plain(name: str, mark: str) -> str:
+    """Return a name without the marks that tell methods and fields apart."""
+    return name.replace("()()", "()").removesuffix(mark) if mark else name.replace("..", ".")
 
 
 def _container_name(ev: Evaluator, value: Value) -> str:

@@ -12,6 +12,7 @@
     ("sequence", "list", (Values, ...))   a sequence with members of these values, by position where there are several
     ("mapping", "dict", ((key, Values), ...), keys)   with the values of its keys where they are declared
     ("method_of", container, "get")       a method of one of the three above
+    ("ambiguous", (Value, ...))           one of these functions: overloads that nothing tells apart
     ("identity",)                         a function that returns its first argument
 
 An empty set means that nothing is known.

@@ -1,8 +1,9 @@
 """From the bytes of one file to its `FileRecord`: parse, query, hand each captured node to the language's handlers.
 
-The tree is dropped with the call. A query names the nodes that matter (`(call) @call`); the capture's name picks the
-handler in the language's module. Nodes come in the order of the source, outer before inner, so that a handler that opens
-a scope has done so before what stands in it arrives.
+The tree is dropped with the call. A query names the nodes that matter (`(call) @call`); the capture's name picks
+the handler in the language's module. Nodes come in the order of the source, outer before inner, so that a handler
+that opens a scope has done so before what stands in it arrives. Of nodes with the same span (a body and its only
+statement) the one comes first whose handler stands first in HANDLERS: what opens scopes belongs at its top.
 """
 
 import importlib

@@ -23,6 +23,10 @@ class Language(NamedTuple):
 LANGUAGES: tuple[Language, ...] = (
     Language("python", (".py", ".pyi", ".pyw"), "tree_sitter_python:language", "python", "python", "full",
              file_names=("SConstruct", "SConscript"), interpreters=("python",)),
+    Language("rust", (".rs",), "tree_sitter_rust:language", "rust", "rust", "full"),
+    Language("go", (".go",), "tree_sitter_go:language", "go", "go", "full"),
+    Language("java", (".java",), "tree_sitter_java:language", "java", "java", "full"),
+    Language("csharp", (".cs", ".csx"), "tree_sitter_c_sharp:language", "csharp", "csharp", "full"),
     # Symbols and calls by name. A header is C's or C++'s by the repository around it: see detect.py.
     Language("c", (".c", ".h"), "tree_sitter_c:language", "c", "generic", "symbols"),
     Language("cpp", (".cpp", ".cc", ".cxx", ".c++", ".hpp", ".hh", ".hxx", ".h++", ".ipp", ".inl", ".tpp"),
@@ -36,6 +40,15 @@ LANGUAGES: tuple[Language, ...] = (
     Language("lua", (".lua",), "tree_sitter_lua:language", "lua", "generic", "symbols", interpreters=("lua",)),
     Language("bash", (".sh", ".bash"), "tree_sitter_bash:language", "bash", "generic", "symbols",
              interpreters=("bash", "sh")),
+    Language("typescript", (".ts", ".mts", ".cts"), "tree_sitter_typescript:language_typescript", "typescript", "javascript",
+             "full", interpreters=("ts-node", "tsx", "deno")),
+    Language("typescript", (".tsx",), "tree_sitter_typescript:language_tsx", "tsx", "javascript", "full"),
+    Language("javascript", (".js", ".jsx", ".mjs", ".cjs"), "tree_sitter_javascript:language", "javascript", "javascript",
+             "full", interpreters=("node", "bun")),
+    Language("svelte", (".svelte",), "tree_sitter_typescript:language_typescript", "typescript", "javascript", "full",
+             prepare="doctown.parsing.javascript:script_parts"),
+    Language("vue", (".vue",), "tree_sitter_typescript:language_tsx", "tsx", "javascript", "full",
+             prepare="doctown.parsing.javascript:script_parts"),
 )  # fmt: skip
 
 _BY_EXTENSION = {extension: row for row in reversed(LANGUAGES) for extension in row.extensions}

@@ -661,7 +661,9 @@ def _define_assigned(rec: Recorder, node: Node, left: Node, right: Node) -> None
         )  # fmt: skip
 
 
-def _bind_target(rec: Recorder, target: Node, value: Expr, at: int, scope: int | None, kind: str = "value") -> None:
+def _bind_target(  # noqa: PLR0913, PLR0917 - what binds what, and where
+    rec: Recorder, target: Node, value: Expr, at: int, scope: int | None, kind: str = "value"
+) -> None:
     form = target.type
     if form == "identifier":
         name = rec.text(target)
@@ -796,7 +798,7 @@ def import_(rec: Recorder, node: Node) -> None:
 
 
 def import_from(rec: Recorder, node: Node) -> None:
-    """Record `from a import b as c` and `from a import *`."""
+    """Record what a `from` statement brings, `*` among it."""
     scope, line, at = rec.names_scope(), node.start_point[0] + 1, node.start_byte
     module_node = node.child_by_field_name("module_name")
     if module_node is None:
@@ -806,8 +808,7 @@ def import_from(rec: Recorder, node: Node) -> None:
         if child.id == module_node.id:
             continue
         if child.type == "dotted_name":
-            name = rec.text(child)
-            rec.imports.append(Import(scope, name, module_text, name, line, at))
+            rec.imports.append(Import(scope, rec.text(child), module_text, rec.text(child), line, at))
         elif child.type == "aliased_import":
             name, alias = child.children[0], child.children[-1]
             rec.imports.append(Import(scope, rec.text(alias), module_text, rec.text(name), line, at))

@@ -37,6 +37,7 @@ def is_test_path(path: str) -> bool:
     """Tell whether a file holds tests, by the names that test runners look for."""
     return _TEST_PATH.search(path) is not None
 
+
 _RESERVED = Call(0, None, (), (), 0, 0, 0)
 _NEVER = 1 << 60  # a byte that no file has
 
@@ -176,8 +177,8 @@ class Recorder:
     ) -> int:
         """Add a symbol; return its index.
 
-        `outer` is the node of its span where that is larger (`export`; decorators are left out); `owner_name` stands before its name
-        where it belongs to a type around which it does not stand. With `scope_kind`, its own scope is made for `body`
+        `outer` is the node of its span where that is larger (`export`; decorators are left out); `owner_name` stands
+        before its name where it belongs to a type that does not stand around it. With `scope_kind`, its own scope is made for `body`
         (default: `node`) and entered when that node is opened with `open_scope`.
         """
         parent = self.owner_symbol()
@@ -205,7 +206,7 @@ class Recorder:
         return self.call_numbers.get(node.id)
 
     def reserve_call(self, node: Node) -> int:
-        """Return a new index for the call site of a node; fill it with `set_call` after its arguments were converted."""
+        """Return a new index for the call site of a node; `set_call` fills it once its arguments are converted."""
         index = self.call_numbers[node.id] = len(self.calls)
         self.calls.append(_RESERVED)
         return index

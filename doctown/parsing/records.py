@@ -82,7 +82,8 @@ class Symbol(NamedTuple):
     returns: Expr  # functions: the declared type of what is returned
     owner: Expr  # "this member belongs to the type that this names": impl blocks, Go receivers, extensions, prototypes
     # async, generator, static, classmethod, property (runs on access), abstract, overload (a signature without its
-    # body), partial (one of several parts of one type), extension, constructor, local (not a member of its parent)
+    # body), partial (one of several parts of one type), extension, constructor, local (not a member of its parent), implements
+    # (a method of Rust's `impl Trait for Type`)
     flags: tuple[str, ...]
 
 
@@ -195,7 +196,7 @@ class Call(NamedTuple):
     callee: Expr
     args: tuple[Expr, ...]  # by position, trailing unknown ones left out; ("each", e) for *e at its place
     keywords: tuple[tuple[str, Expr], ...]  # known values only
-    count: int  # how many arguments are written by position; -1 with a spread
+    count: int  # type: ignore[assignment]  # hides tuple.count: how many arguments are written by position; -1 with a spread
     line: int
     at: int
     kind: str = "call"  # "call", "new", "decorator" (@x, applied without a call of its own), "macro", "jsx"

@@ -1,6 +1,6 @@
 """Cases of extraction and resolution: a folder with a small project and a hand-written `expected.txt`.
 
-A line of expected.txt is one claim; `#` begins a comment; names are ids (`path::Qualified.name`, `path` alone is the module):
+A line of expected.txt is one claim; `#` begins a comment; names are ids (`path::Qualified.name`, `path` for the module):
 
     call        a.py::f -> b.py::C.m  LINE[,LINE]  ORIGIN     all call edges of the case are listed, and no other exists
     call        a.py::f -> b.py::C.m  LINE[,LINE]  ORIGIN  ~  ... and it rests on what callers pass (a lower confidence)
