@@ -1,13 +1,13 @@
 """What an expression can be: demand-driven, memoised evaluation over the records of all files.
 
 Flow-insensitive between functions, and ordered within one: a name is what its last assignment before the use gave it.
-Not context-sensitive, but for functions that return an argument or their receiver. A parameter without a declared type is
-what known callers pass (`callers`, filled by resolve.py between rounds). All is bounded: sizes of sets, depth, callers.
+Not context-sensitive, but for functions that return an argument or their receiver. A parameter without a declared
+type is what known callers pass (`callers`, filled by resolve.py between rounds). All is bounded: sets, depth, callers.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
-from doctown.graph import containers, members, overloads, returns, signatures, types
+from doctown.graph import expressions, members, overloads, returns, types
 from doctown.graph.index import Entry, FileIndex, index_file
 from doctown.graph.modules import Modules, Place
 from doctown.graph.traits import DEFAULT, TRAITS, Traits
@@ -18,8 +18,8 @@ MAX_DEPTH = 60  # of evaluation
 MAX_STAR_DEPTH = 12
 ASSUMED, OPEN = 1, 2  # flags: rests on what callers pass; would need to know what callers pass
 
-# Who calls a function: (file, call) -> 1 where a receiver is bound, else 0. What is decorated by it: (-1 - file, scope) ->
-# the decorated function, and the position at which it is passed.
+# Who calls a function: (file, call) -> 1 where a receiver is bound, else 0. What it decorates: (-1 - file, scope) -> the
+# decorated function, and the position at which that is passed.
 Callers = dict[tuple[int, int], int | tuple[Values, int]]
 
 
@@ -43,6 +43,7 @@ class Evaluator:
         self.stores_by_attribute = members.stores_by_attribute(self.indexes)
         self.called_through: dict[Value, tuple[tuple[int, int], ...]] = {}  # class or instance -> functions that run
         self.orders: dict[Value, list[Value]] = {}  # class -> where its members are searched
+        # Members and bases that types have from elsewhere: none while these tables themselves are made.
         self._owned: dict[Value, dict[str, list[Value]]] = {}
         self._parts: dict[Value, list[Value]] = {}
         # By file and call site: what it calls, what it gives, and the flags of both; None where it was not asked.
@@ -152,76 +153,16 @@ class Evaluator:
         """Return the values of an expression that stands in `scope` at the byte `at`."""
         if expr is None:
             return NOTHING
-        return _EVALUATE[expr[0]](self, file, scope, at, expr)
+        return expressions.EVALUATE[expr[0]](self, file, scope, at, expr)
 
-    def _name(self, file: int, scope: int, at: int, expr: tuple) -> Values:  # type: ignore[type-arg]
-        return self.lookup(file, scope, at, expr[1])
-
-    def _attr(self, file: int, scope: int, at: int, expr: tuple) -> Values:  # type: ignore[type-arg]
-        holders = self.evaluate(file, scope, at, expr[1])
-        if len(holders) == 1:
-            return members.attribute(self, holders[0], expr[2])
-        return union(members.attribute(self, holder, expr[2]) for holder in holders) if holders else NOTHING
-
-    def _call(self, file: int, _scope: int, _at: int, expr: tuple) -> Values:  # type: ignore[type-arg]
-        return self.result(file, expr[1])
-
-    def _item(self, file: int, scope: int, at: int, expr: tuple) -> Values:  # type: ignore[type-arg]
-        held = self.evaluate(file, scope, at, expr[1])
-        return union(containers.item(self, value, expr[2]) for value in held) if held else NOTHING
-
-    def _each(self, file: int, scope: int, at: int, expr: tuple) -> Values:  # type: ignore[type-arg]
-        held = self.evaluate(file, scope, at, expr[1])
-        return union(containers.each(self, value) for value in held) if held else NOTHING
-
-    def _enter(self, file: int, scope: int, at: int, expr: tuple) -> Values:  # type: ignore[type-arg]
-        held = self.evaluate(file, scope, at, expr[1])
-        is_async = len(expr) > 2  # noqa: PLR2004 - tag, manager, "async"
-        return union(containers.enter(self, value, is_async=is_async) for value in held) if held else NOTHING
-
-    def _inner(self, file: int, scope: int, at: int, expr: tuple) -> Values:  # type: ignore[type-arg]
-        held = self.evaluate(file, scope, at, expr[1])
-        return union(containers.inner(value) for value in held) if held else NOTHING
-
-    def _literal(self, _file: int, _scope: int, _at: int, expr: tuple) -> Values:  # type: ignore[type-arg]
-        return (("external_instance", expr[1]),)
-
-    def _container(self, file: int, scope: int, at: int, expr: tuple) -> Values:  # type: ignore[type-arg]
+    def container(self, file: int, scope: int, at: int, expr: Expr) -> Value:
+        """Return the container that a literal makes: the same one each time."""
         key = (file, scope, id(expr))
         number = self._container_numbers.get(key)
         if number is None:
             number = self._container_numbers[key] = len(self.containers)
             self.containers.append((file, scope, at, expr))
-        return (("container", number),)
-
-    def _function(self, file: int, _scope: int, _at: int, expr: tuple) -> Values:  # type: ignore[type-arg]
-        return (self.value_of_scope(file, expr[1]),)
-
-    def _any(self, file: int, scope: int, at: int, expr: tuple) -> Values:  # type: ignore[type-arg]
-        return union(self.evaluate(file, scope, at, part) for part in expr[1])
-
-    def _typed(self, file: int, scope: int, at: int, expr: tuple) -> Values:  # type: ignore[type-arg]
-        return types.instances(self, file, scope, at, expr[1])
-
-    def _self(self, file: int, scope: int, _at: int, _expr: tuple) -> Values:  # type: ignore[type-arg]
-        return tuple(("instance", value[1], value[2]) for value in self.class_around(file, scope))
-
-    def _super(self, file: int, scope: int, _at: int, _expr: tuple) -> Values:  # type: ignore[type-arg]
-        return tuple(
-            ("super", value[1], value[2], ("instance", value[1], value[2])) for value in self.class_around(file, scope)
-        )
-
-    def _selftype(self, file: int, scope: int, _at: int, _expr: tuple) -> Values:  # type: ignore[type-arg]
-        return self.class_around(file, scope)
-
-    def _generic(self, file: int, scope: int, at: int, expr: tuple) -> Values:  # type: ignore[type-arg]
-        return self.evaluate(file, scope, at, expr[1])
-
-    def _in(self, file: int, _scope: int, at: int, expr: tuple) -> Values:  # type: ignore[type-arg]
-        return self.evaluate(file, expr[1], at, expr[2])
-
-    def _import(self, file: int, _scope: int, _at: int, expr: tuple) -> Values:  # type: ignore[type-arg]
-        return self.module(file, expr[1])
+        return ("container", number)
 
     # scopes
 
@@ -350,7 +291,9 @@ class Evaluator:
                 return NOTHING
             if value[0] == "function":
                 return (self.value_of_scope(file, value[1]),)
-        return self.remember(id(entry), _OF_ENTRY[kind], self, file, entry)
+            return self.remember(id(entry), self._of_binding, file, entry)
+        compute = self._of_import if kind is Import else self._of_parameter
+        return self.remember(id(entry), compute, file, entry)
 
     def _of_binding(self, file: int, binding: Binding) -> Values:
         if binding.kind == "type" and self.traits[file].separate_types:
@@ -479,41 +422,3 @@ def _defines(entry: Entry) -> bool:
 
 def _at(entry: Entry) -> int:
     return -1 if type(entry) is Parameter else entry.at  # type: ignore[union-attr]
-
-
-_EVALUATE: dict[str, Callable[..., Values]] = {
-    "name": Evaluator._name,
-    "attr": Evaluator._attr,
-    "call": Evaluator._call,
-    "item": Evaluator._item,
-    "each": Evaluator._each,
-    "enter": Evaluator._enter,
-    "inner": Evaluator._inner,
-    "literal": Evaluator._literal,
-    "list": Evaluator._container,
-    "dict": Evaluator._container,
-    "function": Evaluator._function,
-    "any": Evaluator._any,
-    "typed": Evaluator._typed,
-    "self": Evaluator._self,
-    "super": Evaluator._super,
-    "selftype": Evaluator._selftype,
-    "generic": Evaluator._generic,
-    "in": Evaluator._in,
-    "import": Evaluator._import,
-    "typeof": signatures.typeof,
-    "parameter": signatures.parameter,
-    "argument": signatures.argument,
-    "callable": signatures.function_type,
-    "typevar": signatures.nothing,
-}
-_OF_ENTRY: dict[type, Callable[..., Values]] = {
-    Binding: Evaluator._of_binding,
-    Import: Evaluator._of_import,
-    Parameter: Evaluator._of_parameter,
-}
-
-
-def all_instances(classes: Iterable[Value]) -> Values:
-    """Return instances of classes; other values are left out."""
-    return tuple(("instance", value[1], value[2]) for value in classes if value[0] == "class")

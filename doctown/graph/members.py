@@ -156,7 +156,9 @@ def _owned(ev: "Evaluator", owned: list[Value], holder: Value) -> Values:
     """Return the members of one name that a type has from elsewhere: its own before those of traits that it implements."""
     if len(owned) > 1:
         symbols = [ev.symbol(method) for method in owned]
-        own = [method for method, symbol in zip(owned, symbols, strict=True) if symbol and "implements" not in symbol.flags]
+        own = [
+            method for method, symbol in zip(owned, symbols, strict=True) if symbol and "implements" not in symbol.flags
+        ]
         if not own:
             return (("ambiguous", tuple(owned)),)
         owned = own

@@ -17,7 +17,21 @@ from typing import Any, NamedTuple
 from doctown.graph.modules import Modules, Place, ProjectConfig
 from doctown.parsing.records import FileRecord
 
-EXTENSIONS = (".ts", ".tsx", ".js", ".jsx", ".mjs", ".mts", ".cjs", ".cts", ".d.ts", ".d.mts", ".d.cts", ".svelte", ".vue")
+EXTENSIONS = (
+    ".ts",
+    ".tsx",
+    ".js",
+    ".jsx",
+    ".mjs",
+    ".mts",
+    ".cjs",
+    ".cts",
+    ".d.ts",
+    ".d.mts",
+    ".d.cts",
+    ".svelte",
+    ".vue",
+)
 DECLARATIONS = (".d.ts", ".d.mts", ".d.cts")
 # What an extension as written can stand for: the compiler's output is named where the source is meant.
 SOURCES = {
@@ -100,7 +114,11 @@ class _Finder:
         base = _join(folder, base_url) if isinstance(base_url, str) else None
         patterns = options.get("paths")
         if isinstance(patterns, dict):
-            kept = {key: [t for t in value if isinstance(t, str)] for key, value in patterns.items() if isinstance(value, list)}
+            kept = {
+                key: [t for t in value if isinstance(t, str)]
+                for key, value in patterns.items()
+                if isinstance(value, list)
+            }
             return Paths(kept, folder if base is None else base, base)
         extended = config.get("extends")
         for name in reversed([extended] if isinstance(extended, str) else extended or []):
@@ -250,7 +268,9 @@ def _leaves(entry: object) -> Iterator[tuple[str, int]]:
 
 def _matches(patterns: Mapping[str, Sequence[str]], module: str) -> Iterator[str]:
     """Yield the targets of the patterns that a module matches, the longest prefix first."""
-    for pattern, targets in sorted(patterns.items(), key=lambda item: ("*" in item[0], -len(item[0].partition("*")[0]))):
+    for pattern, targets in sorted(
+        patterns.items(), key=lambda item: ("*" in item[0], -len(item[0].partition("*")[0]))
+    ):
         star = _match(pattern, module)
         if star is not None:
             yield from (target.replace("*", star) for target in targets)

@@ -1,9 +1,9 @@
 """Function types and object types: what a value that is declared so gives, takes and has.
 
-    ("callable", file, scope, type, site)   what is declared to be a function; `site` (file, call) is the call for whose
-                                            argument it is declared: it tells what type parameters stand for
-    ("object_type", file, scope, type)      what is declared to be an object of these members
-    ("type", file, scope, type)             a type by a name of its own: no value, and only types.py looks into it
+("callable", file, scope, type, site)   what is declared to be a function; `site` (file, call) is the call for whose
+                                        argument it is declared: it tells what type parameters stand for
+("object_type", file, scope, type)      what is declared to be an object of these members
+("type", file, scope, type)             a type by a name of its own: no value, and only types.py looks into it
 """
 
 from typing import TYPE_CHECKING

@@ -182,7 +182,9 @@ def _record_call(rec: Recorder, node: Node) -> int:
             callee = rec.name(function.children[0])
         else:
             callee = expression(rec, function)
-            name = function if function.type == "identifier" else function.children[-1] if function.children else function
+            name = (
+                function if function.type == "identifier" else function.children[-1] if function.children else function
+            )
         line = name.start_point[0] + 1
     args, keywords, count = _arguments(rec, node.child_by_field_name("arguments"), given)
     rec.set_call(index, Call(rec.scope, callee, args, keywords, count, line, node.start_byte))
@@ -385,7 +387,8 @@ class _Modifiers:
 
     def is_test(self) -> bool:
         return any(
-            held.text.partition("(")[0].rpartition(".")[2].removesuffix("Attribute") in TESTS for held in self.decorators
+            held.text.partition("(")[0].rpartition(".")[2].removesuffix("Attribute") in TESTS
+            for held in self.decorators
         )
 
     def flags(self) -> tuple[str, ...]:
@@ -423,7 +426,9 @@ def type_(rec: Recorder, node: Node) -> None:
     name = rec.text(name_node)
     modifiers = _Modifiers(rec, node)
     base_list = next((child for child in node.children if child.type == "base_list"), None)
-    written = [c for c in base_list.children if c.is_named and c.type != "argument_list"] if base_list is not None else []
+    written = (
+        [c for c in base_list.children if c.is_named and c.type != "argument_list"] if base_list is not None else []
+    )
     bases = () if node.type == "enum_declaration" else tuple(type_expression(rec, base) for base in written)
     kind = KINDS[node.type]
     if node.type == "record_declaration" and any(child.type == "struct" for child in node.children):

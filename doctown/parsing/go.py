@@ -304,7 +304,11 @@ def method(rec: Recorder, node: Node) -> None:
 def _function(rec: Recorder, node: Node, name: str, receiver: Node | None) -> None:
     body = node.child_by_field_name("body")
     result = node.child_by_field_name("result")
-    held = next((child for child in receiver.children if child.type == "parameter_declaration"), None) if receiver else None
+    held = (
+        next((child for child in receiver.children if child.type == "parameter_declaration"), None)
+        if receiver
+        else None
+    )
     owner = type_expression(rec, held.child_by_field_name("type")) if held is not None else None
     if owner is not None and owner[0] == "generic":
         owner = owner[1]

@@ -256,7 +256,10 @@ CONVERT: dict[str, Convert] = {
     "binary_expression": _binary,
     "unary_expression": _unary,
     "character_literal": lambda _rec, _node: ("literal", "char"),
-    "decimal_floating_point_literal": lambda rec, node: ("literal", "float" if rec.text(node)[-1] in "fF" else "double"),
+    "decimal_floating_point_literal": lambda rec, node: (
+        "literal",
+        "float" if rec.text(node)[-1] in "fF" else "double",
+    ),
     "null_literal": lambda _rec, _node: ("literal", "null"),
     "class_literal": lambda _rec, _node: ("literal", "Class"),
     "field_access": _field_access,
@@ -392,7 +395,9 @@ def _type_parameters(rec: Recorder, node: Node, scope: int) -> None:
         if child.type != "type_parameter":
             continue
         named = [part for part in child.children if part.is_named and "annotation" not in part.type]
-        bounds = tuple(type_expression(rec, part) for part in named[1].children if part.is_named) if len(named) > 1 else ()
+        bounds = (
+            tuple(type_expression(rec, part) for part in named[1].children if part.is_named) if len(named) > 1 else ()
+        )
         bound: Expr = None
         if bounds:
             bound = bounds[0] if len(bounds) == 1 else ("any", bounds)

@@ -389,7 +389,9 @@ def _parameter(  # noqa: PLR0913 - what is around a parameter
 def _documented_type(doc: Doc, name: str) -> Expr:
     """Return the type that JSDoc gives to a parameter, with its properties where these have types of their own."""
     prefix = f"{name}."
-    members = tuple((key.removeprefix(prefix), type_) for key, type_ in doc.parameters.items() if key.startswith(prefix))
+    members = tuple(
+        (key.removeprefix(prefix), type_) for key, type_ in doc.parameters.items() if key.startswith(prefix)
+    )
     return ("dict", "object", members) if members else doc.parameters.get(name)
 
 

@@ -24,7 +24,9 @@ SELF_TYPE: Expr = ("selftype",)
 UNIT: Expr = ("literal", "()")
 STRING: Expr = ("literal", "String")
 BOOL: Expr = ("literal", "bool")
-POINTERS = frozenset({"Box", "Rc", "Arc", "Pin", "Ref", "RefMut", "MutexGuard", "RwLockReadGuard", "RwLockWriteGuard", "Cow"})
+POINTERS = frozenset(
+    {"Box", "Rc", "Arc", "Pin", "Ref", "RefMut", "MutexGuard", "RwLockReadGuard", "RwLockWriteGuard", "Cow"}
+)
 POINTER_MAKERS = frozenset({"new", "pin", "clone", "from", "new_cyclic"})
 WRAPPERS = {"Some": "Option", "Ok": "Result"}
 FORMATS = frozenset({"format", "concat", "stringify"})
@@ -455,7 +457,9 @@ def _is_called(rec: Recorder, tokens: list[Node], position: int) -> bool:
     if position >= len(tokens):
         return False
     token = tokens[position]
-    return token.type == "::" or (token.type == "token_tree" and rec.source[token.start_byte : token.start_byte + 1] == b"(")
+    return token.type == "::" or (
+        token.type == "token_tree" and rec.source[token.start_byte : token.start_byte + 1] == b"("
+    )
 
 
 def _first_token(rec: Recorder, token: Node, following: str) -> Expr:
@@ -1102,9 +1106,7 @@ def for_(rec: Recorder, node: Node) -> None:
     value, body = expression(rec, node.child_by_field_name("value")), node.child_by_field_name("body")
     scope = rec.open_scope(node, "block")
     at = body.start_byte if body is not None else node.start_byte
-    bind_pattern(
-        rec, node.child_by_field_name("pattern"), None if value is None else ("each", value), at, scope
-    )
+    bind_pattern(rec, node.child_by_field_name("pattern"), None if value is None else ("each", value), at, scope)
 
 
 def let(rec: Recorder, node: Node) -> None:
