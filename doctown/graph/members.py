@@ -134,7 +134,7 @@ def _search(ev: "Evaluator", order: Sequence[Value], holder: Value, name: str) -
 
 
 def bare(ev: "Evaluator", holder: Value, name: str) -> tuple[Values | None, Values]:
-    """Return the member that a bare name in a class means, None where no class has it; and what is an external base's."""
+    """Return the member that a bare name in a class means, None where there is none, and what an external base has."""
     external = NOTHING
     for value in order_of(ev, holder):
         if value[0] == "external":

@@ -117,7 +117,7 @@ def _instance(ev: "Evaluator", file: int, scope: int, value: Value) -> Values:  
     return NOTHING
 
 
-def _generic(ev: "Evaluator", file: int, scope: int, at: int, declared: tuple) -> Values:  # type: ignore[type-arg]
+def _generic(ev: "Evaluator", file: int, scope: int, at: int, declared: tuple) -> Values:  # type: ignore[type-arg]  # noqa: PLR0911 - one form each
     _, base, arguments = declared
     name = base[-1] if base and base[0] in ("name", "attr", "literal") else ""
     named = _named(ev, file, scope, at, base) if base else NOTHING
