@@ -59,7 +59,8 @@ def test_bytes_that_are_no_text_leave_a_record() -> None:
 def test_an_empty_file_leaves_an_empty_record() -> None:
     record = extract("typescript", "empty.ts", b"")
     assert not record.partial
-    assert record.symbols == record.calls == ()
+    assert not record.symbols
+    assert not record.calls
 
 
 def test_blanking_a_component_moves_neither_bytes_nor_lines() -> None:
