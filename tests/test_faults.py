@@ -29,10 +29,9 @@ from tests.loopback.openai import running_process as running_openai
 from tests.loopback.queue import LoopbackQueue, running_queue
 from tests.loopback.s3 import MotoS3, running_moto
 from tests.support.contexts import item
+from tests.support.waiting import LIMIT_S, wait_until
 from tests.support.worker_process import RunningProcess, running_worker
-from tests.test_handler import wait_until
 
-LIMIT_S = 60.0
 KEY = "sk-loopback-key-that-nobody-may-see"
 NAME = r"(?m)^Name: (.+)$"
 SYMBOLS = 120

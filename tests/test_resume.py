@@ -23,9 +23,8 @@ from tests.loopback.openai import Behaviour, RunningServer, running
 from tests.loopback.s3 import MotoS3
 from tests.support.contexts import SEED, item, payload
 from tests.support.forked_job import document
-from tests.test_handler import wait_until
+from tests.support.waiting import LIMIT_S, wait_until
 
-LIMIT_S = 60.0
 KEY = "sk-loopback-key-that-nobody-may-see"
 NAME = r"(?m)^Name: (.+)$"
 KILLS = 30

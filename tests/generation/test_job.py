@@ -9,11 +9,10 @@ import itertools
 import json
 import logging
 import re
-import time
 import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import hypothesis
 import pytest
@@ -29,8 +28,9 @@ from generation.results.records import as_output
 from generation.results.report import Totals
 from tests.loopback.openai import Behaviour, RunningServer, running
 from tests.support.contexts import item, payload
+from tests.support.waiting import LIMIT_S, wait_until
+from tests.support.wire import strict_json
 
-LIMIT_S = 60.0
 KEY = "sk-loopback-key-that-nobody-may-see"
 NAME = r"(?m)^Name: (.+)$"
 FALLBACK_ID = "job-from-runpod"
@@ -81,31 +81,15 @@ class Job:
 
     def document(self) -> Output:
         """The results document that the output points to."""
-        document: Output = strict(self.stored())
+        document: Output = strict_json(self.stored())
         return document
 
     def stored(self) -> bytes:
         return (self.settings.results_dir / str(self.output["results"]["key"]).removeprefix("results/")).read_bytes()
 
 
-def refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
-
-
-def strict(text: str | bytes) -> Any:
-    return json.loads(text, parse_constant=refuse)
-
-
 def sendable(output: object) -> bytes:
     return json.dumps(output, allow_nan=False, ensure_ascii=False).encode("utf-8")
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """For what no event tells of: it is asked again and again, for at most LIMIT_S."""
-    deadline_s = time.monotonic() + LIMIT_S
-    while not condition():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.01)
 
 
 def is_one_line(text: str) -> bool:
@@ -525,19 +509,18 @@ def test_a_broken_line_costs_one_symbol(read_key: Callable[[bytes], Job], broken
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        (b"", "neither JSON nor JSON Lines"),
-        (b"not JSON", "neither JSON nor JSON Lines"),
-        (b"\xff\xfe\x00\xd8", "neither JSON nor JSON Lines"),
-        (b"[" * 200_000, "neither JSON nor JSON Lines"),
-        (b"5", "must hold a list of symbols"),
-        (b'{"symbols": 5}', "must hold a list of symbols"),
-        (b'{"symbols": []}', "symbols is empty"),
-        (b"[]", "symbols is empty"),
-        (b"\x1f\x8b\x08 no gzip", "is not whole gzip"),
-        (gzip.compress(json.dumps(payload(3)["symbols"]).encode())[:-9], "is not whole gzip"),
+        pytest.param(b"", "neither JSON nor JSON Lines", id="empty"),
+        pytest.param(b"not JSON", "neither JSON nor JSON Lines", id="no JSON"),
+        pytest.param(b"\xff\xfe\x00\xd8", "neither JSON nor JSON Lines", id="no UTF-8"),
+        pytest.param(b"[" * 200_000, "neither JSON nor JSON Lines", id="nested too deeply"),
+        pytest.param(b"5", "must hold a list of symbols", id="a number"),
+        pytest.param(b'{"symbols": 5}', "must hold a list of symbols", id="no list"),
+        pytest.param(b'{"symbols": []}', "symbols is empty", id="an empty list in an object"),
+        pytest.param(b"[]", "symbols is empty", id="an empty list"),
+        pytest.param(b"\x1f\x8b\x08 no gzip", "is not whole gzip", id="no gzip"),
+        pytest.param(gzip.compress(json.dumps(payload(3)["symbols"]).encode())[:-9], "is not whole gzip", id="cut"),
     ],
-    ids=lambda value: str(value)[:20],
-)  # fmt: skip
+)
 def test_a_file_of_no_known_form_fails_the_job(read_key: Callable[[bytes], Job], body: bytes, words: str) -> None:
     """A file that holds no symbols in any form is the job's fault, in a sentence that says which form is expected."""
     job = read_key(body)
@@ -604,7 +587,7 @@ def test_the_option_max_concurrent_requests_bounds_the_requests_in_flight(
 
 
 def events_of(text: str) -> list[Output]:
-    return [strict(line) for line in text.splitlines()]
+    return [strict_json(line) for line in text.splitlines()]
 
 
 def test_events_are_lines_of_strict_json_from_started_to_completed(

@@ -20,9 +20,9 @@ from tests.loopback.openai import Behaviour, RunningServer
 from tests.loopback.openai import running_process as running_openai
 from tests.loopback.queue import NO_RULES, LoopbackQueue, Rules, running_queue
 from tests.support.contexts import payload
+from tests.support.waiting import LIMIT_S
 from tests.support.worker_process import REPOSITORY_ROOT, RunningProcess, running_process, running_worker
 
-LIMIT_S = 60.0
 KEY = "sk-loopback-key-that-nobody-may-see"
 RUNPOD_KEY = "rpa_loopback-key-that-nobody-may-see"
 NAME = r"(?m)^Name: (.+)$"

@@ -26,7 +26,6 @@ from generation.errors import JobError
 from generation.storage import open_storage
 from tests.loopback.queue import DOCUMENTED_RATES, Rules
 from tests.support.bulk_runs import (
-    LIMIT_S,
     House,
     ids,
     records,
@@ -35,6 +34,7 @@ from tests.support.bulk_runs import (
     running_house,
     write_sources,
 )
+from tests.support.waiting import LIMIT_S, wait_until
 from tests.support.worker_process import REPOSITORY_ROOT, running_process, running_worker
 
 QUICK = PollIntervals(first_look_s=0.1, last_look_s=0.5, doubt_s=3.0, silence_s=6.0)
@@ -50,13 +50,6 @@ def shared_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 def house(shared_house: House) -> House:
     shared_house.behave()
     return shared_house
-
-
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    deadline_s = time.monotonic() + LIMIT_S
-    while not condition():
-        assert time.monotonic() < deadline_s, f"waited in vain for {what}"
-        time.sleep(0.02)
 
 
 def run_here(house: House, folder: Path, name: str, report: Any = None, **changes: Any) -> Run:

@@ -13,7 +13,6 @@ import re
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
@@ -38,9 +37,9 @@ from generation.prompts.tokens import TokenCounter
 from tests.loopback.limits import CATALOGUE
 from tests.loopback.openai import FAULTS, Behaviour, Limits, RunningServer, encoding, running
 from tests.support.contexts import context
+from tests.support.waiting import LIMIT_S, wait_until
 from tests.support.worker_process import REPOSITORY_ROOT
 
-LIMIT_S = 30.0
 KEY = "sk-loopback-key-that-nobody-may-see"
 UNLISTED = "llama3.2:3b"
 NAME = r"(?m)^Name: (.+)$"
@@ -113,14 +112,6 @@ def document(settings: Settings, counter: TokenCounter, *symbols: Symbol, **opti
         return await asyncio.wait_for(asyncio.gather(*map(documenter, symbols)), LIMIT_S)
 
     return asyncio.run(ask())
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """For what no event tells of: it is asked again and again, for at most LIMIT_S."""
-    deadline_s = time.monotonic() + LIMIT_S
-    while not condition():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.01)
 
 
 def sent(server: RunningServer) -> int:
@@ -435,7 +426,7 @@ def test_a_request_that_hangs_is_given_up_after_a_time_learned_from_others(
 
     script = {"fault": "hang", "contains": "Name: hanging", "times": 1}
     with running(behaviour(script, latency_mean_s=0.1), say_what_it_is_for) as server:
-        settings = settings_for(server, request_timeout_s=10 * LIMIT_S)
+        settings = settings_for(server, request_timeout_s=900.0)
         outcomes = asyncio.run(ask())
     assert all(isinstance(outcome, Documented) for outcome in outcomes)
     assert server.bill()["abandoned"] == 1

@@ -15,11 +15,10 @@ import json
 import re
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import pytest
 import schemathesis
@@ -41,9 +40,10 @@ from generation.service.readiness import RECHECK_INTERVAL_S, RECHECK_WHEN_NOT_RE
 from tests.loopback.openai import Behaviour, RunningServer
 from tests.loopback.openai import running_process as running_openai
 from tests.support.contexts import item, payload
+from tests.support.waiting import LIMIT_S, wait_until
+from tests.support.wire import free_port, strict_json
 from tests.support.worker_process import REPOSITORY_ROOT, RunningProcess, running_worker
 
-LIMIT_S = 60.0
 KEY = "sk-loopback-key-that-nobody-may-see"
 TOKEN = "a-token-that-nobody-may-see"
 NAME = r"(?m)^Name: (.+)$"
@@ -62,7 +62,7 @@ class Answer(NamedTuple):
 
     @property
     def json(self) -> Any:
-        return strict(self.body)
+        return strict_json(self.body)
 
     @property
     def messages(self) -> list[tuple[str, Any]]:
@@ -70,7 +70,7 @@ class Answer(NamedTuple):
         blocks = [block for block in self.body.decode().split("\n\n") if block and not block.startswith(":")]
         lines = [block.split("\n") for block in blocks]
         assert all(len(pair) == 2 for pair in lines), "an event is two lines"
-        return [(kind.removeprefix("event: "), strict(data.removeprefix("data: "))) for kind, data in lines]
+        return [(kind.removeprefix("event: "), strict_json(data.removeprefix("data: "))) for kind, data in lines]
 
 
 class Served(NamedTuple):
@@ -107,22 +107,6 @@ class Served(NamedTuple):
         with socket.create_connection(("127.0.0.1", self.port), timeout=LIMIT_S) as caller:
             caller.sendall("\r\n".join([*lines, f"Content-Length: {length}", "", ""]).encode() + body)
             yield caller
-
-
-def refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
-
-
-def strict(text: str | bytes) -> Any:
-    return json.loads(text, parse_constant=refuse)
-
-
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    """For what no event tells of: it is asked again and again, for at most LIMIT_S."""
-    deadline_s = time.monotonic() + LIMIT_S
-    while not condition():
-        assert time.monotonic() < deadline_s, f"waited in vain for {what}"
-        time.sleep(0.02)
 
 
 def check_problem(answer: Answer, status: int, failure: str, words: str = "") -> None:
@@ -238,7 +222,7 @@ def test_events_are_on_standard_output_as_ever(house: House) -> None:
         job = {**payload(4), "job_id": f"printed-{len(mode)}"}
         assert house.service.generate(job, mode).status == 200
         lines = [line for line in house.service.process.stdout().splitlines() if f'"{job["job_id"]}"' in line]
-        assert [strict(line)["type"].split(".")[1] for line in lines] == [
+        assert [strict_json(line)["type"].split(".")[1] for line in lines] == [
             "started",
             *["symbol_documented"] * 4,
             "completed",
@@ -501,7 +485,7 @@ def test_no_more_jobs_run_at_once_than_are_set(tmp_path: Path) -> None:
         house.behave(latency_mean_s=0.1)
         jobs = [{"symbols": [item(f"in_turn_{job}_{one}") for one in range(3)]} for job in range(4)]
         assert [answer.status for answer in callers.map(house.service.generate, jobs)] == [200] * 4
-        told = [strict(line)["job_id"] for line in house.service.process.stdout().splitlines()]
+        told = [strict_json(line)["job_id"] for line in house.service.process.stdout().splitlines()]
     assert len(set(told)) == 4
     assert [len(list(events)) for _, events in itertools.groupby(told)] == [5] * 4
 
@@ -662,11 +646,9 @@ def test_a_retired_model_is_not_ready(tmp_path: Path) -> None:
 
 def test_a_server_that_is_away_is_not_ready(tmp_path: Path) -> None:
     """Where nobody answers at the model's address health says so."""
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{unused.getsockname()[1]}/v1"
-        with running_service(tmp_path, OPENAI_API_KEY=KEY, OPENAI_BASE_URL=address) as service:
-            check_not_ready(service, "the connection to the server failed")
+    address = f"http://127.0.0.1:{free_port()}/v1"
+    with running_service(tmp_path, OPENAI_API_KEY=KEY, OPENAI_BASE_URL=address) as service:
+        check_not_ready(service, "the connection to the server failed")
     assert KEY not in service.process.stderr()
 
 
