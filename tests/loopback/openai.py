@@ -156,6 +156,7 @@ class Behaviour:
     fault_rates: Mapping[str, float] = field(default_factory=dict)
     fault_script: Sequence[Mapping[str, Any]] = ()  # {"fault", "contains": in the user message, "times": None: always}
     fault_retry_after_s: float = 0.02
+    hold_after: int | None = None  # from so many answers on, requests are held until the behaviour changes
     length_needs_tokens: int | None = None  # the fault "length" strikes only caps below this; None: always
     count_by: str = "tokens"  # or "characters": four to a token, for benchmarks
     marker: str = r"(?m)^symbol_id: (.+)$"  # the first group names a symbol in the user message
@@ -451,8 +452,15 @@ class Draw(NamedTuple):
 class Loopback:
     """The state of one server and what it answers; everything runs in its event loop."""
 
-    def __init__(self, behaviour: Behaviour, write_answer: WriteAnswer | None = None) -> None:
+    def __init__(
+        self,
+        behaviour: Behaviour,
+        write_answer: WriteAnswer | None = None,
+        clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._write_answer = write_answer
+        self._clock_s = clock_s
+        self._changed: set[asyncio.Future[None]] = set()
         self.behaviour = behaviour
         self._batches = BatchApi(self._answer_row)
         self.reset()
@@ -467,6 +475,7 @@ class Loopback:
         self.requests: list[Json] = []
         self._started_at: float | None = None
         self._in_flight = 0
+        self._let_through = 0
         self._attempts: Counter[bytes] = Counter()
         self._cached: set[bytes] = set()
         self._turnstile = Turnstile(self.behaviour.limits)
@@ -484,9 +493,13 @@ class Loopback:
         self._row_strikes = Strikes(behaviour.batch.row_script, behaviour.seed)
         served = [name for name in behaviour.models if name not in behaviour.retired_models]
         self._batches.follow(behaviour.batch, behaviour.seed, served)
+        while self._changed:
+            change = self._changed.pop()
+            if not change.done():
+                change.set_result(None)
 
     def _now_s(self) -> float:
-        return 0.0 if self._started_at is None else time.monotonic() - self._started_at
+        return 0.0 if self._started_at is None else self._clock_s() - self._started_at
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
@@ -525,7 +538,7 @@ class Loopback:
 
     async def _complete(self, request: web.BaseRequest) -> web.StreamResponse:
         if self._started_at is None:
-            self._started_at = time.monotonic()
+            self._started_at = self._clock_s()
         self.bill.arrived_at_s.append(self._now_s())
         raw = await request.read()
         check_key(request, self.behaviour)
@@ -603,14 +616,33 @@ class Loopback:
         self._in_flight += 1
         self.bill.highest_in_flight = max(self.bill.highest_in_flight, self._in_flight)
         try:
-            await asyncio.sleep(draw.latency_s)
-            if draw.fault == "hang":
-                await asyncio.get_running_loop().create_future()
+            await self._wait_for_leave()
+            await self._work(draw)
         except asyncio.CancelledError:
             self.bill.abandoned += 1
             raise
         finally:
             self._in_flight -= 1
+
+    async def _wait_for_leave(self) -> None:
+        """Let `hold_after` requests through, and the others when the behaviour has become another."""
+        while self.behaviour.hold_after is not None and self._let_through >= self.behaviour.hold_after:
+            change = asyncio.get_running_loop().create_future()
+            self._changed.add(change)
+            try:
+                await change
+            finally:
+                self._changed.discard(change)
+
+    async def _work(self, draw: Draw) -> None:
+        self._let_through += 1
+        try:
+            await asyncio.sleep(draw.latency_s)
+            if draw.fault == "hang":
+                await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            self._let_through -= 1
+            raise
 
     def _fail(self, request: web.BaseRequest, fault: str) -> web.StreamResponse:
         if fault == "server_error":
@@ -811,9 +843,16 @@ PLAIN = Behaviour()
 
 
 @contextmanager
-def running(behaviour: Behaviour = PLAIN, write_answer: WriteAnswer | None = None) -> Iterator[RunningServer]:
-    """The server in a thread of this process; `write_answer(request, user message)` gives an answer's content."""
-    loopback = Loopback(behaviour, write_answer)
+def running(
+    behaviour: Behaviour = PLAIN,
+    write_answer: WriteAnswer | None = None,
+    clock_s: Callable[[], float] = time.monotonic,
+) -> Iterator[RunningServer]:
+    """The server in a thread of this process; `write_answer(request, user message)` gives an answer's content.
+
+    `clock_s` is the time by which the limits are refilled.
+    """
+    loopback = Loopback(behaviour, write_answer, clock_s)
     ready: Future[tuple[str, Callable[[], object]]] = Future()
 
     def announce(base_url: str, stop: asyncio.Event) -> None:
