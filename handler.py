@@ -21,8 +21,10 @@ from typing import Any
 
 from generation.config import Settings, set_process_defaults
 from generation.domain.catalogue import OFFLINE
+from generation.domain.output import ProgressSnapshot
 from generation.errors import ConfigError, JobError, StorageError
 from generation.job import run_job, warm_up
+from generation.logs import set_up_logging
 from generation.prompts.tokens import VocabularyMissing
 from generation.reporting.progress import ProgressPump
 from generation.storage import check_storage, open_storage
@@ -30,9 +32,6 @@ from generation.storage import check_storage, open_storage
 log = logging.getLogger("handler")
 
 Job = dict[str, Any]
-
-# Of every library's chatter, what is worth a line in a log that is paid by the line.
-QUIET_LOGGERS = ("httpx", "httpx2", "openai", "botocore", "urllib3", "asyncio")
 
 # The first request for a job goes out before imports compete with it for the interpreter.
 WARM_UP_AFTER_S = 0.2
@@ -42,7 +41,7 @@ PROGRESS_TIMEOUT_S = 30.0
 
 
 def make_handler(
-    settings: Settings, send_progress: Callable[[Job, dict[str, Any]], Awaitable[None]], stopping: asyncio.Event
+    settings: Settings, send_progress: Callable[[Job, ProgressSnapshot], Awaitable[None]], stopping: asyncio.Event
 ) -> Callable[[Job], Awaitable[Job]]:
     """The handler for RunPod's loop: it returns the output or `{"error": one sentence}`, and raises only to cancel."""
 
@@ -50,7 +49,7 @@ def make_handler(
         pump = ProgressPump(functools.partial(send_progress, job))
         run = functools.partial(run_job, default_job_id=str(job["id"]), watch=pump.observe, stopping=stopping)
         try:
-            output = await run(job.get("input"), settings)
+            output = dict(await run(job.get("input"), settings))
             await pump.close()
         except JobError as error:
             output = {"error": str(error), "failure": error.failure}
@@ -66,7 +65,7 @@ def make_handler(
     return handle
 
 
-async def send_to_runpod(job: Job, snapshot: dict[str, Any]) -> None:
+async def send_to_runpod(job: Job, snapshot: ProgressSnapshot) -> None:
     """Send one update and return when it has arrived or failed.
 
     The SDK hands each update to a thread of its own and says nothing of its end: the thread is found by its name.
@@ -80,7 +79,7 @@ async def send_to_runpod(job: Job, snapshot: dict[str, Any]) -> None:
             await asyncio.to_thread(thread.join, PROGRESS_TIMEOUT_S)
 
 
-async def send_nowhere(_job: Job, _snapshot: dict[str, Any]) -> None:
+async def send_nowhere(_job: Job, _snapshot: ProgressSnapshot) -> None:
     """Run locally: there is nobody to send to, and the SDK would log an error for each update."""
 
 
@@ -136,13 +135,6 @@ def warm_up_quietly(settings: Settings) -> None:
     if settings.model_name != OFFLINE:
         with contextlib.suppress(VocabularyMissing):
             warm_up(settings)
-
-
-def set_up_logging(level: str) -> None:
-    """Log to standard error; the SDK has set the root logger up by now, for standard output of its own."""
-    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr, force=True)
-    for name in QUIET_LOGGERS:
-        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def main() -> None:

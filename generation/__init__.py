@@ -15,20 +15,40 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from generation.config import Settings
     from generation.domain.context import RelatedSymbol, SymbolContext
+    from generation.domain.output import JobOutput, PlannedOutput
     from generation.errors import ConfigError, InputError, JobError
-    from generation.job import run_job
+    from generation.intake.job_input import JobOptions
+    from generation.job import JobRequest, document, run_job
 
 _HOMES = {
     "ConfigError": "generation.errors",
     "InputError": "generation.errors",
     "JobError": "generation.errors",
+    "JobOptions": "generation.intake.job_input",
+    "JobOutput": "generation.domain.output",
+    "JobRequest": "generation.job",
+    "PlannedOutput": "generation.domain.output",
     "RelatedSymbol": "generation.domain.context",
     "Settings": "generation.config",
     "SymbolContext": "generation.domain.context",
+    "document": "generation.job",
     "run_job": "generation.job",
 }
 
-__all__ = ["ConfigError", "InputError", "JobError", "RelatedSymbol", "Settings", "SymbolContext", "run_job"]
+__all__ = [
+    "ConfigError",
+    "InputError",
+    "JobError",
+    "JobOptions",
+    "JobOutput",
+    "JobRequest",
+    "PlannedOutput",
+    "RelatedSymbol",
+    "Settings",
+    "SymbolContext",
+    "document",
+    "run_job",
+]
 
 
 def __getattr__(name: str) -> object:

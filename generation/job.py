@@ -1,4 +1,4 @@
-"""`run_job`: one job from its payload to its output. Every door calls this and only translates.
+"""One job: `document` from symbols to the output, and `run_job` from a payload, which every door calls.
 
 parse -> find what earlier runs have paid -> plan -> generate -> fold -> publish, in that order and once. Leaves out:
 how a payload arrives, how progress is sent and what becomes of the output.
@@ -9,23 +9,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from generation.checks import check_summary, known_names
 from generation.config import Settings
 from generation.domain.catalogue import OFFLINE, model_warnings
+from generation.domain.context import SymbolContext
 from generation.domain.finding import Findings
 from generation.domain.outcome import Failed, Outcome, Symbol
+from generation.domain.output import JobOutput, PlannedOutput
 from generation.domain.usage import NO_USAGE, Usage
 from generation.errors import ConfigError, InputError, JobError, Stopped
 from generation.executor import generate
-from generation.intake.job_input import JobInput, parse_job
+from generation.intake.job_input import JobInput, JobOptions, parse_job
 from generation.intake.sources import decompressed, read_items
-from generation.intake.symbols import check_symbol_count, parse_symbols
+from generation.intake.symbols import ParsedSymbols, check_ids, check_symbol_count, read_symbols
 from generation.model.budget import Budget
 from generation.model.offline import document_offline, document_request_offline
 from generation.planning.planner import Plan, make_plan, plan_figures
@@ -71,6 +73,15 @@ class _Job:
     warnings: list[str]
 
 
+@dataclass(frozen=True, slots=True)
+class JobRequest:
+    """What a job is beside its symbols: its id, its own options, and earlier results to take over from."""
+
+    job_id: str
+    options: JobOptions = field(default_factory=JobOptions)
+    previous_results_key: str | None = None
+
+
 async def run_job(  # noqa: PLR0913 - the last four are what only doors have
     payload: object,
     settings: Settings,
@@ -79,16 +90,61 @@ async def run_job(  # noqa: PLR0913 - the last four are what only doors have
     emit: events.Sink = events.print_event,
     watch: Watch = ignore,
     stopping: asyncio.Event | None = None,
-) -> dict[str, Any]:
-    """Document the symbols of a payload and store the results; the result is the job's output.
+) -> JobOutput | PlannedOutput:
+    """Document the symbols of a payload and store the results: parse it, then do as `document` does.
 
-    `emit` gets the job's events, `watch` every outcome with the totals as they then stand; once `stopping` is set the
-    job ends within SHUTDOWN_GRACE_S. Raises JobError, with one sentence for the caller, where the job could not run at
-    all. Cancelled, it saves what it has paid for and lets the cancellation go on up.
+    `default_job_id` is the job's id where the payload names none. Raises JobError, with one sentence for the caller,
+    where the job could not run at all, and whatever `emit` and `watch` raise.
     """
     started_s = asyncio.get_running_loop().time()
-    request = parse_job(payload, default_job_id)
-    job, plan = await _prepare(request, settings.with_options(request.options.as_settings()))
+    job = parse_job(payload, default_job_id)
+    request = JobRequest(str(job.job_id), job.options, job.previous_results_key)
+    storage = open_storage(settings)
+    parsed, found = await asyncio.gather(
+        _read_symbols(job, storage), find_earlier(storage, request.job_id, request.previous_results_key)
+    )
+    prepared = await _prepare(request, parsed, found, storage, settings)
+    return await _document(request, prepared, _Doors(emit, watch, stopping or asyncio.Event()), started_s)
+
+
+async def document(  # noqa: PLR0913 - as run_job
+    request: JobRequest,
+    symbols: Sequence[SymbolContext],
+    settings: Settings,
+    *,
+    emit: events.Sink = events.print_event,
+    watch: Watch = ignore,
+    stopping: asyncio.Event | None = None,
+) -> JobOutput | PlannedOutput:
+    """Document symbols and store the results; the output of a dry run is its plan.
+
+    `emit` gets the job's events, `watch` every outcome with the totals as they then stand; once `stopping` is set the
+    job ends within SHUTDOWN_GRACE_S. Raises JobError, with one sentence, where the job could not run at all; InputError
+    where there are no symbols, too many for one job, or two with one id. Cancelled, it saves what it has paid for and
+    re-raises the cancellation.
+    """
+    started_s = asyncio.get_running_loop().time()
+    check_symbol_count(len(symbols))
+    check_ids(symbols)
+    storage = open_storage(settings)
+    parsed = ParsedSymbols([Symbol(position, context) for position, context in enumerate(symbols)], [], [])
+    found = await find_earlier(storage, request.job_id, request.previous_results_key)
+    prepared = await _prepare(request, parsed, found, storage, settings)
+    return await _document(request, prepared, _Doors(emit, watch, stopping or asyncio.Event()), started_s)
+
+
+class _Doors(NamedTuple):
+    """What a job reports to, and what tells it to stop."""
+
+    emit: events.Sink
+    watch: Watch
+    stopping: asyncio.Event
+
+
+async def _document(
+    request: JobRequest, prepared: tuple[_Job, Plan], doors: _Doors, started_s: float
+) -> JobOutput | PlannedOutput:
+    job, plan = prepared
     settings = job.settings
     if request.options.dry_run:
         return planned(job.job_id, plan_figures(plan), job.failed, settings, job.warnings)
@@ -99,21 +155,21 @@ async def run_job(  # noqa: PLR0913 - the last four are what only doors have
     with_model = bool(plan.requests) and settings.model_name != OFFLINE
     budget = Budget(settings.max_cost_usd, settings.pricing, spent)
     documenter = await _documenter(plan, prompt_context, budget, settings) if with_model else None
-    run = _Run(job, plan, emit, watch)
-    emit(events.started(job.job_id, run.report.totals.total, plan.expected.total_tokens))
+    run = _Run(job, plan, doors.emit, doors.watch)
+    doors.emit(events.started(job.job_id, run.report.totals.total, plan.expected.total_tokens))
     run.fold_what_is_free(plan, prompt_context)
-    # Only the schedule holds the contexts now, and lets go of each when it is done: most of the memory of a large job.
-    del plan
+    # Only the schedule holds the contexts now, and drops each when it is done: most of the memory of a large job.
+    del plan, prepared
     try:
-        async with _ending_in_time(documenter, settings, started_s, stopping or asyncio.Event()):
+        async with _ending_in_time(documenter, settings, started_s, doors.stopping):
             await run.generate(documenter, prompt_context)
         output = await publish(run.report, run.results_target(), run.checkpoint, settings)
     except BaseException as error:
         await run.checkpoint.save(SAVE_S)
         if isinstance(error, JobError):
-            emit(events.completed(job.job_id, "failed", run.report.totals, [str(error)]))
+            doors.emit(events.completed(job.job_id, "failed", run.report.totals, [str(error)]))
         raise
-    emit(events.completed(job.job_id, output["status"], run.report.totals, output["warnings"]))
+    doors.emit(events.completed(job.job_id, output["status"], run.report.totals, output["warnings"]))
     return output
 
 
@@ -214,16 +270,16 @@ class _Run:
         return False
 
 
-async def _prepare(request: JobInput, settings: Settings) -> tuple[_Job, Plan]:
-    """Read the symbols and, meanwhile, what earlier runs have left; then plan what is still to be asked."""
-    storage, job_id = open_storage(settings), str(request.job_id)
-    (symbols, failed, warnings), found = await asyncio.gather(
-        _read_symbols(request, storage), find_earlier(storage, job_id, request.previous_results_key)
-    )
+async def _prepare(
+    request: JobRequest, parsed: ParsedSymbols, found: Found, storage: Storage, settings: Settings
+) -> tuple[_Job, Plan]:
+    """Plan what is still to be asked for, after what earlier runs have left."""
+    settings = settings.with_options(request.options.as_settings())
+    symbols, failed, warnings = parsed
     plan, earlier, hashes = await asyncio.to_thread(_plan, symbols, failed, found, settings)
-    warnings += model_warnings(settings.model, datetime.now(timezone.utc).date())
-    _log_plan(job_id, plan, settings)
-    return _Job(job_id, settings, storage, earlier, failed, hashes, [*warnings, *found.warnings]), plan
+    warnings += [*model_warnings(settings.model, datetime.now(timezone.utc).date()), *found.warnings]
+    _log_plan(request.job_id, plan, settings)
+    return _Job(request.job_id, settings, storage, earlier, failed, hashes, warnings), plan
 
 
 def _plan(
@@ -283,38 +339,17 @@ async def _stop_in_time(
     documenter.cancel_in_flight()
 
 
-async def _read_symbols(job: JobInput, storage: Storage) -> tuple[list[Symbol], list[Failed], list[str]]:
-    """The job's symbols, those that are invalid, and warnings. Parsing thousands takes a second: in a thread."""
+async def _read_symbols(job: JobInput, storage: Storage) -> ParsedSymbols:
+    """Return the job's symbols. Parsing thousands takes a second: in a thread."""
     if job.symbols_key is None:
-        return await asyncio.to_thread(_parse, job.symbols or [])
+        return await asyncio.to_thread(read_symbols, job.symbols or [])
     with await storage.open(job.symbols_key) as file:
-        return await asyncio.to_thread(_parse_file, file, job.symbols_key)
+        return await asyncio.to_thread(_read_file, file, job.symbols_key)
 
 
-def _parse_file(file: BinaryIO, key: str) -> tuple[list[Symbol], list[Failed], list[str]]:
+def _read_file(file: BinaryIO, key: str) -> ParsedSymbols:
     with decompressed(file, key) as plain:
-        return _parse(read_items(plain, key))
-
-
-def _parse(items: Iterable[object]) -> tuple[list[Symbol], list[Failed], list[str]]:
-    if isinstance(items, list):
-        check_symbol_count(len(items))
-    symbols: list[Symbol] = []
-    failed: list[Failed] = []
-    ignored_fields: set[str] = set()
-    for verdict in parse_symbols(items, ignored_fields):
-        if isinstance(verdict, Symbol):
-            symbols.append(verdict)
-        else:
-            failed.append(verdict)
-        check_symbol_count(len(symbols) + len(failed))
-    check_symbol_count(len(symbols) + len(failed))
-    return symbols, failed, _warn_of_ignored(ignored_fields)
-
-
-def _warn_of_ignored(fields: set[str]) -> list[str]:
-    named = ", ".join(sorted(fields)[:10])
-    return [f"context fields that are not known here were ignored: {named}"] if fields else []
+        return read_symbols(read_items(plain, key))
 
 
 def _log_plan(job_id: str, plan: Plan, settings: Settings) -> None:

@@ -337,7 +337,7 @@ def test_a_fault_of_the_worker_itself_is_one_sentence_that_repeats_nothing(
     async def fail(*_args: object, **_options: object) -> NoReturn:
         raise RuntimeError(text)
 
-    async def send(_job: Json, _snapshot: Json) -> None:
+    async def send(_job: Json, _snapshot: Any) -> None:
         raise AssertionError("nothing was documented")
 
     monkeypatch.setattr(handler, "run_job", fail)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import logging
 import os
 import secrets
 import signal
@@ -33,6 +32,7 @@ from generation.config import Settings, set_process_defaults
 from generation.errors import ConfigError, InputError, JobError
 from generation.intake.faults import describe_fault
 from generation.intake.job_input import JobOptions
+from generation.logs import set_up_logging
 from generation.storage import open_storage
 from generation.storage.base import Storage
 from generation.storage.lease import lease
@@ -83,14 +83,6 @@ def print_status(line: str) -> None:
 def print_line(line: str) -> None:
     """Write a line of what the command was asked for."""
     print(line, flush=True)  # noqa: T201 - as above
-
-
-def set_up_logging(level: str) -> None:
-    """Log to standard error: as little as LOG_LEVEL allows, for there is a display."""
-    try:
-        logging.basicConfig(level=level.upper(), format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    except ValueError:
-        logging.basicConfig(level="WARNING", stream=sys.stderr)  # Settings names the bad value
 
 
 def _settings(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Settings:

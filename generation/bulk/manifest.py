@@ -70,7 +70,6 @@ class Shard:
     job_id: str
     positions: tuple[int, ...]
     ids: tuple[str, ...]
-    expected_tokens: int = 0
     expected_usd: float = 0.0
 
 

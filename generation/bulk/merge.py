@@ -12,13 +12,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from generation.bulk.manifest import Division, Run, Source, Summary
+from generation.bulk.manifest import Division, Source, Summary
 from generation.domain.catalogue import Pricing
 from generation.domain.usage import NO_USAGE, Usage, cost_usd
 from generation.results.report import as_json
 from generation.results.reuse import read_results
 from generation.storage.base import Storage
-from generation.storage.keys import merged_key
 
 # Each names something to do or to know; thousands of shards have the same few to say.
 MAX_WARNINGS = 100
@@ -148,22 +147,3 @@ async def removed_symbols(storage: Storage, source: Source, division: Division) 
     present = {symbol_id for shard in division.shards for symbol_id in shard.ids}
     present |= {record["symbol_id"] for _, record in division.invalid}
     return tuple(symbol_id for symbol_id in previous.records if symbol_id not in present)
-
-
-async def write_merged(
-    storage: Storage,
-    run: Run,
-    source: Source,
-    header: Header,
-    records: Iterable[tuple[int, Mapping[str, Any]]],
-) -> Summary:
-    """Put the results document of a source into its place.
-
-    `records` are those of all its symbols, the division's `invalid` ones included. The state of the source is the
-    caller's to change, where nothing is left to do (`manifest.save_state`).
-    """
-    merger = Merger()
-    merger.add_all(records)
-    body, summary = merger.merged(header)
-    await storage.write(merged_key(run.name, source.name), body)
-    return summary

@@ -114,7 +114,6 @@ def _division(run: Run, source: Source, gathered: _Gathered, settings: Settings)
                 shard_job_id(run.name, source, number),
                 tuple(positions),
                 tuple(gathered.ids[position] for position in positions),
-                usage.total_tokens,
                 cost_usd(usage, settings.pricing),
             )
         )

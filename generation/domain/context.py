@@ -80,6 +80,7 @@ NameOrObject = Annotated[
     Discriminator(lambda value: AS_OBJECT if isinstance(value, dict) else AS_TEXT),
 ]
 Related = Annotated[tuple[NameOrObject, ...], Field(max_length=10_000), BeforeValidator(_or_empty)]
+Share = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
 Component = Annotated[float, Field(strict=True, ge=-1e6, le=1e6, allow_inf_nan=False)]
 Embedding = Annotated[list[Component], Field(min_length=1, max_length=8_192), AfterValidator(_embedding)]
 
@@ -88,21 +89,31 @@ Embedding = Annotated[list[Component], Field(min_length=1, max_length=8_192), Af
 class SymbolContext:
     """What static analysis knows of one symbol. `centrality` runs from 0 to 1."""
 
-    symbol_id: Line
-    name: Line
-    kind: SharedLine
-    language: SharedLine
-    file_path: SharedLine
-    signature: Signature | None = None
-    calls: Names = ()
-    called_by: Names = ()
-    imports: Names = ()
-    related_symbols: Related = ()
-    cluster_label: Label | None = None
-    centrality: Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)] | None = None
-    docstring: Source | None = None
-    source_code: Source | None = None
-    embedding: Embedding | None = None
+    symbol_id: Annotated[Line, Field(description="The same as beside `context`.")]
+    name: Annotated[Line, Field(description="As the source calls it.")]
+    kind: Annotated[SharedLine, Field(description="Such as function, method or class.")]
+    language: Annotated[SharedLine, Field(description="The programming language.")]
+    file_path: Annotated[SharedLine, Field(description="Where it is, from the root of the repository.")]
+    signature: Annotated[Signature | None, Field(description="As it stands in the source.")] = None
+    calls: Annotated[Names, Field(description="Names of what it calls.")] = ()
+    called_by: Annotated[Names, Field(description="Names of what calls it.")] = ()
+    imports: Annotated[Names, Field(description="Import lines of its file.")] = ()
+    related_symbols: Annotated[
+        Related, Field(description="Names, or objects that say more; semantic context uses those as they are.")
+    ] = ()
+    cluster_label: Annotated[Label | None, Field(description="The part of the codebase that it belongs to.")] = None
+    centrality: Annotated[
+        Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)] | None,
+        Field(description="0 to 1; 1 is the most central symbol."),
+    ] = None
+    docstring: Annotated[Source | None, Field(description="As it stands in the source, without its quotes.")] = None
+    source_code: Annotated[
+        Source | None, Field(description="The more of the body is there, the better the summary.")
+    ] = None
+    embedding: Annotated[
+        Embedding | None,
+        Field(description="Of one dimension for all of a job; semantic context finds the nearest neighbours by it."),
+    ] = None
 
 
 CONTEXT_FIELDS = frozenset(SymbolContext.__dataclass_fields__)

@@ -55,11 +55,20 @@ class JobInput(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True)
 
-    job_id: str | None = None
-    symbols: list[Any] | None = None
-    symbols_key: Key | None = None
-    previous_results_key: Key | None = None
-    options: JobOptions = JobOptions()
+    job_id: str | None = Field(
+        None,
+        description="1 to 128 letters, digits, dots, underscores or hyphens, and not only dots; default: the caller's.",
+    )
+    symbols: list[Any] | None = Field(None, description="The symbols to document.")
+    symbols_key: Key | None = Field(
+        None,
+        description="Instead of `symbols`: an object of the results bucket that holds them (JSON, JSON Lines, gzip).",
+    )
+    previous_results_key: Key | None = Field(
+        None,
+        description="Earlier results, an object of the results bucket: what has not changed is taken over.",
+    )
+    options: JobOptions = Field(default_factory=JobOptions, description="This job's own choices.")
 
     @model_validator(mode="after")
     def _names_its_symbols_once(self) -> JobInput:

@@ -7,7 +7,9 @@ out: where symbols come from (`sources`), and the documents that are written (`r
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -29,6 +31,13 @@ def check_symbol_count(count: int) -> None:
         raise InputError(f"symbols holds {count} symbols and {advice}")
 
 
+def check_ids(contexts: Iterable[SymbolContext]) -> None:
+    """Raise InputError where two symbols have one id."""
+    counts = Counter(context.symbol_id for context in contexts)
+    if repeated := [symbol_id for symbol_id, count in counts.items() if count > 1]:
+        raise InputError(f"the symbol id {printable(repeated[0], 200)} is used more than once: ids must differ")
+
+
 def parse_symbols(items: Iterable[object], ignored_fields: set[str]) -> Iterator[Symbol | Failed]:
     """One verdict for each item `{"symbol_id", "context"}`, in their order.
 
@@ -42,6 +51,37 @@ def parse_symbols(items: Iterable[object], ignored_fields: set[str]) -> Iterator
             yield _unlike_the_others(verdict, ids, dimensions) or verdict
         else:
             yield verdict
+
+
+class ParsedSymbols(NamedTuple):
+    """The symbols of a payload: those that can be documented, those that are invalid, and warnings."""
+
+    symbols: list[Symbol]
+    failed: list[Failed]
+    warnings: list[str]
+
+
+def read_symbols(items: Iterable[object]) -> ParsedSymbols:
+    """Return the symbols of a job. Raises InputError where there are none, or more than one job takes."""
+    if isinstance(items, list):
+        check_symbol_count(len(items))
+    parsed = ParsedSymbols([], [], [])
+    ignored_fields: set[str] = set()
+    for verdict in parse_symbols(items, ignored_fields):
+        if isinstance(verdict, Symbol):
+            parsed.symbols.append(verdict)
+        else:
+            parsed.failed.append(verdict)
+        check_symbol_count(len(parsed.symbols) + len(parsed.failed))
+    check_symbol_count(len(parsed.symbols) + len(parsed.failed))
+    parsed.warnings.extend(ignored_fields_warning(ignored_fields))
+    return parsed
+
+
+def ignored_fields_warning(fields: set[str]) -> list[str]:
+    """Return the warning that context fields were ignored, or nothing where none were."""
+    named = ", ".join(sorted(fields)[:10])
+    return [f"context fields that are not known here were ignored: {named}"] if fields else []
 
 
 def _unlike_the_others(symbol: Symbol, ids: dict[str, int], dimensions: dict[int, int]) -> Failed | None:

@@ -8,7 +8,6 @@ Leaves out: pace, which is the limiter's, and the text of prompts.
 from __future__ import annotations
 
 import functools
-import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,6 +16,7 @@ import httpx2
 import openai
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
+from generation.backoff import backoff_s
 from generation.checks.attribution import find_misplaced, fingerprint
 from generation.config import Settings
 from generation.domain.finding import Findings
@@ -189,7 +189,7 @@ class OpenAIDocumenter:
         retrying = AsyncRetrying(
             retry=retry_if_exception_type((SlowDown, Transient)),
             stop=lambda _: spent.failed_attempts > self._settings.max_retries,
-            wait=lambda state: _backoff_s(state, spent.failed_attempts),
+            wait=lambda state: _wait_s(state, spent.failed_attempts),
             sleep=functools.partial(self._limiter.sleep_unless_stopped, self._queue),
             reraise=True,
         )
@@ -312,15 +312,14 @@ def _report_to_limiter(permit: Permit, error: DoctownError, cause: openai.OpenAI
         permit.timed_out()
 
 
-def _backoff_s(state: RetryCallState, failed_attempts: int) -> float:
-    """Seconds before the next attempt: none after "slow down", which is waited out at the gate, nor after a time-out.
+def _wait_s(state: RetryCallState, failed_attempts: int) -> float:
+    """Return the seconds before the next attempt: 0 after "slow down", which waits at the limiter, and a time-out.
 
-    Else the server's own word, or exponential back-off with full jitter
-    (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
+    Otherwise the server's own `Retry-After`, or exponential back-off.
     """
     error = state.outcome.exception() if state.outcome else None
     if isinstance(error, SlowDown) or (isinstance(error, Transient) and error.failure == "timeout"):
         return 0.0
     if isinstance(error, Transient) and error.retry_after_s:
         return min(MAX_BACKOFF_S, error.retry_after_s)
-    return random.uniform(0, min(MAX_BACKOFF_S, FIRST_BACKOFF_S * 2 ** (failed_attempts - 1)))  # noqa: S311 - no secret
+    return backoff_s(failed_attempts - 1, FIRST_BACKOFF_S, MAX_BACKOFF_S)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 # The first request to an account goes ahead alone for so long: a refused key or a retired model is answered at once
@@ -56,17 +55,15 @@ REFUSAL_HOLD_S = 1.0
 OVERLOAD_HOLD_S = 0.1
 MAX_HOLD_S = 120.0
 
-MAX_RESET_S = 24 * 3600.0
 ABSURD_AMOUNT = 1e12
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """One limit as a reply states it: units a minute, units left, seconds until it is full again."""
+    """One limit as a reply states it: units a minute, and units left."""
 
     limit: float
     remaining: float
-    reset_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,26 +76,6 @@ class Limits:
 
 NO_LIMITS = Limits()
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-def parse_duration_s(text: str) -> float:
-    """Seconds of a duration in OpenAI's form.
-
-    >>> [parse_duration_s(text) for text in ("1s", "6m0s", "12ms", "1m12.5s")]
-    [1.0, 360.0, 0.012, 72.5]
-
-    Raises ValueError where the text is of another form, or longer than a day.
-    """
-    parts = _DURATION.findall(text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise ValueError("not a duration")
-    seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
-    if seconds > MAX_RESET_S:
-        raise ValueError("longer than a day")
-    return seconds
-
 
 def parse_limits(headers: Mapping[str, str]) -> tuple[Limits, list[str]]:
     """The limits that a reply states, and the names of headers that make no sense."""
@@ -108,20 +85,19 @@ def parse_limits(headers: Mapping[str, str]) -> tuple[Limits, list[str]]:
 
 
 def _parse_limit(headers: Mapping[str, str], kind: str, senseless: list[str]) -> RateLimit | None:
-    readers: dict[str, Callable[[str], float]] = {"limit": _amount, "remaining": _amount, "reset": parse_duration_s}
     values: dict[str, float] = {}
-    for part, read in readers.items():
+    for part in ("limit", "remaining"):
         name = f"x-ratelimit-{part}-{kind}"
         text = headers.get(name)
         if text is None:
             continue
         try:
-            values[part] = read(text.strip())
+            values[part] = _amount(text.strip())
         except ValueError:
             senseless.append(name)
     if values.get("limit", 0.0) < 1 or "remaining" not in values or values["remaining"] > values["limit"]:
         return None
-    return RateLimit(values["limit"], values["remaining"], values.get("reset", 0.0))
+    return RateLimit(values["limit"], values["remaining"])
 
 
 def _amount(text: str) -> float:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from generation.config import Settings
+from generation.domain import output
 from generation.domain.catalogue import OFFLINE
 from generation.domain.limits import MAX_SUMMARY_TOKENS
 from generation.domain.outcome import Failed, Request, Symbol
@@ -159,7 +159,7 @@ def _part_tokens(symbol: Symbol, callees: Mapping[int, tuple[int, ...]]) -> int:
     return estimate_part_tokens(symbol.context) + NOTE_TOKENS * notes
 
 
-def plan_figures(plan: Plan) -> dict[str, Any]:
+def plan_figures(plan: Plan) -> output.Plan:
     """Return what a plan would ask and what it would cost, as the output of a dry run has it."""
     return {
         "requests": len(plan.requests),

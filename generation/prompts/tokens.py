@@ -1,9 +1,8 @@
-"""Tokens and their cost.
+"""The tokens of a text, counted exactly.
 
-Counts with tiktoken, exactly, whatever the text holds; adds up what the API reports; turns usage into dollars. Adds
-to tiktoken: slices, so that no text makes its tokenizer panic; cutting by tokens without splitting a character; and a
-vocabulary that is read from disk or not at all, since tiktoken's own download has no time-out. Leaves out: what the
-response schema adds to a prompt, which no tokenizer shows and the API's usage does.
+Adds to tiktoken: slices, so that no text makes its tokenizer panic; cutting by tokens without splitting a character;
+and a vocabulary that is read from disk or not at all, since tiktoken's own download has no time-out. Leaves out: what
+the response schema adds to a prompt, which no tokenizer shows and the API's usage does, and what tokens cost (`usage`).
 """
 
 from __future__ import annotations
@@ -51,9 +50,11 @@ def load_counter(encoding_name: str, vocabulary_dir: Path) -> TokenCounter:
             f"the vocabulary of {encoding_name} is not in TIKTOKEN_CACHE_DIR ({vocabulary_dir}): run `make vocabulary`"
         )
     import tiktoken
+    from tiktoken_ext import openai_public
 
-    encoding = tiktoken.get_encoding(encoding_name)
-    # Its Rust core has a copy of its own; this one takes 30 MB and is read by pickling alone.
+    # An encoding of our own: tiktoken's is shared by the whole process, and other code may read its ranks.
+    encoding = tiktoken.Encoding(**getattr(openai_public, encoding_name)())
+    # The Rust core has a copy of its own; this one takes 30 MB and is read by pickling alone.
     encoding._mergeable_ranks.clear()  # noqa: SLF001
     return TokenCounter(encoding)
 

@@ -14,6 +14,13 @@ from datetime import datetime, timezone
 from typing import Any
 
 from generation.domain.outcome import Documented, Outcome
+from generation.domain.output import (
+    CompletedPayload,
+    StartedPayload,
+    Status,
+    SymbolDocumentedPayload,
+    SymbolFailedPayload,
+)
 from generation.results.report import Totals
 
 STARTED = "generation.started.v1"
@@ -52,22 +59,29 @@ def print_event(event: Event) -> None:
 
 def started(job_id: str, symbol_count: int, estimated_tokens: int) -> Event:
     """A job is about to make its first request."""
-    return Event(STARTED, job_id, {"symbol_count": symbol_count, "estimated_tokens": estimated_tokens})
+    payload: StartedPayload = {"symbol_count": symbol_count, "estimated_tokens": estimated_tokens}
+    return Event(STARTED, job_id, payload)
 
 
 def of_outcome(job_id: str, outcome: Outcome) -> Event:
     """A symbol is documented or has failed."""
     if isinstance(outcome, Documented):
-        payload = {"symbol_id": outcome.symbol_id, "token_count": outcome.usage.total_tokens}
-        return Event(SYMBOL_DOCUMENTED, job_id, payload)
-    return Event(
-        SYMBOL_FAILED, job_id, {"symbol_id": outcome.symbol_id, "failure": outcome.failure, "message": outcome.message}
-    )
+        documented: SymbolDocumentedPayload = {
+            "symbol_id": outcome.symbol_id,
+            "token_count": outcome.usage.total_tokens,
+        }
+        return Event(SYMBOL_DOCUMENTED, job_id, documented)
+    failed: SymbolFailedPayload = {
+        "symbol_id": outcome.symbol_id,
+        "failure": outcome.failure,
+        "message": outcome.message,
+    }
+    return Event(SYMBOL_FAILED, job_id, failed)
 
 
-def completed(job_id: str, status: str, totals: Totals, warnings: Sequence[str]) -> Event:
+def completed(job_id: str, status: Status, totals: Totals, warnings: Sequence[str]) -> Event:
     """A job has its results."""
-    payload = {
+    payload: CompletedPayload = {
         "status": status,
         "total_tokens": totals.total_tokens,
         "total_cost": totals.total_cost,

@@ -12,21 +12,22 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from typing import Any
+from typing import Literal, cast
 
 from generation.domain.limits import MAX_PROGRESS_SYMBOLS
 from generation.domain.outcome import Documented, Outcome
-from generation.results.records import output_record
+from generation.domain.output import ProgressPayload, ProgressSnapshot
+from generation.results.records import documented_record
 from generation.results.report import Totals
 
 log = logging.getLogger(__name__)
 
-PROGRESS = "generation.progress.v1"
+PROGRESS: Literal["generation.progress.v1"] = "generation.progress.v1"
 
 # The SDK starts a thread and a connection for each update; at this distance they were seen to arrive in order.
 INTERVAL_S = 0.25
 
-Send = Callable[[dict[str, Any]], Awaitable[None]]
+Send = Callable[[ProgressSnapshot], Awaitable[None]]
 
 
 class ProgressPump:
@@ -76,8 +77,9 @@ class ProgressPump:
                 log.warning("a progress update was lost (%s)", type(error).__name__)
             self._next_at_s = loop.time() + self._interval_s
 
-    def _take_snapshot(self, totals: Totals) -> dict[str, Any]:
-        symbols = [output_record(outcome) for outcome in self._recent]
+    def _take_snapshot(self, totals: Totals) -> ProgressSnapshot:
+        symbols = [documented_record(outcome) for outcome in self._recent]
         self._recent.clear()
         self._totals = None
-        return {"type": PROGRESS, "job_id": self._job_id, "payload": {**asdict(totals), "symbols": symbols}}
+        payload = cast("ProgressPayload", {**asdict(totals), "symbols": symbols})
+        return {"type": PROGRESS, "job_id": self._job_id, "payload": payload}

@@ -16,13 +16,14 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+
+from generation.backoff import max_backoff_s
 from generation.domain.outcome import Documented, Outcome
 from generation.domain.usage import NO_USAGE
 from generation.errors import StorageError
-from generation.results.records import StoredRecord, stored_record, read_records
+from generation.results.records import StoredRecord, read_records, stored_record
 from generation.storage.base import Storage
 from generation.storage.keys import prefix_of
-
 
 log = logging.getLogger(__name__)
 
@@ -86,11 +87,6 @@ class Checkpoint:
         self._saver: asyncio.Task[None] | None = None
         self._complained = False
 
-    @property
-    def included(self) -> Included:
-        """What a document says that holds all of this run."""
-        return {self._run: EVERY_SEGMENT}
-
     def add(self, outcome: Outcome) -> None:
         """Take an outcome in; returns at once. One that no model was asked for is not worth saving."""
         asked = outcome.source == "model" if isinstance(outcome, Documented) else outcome.usage != NO_USAGE
@@ -142,12 +138,12 @@ class Checkpoint:
 
     async def _pause(self, failures: int) -> None:
         """Wait until a segment is due; after failures for longer, and when the job has ended, for no news."""
-        backoff_s = min(MAX_PAUSE_S, SEGMENT_AGE_S * 2.0**failures)
+        pause_s = max_backoff_s(failures, SEGMENT_AGE_S, MAX_PAUSE_S)
         if self._end.is_set():
-            await asyncio.sleep(backoff_s if failures else 0.0)
+            await asyncio.sleep(pause_s if failures else 0.0)
             return
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._end.wait() if failures else self._due.wait(), backoff_s)
+            await asyncio.wait_for(self._end.wait() if failures else self._due.wait(), pause_s)
         self._due.clear()
 
     async def _save_segment(self) -> bool:

@@ -13,6 +13,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+
 from generation.domain.outcome import Documented, Documenter, Outcome, Request
 from generation.domain.usage import NO_USAGE, Usage
 from generation.errors import JobError, StorageError
@@ -21,7 +22,6 @@ from generation.results.records import StoredRecord
 from generation.results.reuse import Earlier, best_of, read_results
 from generation.storage.base import Storage
 from generation.storage.keys import prefix_of, results_key
-
 
 log = logging.getLogger(__name__)
 

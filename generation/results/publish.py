@@ -10,19 +10,20 @@ import asyncio
 import logging
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any, cast
+
 from generation.config import Settings
 from generation.domain.outcome import Failed, Outcome
+from generation.domain.output import JobOutput
 from generation.domain.usage import cost_usd
 from generation.errors import StorageError
 from generation.results.checkpoint import Checkpoint, remove
 from generation.results.records import as_output
-from generation.results.report import Report, SYMBOL_LISTS, as_json, limit_symbols, without_symbols, fitted, pointer
+from generation.results.report import SYMBOL_LISTS, Report, as_json, fitted, limit_symbols, pointer, without_symbols
 from generation.results.reuse import Results, adopted, covers, read_results
 from generation.storage.base import Storage
 from generation.storage.keys import results_key
 from generation.storage.r2 import MAX_BACKOFF_S
-from typing import Any
-
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ class ResultsTarget:
     segments: Collection[str]
 
 
-async def publish(report: Report, place: ResultsTarget, checkpoint: Checkpoint, settings: Settings) -> dict[str, Any]:
+async def publish(report: Report, place: ResultsTarget, checkpoint: Checkpoint, settings: Settings) -> JobOutput:
     """Store the results, remove the checkpoint, and make the output, which carries the symbols where they fit."""
     key, storage = results_key(report.job_id), place.storage
     report.end()
@@ -73,14 +74,16 @@ async def publish(report: Report, place: ResultsTarget, checkpoint: Checkpoint, 
     spent_usd = cost_usd(report.own_usage, settings.pricing)
     first = "another run of this job stored its results first, and these are they"
     output["warnings"] = [*output["warnings"], f"{first}; this run has spent ${spent_usd:.6f} beside"]
-    return await asyncio.to_thread(fitted, output, settings.max_output_bytes)
+    return cast("JobOutput", await asyncio.to_thread(fitted, output, settings.max_output_bytes))
 
 
-def _own_output(report: Report, results: dict[str, Any], body_bytes: int, max_bytes: int) -> dict[str, Any]:
+def _own_output(report: Report, results: dict[str, Any], body_bytes: int, max_bytes: int) -> JobOutput:
     """The output of what was stored. Where it cannot fit by far, the symbols are not even gathered."""
     if body_bytes > FAR_TOO_LARGE * max_bytes:
-        return without_symbols(_as_output(report.document_without_symbols()) | results, max_bytes)
-    return fitted(_as_output(report.document()) | results, max_bytes)
+        output = without_symbols(_as_output(report.document_without_symbols()) | results, max_bytes)
+    else:
+        output = fitted(_as_output(report.document()) | results, max_bytes)
+    return cast("JobOutput", output)
 
 
 async def _put_in_place(report: Report, place: ResultsTarget, key: str) -> _Placed:
@@ -123,16 +126,15 @@ def _merged(report: Report, theirs: Results, *, know_us: bool) -> Iterator[tuple
         yield outcome.position, replace(better, usage=outcome.usage.elementwise_max(together))
 
 
-async def _keep_in_output(
-    report: Report, checkpoint: Checkpoint, error: StorageError, settings: Settings
-) -> dict[str, Any]:
+async def _keep_in_output(report: Report, checkpoint: Checkpoint, error: StorageError, settings: Settings) -> JobOutput:
     """The output where the results cannot be stored: with the symbols that fit, and the rest in the checkpoint."""
     log.error("job %s: %s", report.job_id, error)
     # A write that is under way ends by itself: it must not arrive when a later run has removed its like.
     unsaved = await checkpoint.save(settings.storage_retry_s + MAX_BACKOFF_S)
     report.warnings.append(f"the results are only in this output: {error}")
     fate = "and are not saved yet" if unsaved else f"and are in its checkpoint: send the job again as {report.job_id}"
-    return await asyncio.to_thread(limit_symbols, _as_output(report.document()), EMERGENCY_OUTPUT_BYTES, fate)
+    output = await asyncio.to_thread(limit_symbols, _as_output(report.document()), EMERGENCY_OUTPUT_BYTES, fate)
+    return cast("JobOutput", output)
 
 
 def _as_output(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
-from generation.domain.finding import Findings
-from generation.domain.outcome import Documented, Failed, Outcome, Source
-from generation.domain.usage import NO_USAGE, Usage
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
-from pydantic.dataclasses import dataclass as pydantic_dataclass
 from typing import Annotated, Any
 
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as pydantic_dataclass
+
+from generation.domain.finding import Findings
+from generation.domain.outcome import Documented, Failed, Outcome, Source
+from generation.domain.output import DocumentedSymbol, FailedSymbol
+from generation.domain.usage import NO_USAGE, Usage
 
 # What outputs leave out of a kept record: of a documented symbol, and of a failed one.
 _KEPT_ONLY = frozenset({"usage", "checks"})
@@ -23,16 +25,24 @@ _KEPT_OF_FAILED = _KEPT_ONLY | {"content_hash"}
 _COUNTS = tuple(field.name for field in fields(Usage))
 
 
-def output_record(outcome: Outcome) -> dict[str, Any]:
-    """A symbol as job outputs, progress and streams list it."""
-    if isinstance(outcome, Documented):
-        return {
-            "symbol_id": outcome.symbol_id,
-            "summary": outcome.summary,
-            "tokens_used": outcome.usage.total_tokens,
-            "source": outcome.source,
-            "content_hash": outcome.content_hash,
-        }
+def output_record(outcome: Outcome) -> DocumentedSymbol | FailedSymbol:
+    """Return a symbol as job outputs, progress and streams list it."""
+    return documented_record(outcome) if isinstance(outcome, Documented) else failed_record(outcome)
+
+
+def documented_record(outcome: Documented) -> DocumentedSymbol:
+    """Return a documented symbol as outputs list it."""
+    return {
+        "symbol_id": outcome.symbol_id,
+        "summary": outcome.summary,
+        "tokens_used": outcome.usage.total_tokens,
+        "source": outcome.source,
+        "content_hash": outcome.content_hash,
+    }
+
+
+def failed_record(outcome: Failed) -> FailedSymbol:
+    """Return a failed symbol as outputs list it."""
     return {
         "symbol_id": outcome.symbol_id,
         "file_path": outcome.file_path,
@@ -42,8 +52,11 @@ def output_record(outcome: Outcome) -> dict[str, Any]:
 
 
 def stored_record(outcome: Outcome) -> dict[str, Any]:
-    """A symbol as results documents and checkpoints keep it: enough to make the outcome again."""
-    record = output_record(outcome)
+    """Return a symbol as results documents and checkpoints keep it: a StoredSymbol or a StoredFailure.
+
+    It holds enough to make the outcome again.
+    """
+    record: dict[str, Any] = {**output_record(outcome)}
     if outcome.usage != NO_USAGE:
         counts = zip(_COUNTS, outcome.usage.counts, strict=True)
         record["usage"] = {name: count for name, count in counts if count}

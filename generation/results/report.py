@@ -13,14 +13,23 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any, cast
+
 from generation.config import Settings
 from generation.domain.outcome import Documented, Failed, Outcome
+from generation.domain.output import (
+    CheckCounts,
+    Plan,
+    PlannedOutput,
+    ResultsDocument,
+    ResultsPointer,
+    Status,
+    TokenPricing,
+    TokenUsage,
+)
 from generation.domain.usage import NO_USAGE, Usage, cost_usd
-from generation.results.records import stored_record, output_record
-from typing import Any, Literal
+from generation.results.records import failed_record, stored_record
 
-
-Status = Literal["success", "partial", "failed"]
 SYMBOL_LISTS = ("documented_symbols", "failed_symbols", "removed")
 
 
@@ -118,12 +127,10 @@ class Report:
             return "success"
         return "partial" if self._documented else "failed"
 
-    def document(self) -> dict[str, Any]:
-        """The results document, with every symbol in the order of the input."""
-        document = self.document_without_symbols()
-        for name, outcomes in self._lists():
-            document[name] = [stored_record(outcome) for outcome in outcomes]
-        return document
+    def document(self) -> ResultsDocument:
+        """Return the results document, with every symbol in the order of the input."""
+        lists = {name: [stored_record(outcome) for outcome in outcomes] for name, outcomes in self._lists()}
+        return cast("ResultsDocument", {**self.document_without_symbols(), **lists})
 
     def document_body(self) -> bytes:
         """The same as strict JSON in UTF-8, made record by record: the document itself takes several times its size."""
@@ -146,8 +153,8 @@ class Report:
         yield "documented_symbols", [one for one in ordered if isinstance(one, Documented)]
         yield "failed_symbols", [one for one in ordered if isinstance(one, Failed)]
 
-    def document_without_symbols(self) -> dict[str, Any]:
-        """The results document with empty lists in the place of its symbols."""
+    def document_without_symbols(self) -> ResultsDocument:
+        """Return the results document with empty lists in the place of its symbols."""
         totals, before = self.totals, self._paid_before
         return {
             "job_id": self.job_id,
@@ -165,8 +172,8 @@ class Report:
                 "total_tokens": before.total_tokens,
                 "total_cost": cost_usd(before, self._pricing),
             },
-            "usage": asdict(self.usage),
-            "pricing": asdict(self._pricing),
+            "usage": cast("TokenUsage", asdict(self.usage)),
+            "pricing": cast("TokenPricing", asdict(self._pricing)),
             "checks": count_checks(self.outcomes),
             "duration_ms": totals.elapsed_ms,
             "warnings": list(self.warnings),
@@ -175,7 +182,7 @@ class Report:
         }
 
 
-def count_checks(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def count_checks(outcomes: Sequence[Outcome]) -> CheckCounts:
     """How many summaries passed all checks, and how many each check found fault with."""
     checked = [one.checks for one in outcomes if isinstance(one, Documented) and one.checks is not None]
     found = Counter(finding.check for checks in checked for finding in checks.findings)
@@ -187,16 +194,16 @@ def count_checks(outcomes: Sequence[Outcome]) -> dict[str, Any]:
 
 
 def planned(
-    job_id: str, figures: dict[str, Any], failed: Sequence[Failed], settings: Settings, warnings: Sequence[str]
-) -> dict[str, Any]:
-    """Return the output of a dry run; `figures` are those of its plan."""
+    job_id: str, plan: Plan, failed: Sequence[Failed], settings: Settings, warnings: Sequence[str]
+) -> PlannedOutput:
+    """Return the output of a dry run."""
     return {
         "job_id": job_id,
         "status": "planned",
         "model": settings.model_name,
-        "plan": figures,
-        "failed_symbols": [output_record(one) for one in failed],
-        "pricing": asdict(settings.pricing),
+        "plan": plan,
+        "failed_symbols": [failed_record(one) for one in failed],
+        "pricing": cast("TokenPricing", asdict(settings.pricing)),
         "warnings": list(warnings),
     }
 
@@ -206,7 +213,7 @@ def as_json(document: object) -> bytes:
     return json.dumps(document, ensure_ascii=False, allow_nan=False).encode("utf-8")
 
 
-def pointer(bucket: str | None, key: str, url: str | None, body: bytes) -> dict[str, Any]:
+def pointer(bucket: str | None, key: str, url: str | None, body: bytes) -> ResultsPointer:
     """Where a results document is, and how to know it."""
     digest = hashlib.sha256(body).hexdigest()
     return {"bucket": bucket, "key": key, "url": url, "bytes": len(body), "sha256": digest}

@@ -12,6 +12,8 @@ import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
+
 from generation.domain.outcome import Documented, Failed, Outcome, Symbol
 from generation.domain.usage import NO_USAGE, Usage
 from generation.errors import InputError, StorageError
@@ -19,8 +21,6 @@ from generation.results.checkpoint import Included, Segments, read_segments
 from generation.results.records import StoredRecord, read_records
 from generation.storage.base import Storage
 from generation.storage.keys import prefix_of, results_key
-from typing import Any
-
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +125,9 @@ async def _read_previous(storage: Storage, key: str) -> Results:
     return results
 
 
-def resolve_reuse(found: Found, symbols: Sequence[Symbol], hashes: Mapping[int, str], all_ids: Iterable[str]) -> Earlier:
+def resolve_reuse(
+    found: Found, symbols: Sequence[Symbol], hashes: Mapping[int, str], all_ids: Iterable[str]
+) -> Earlier:
     """Say what of all that was found holds for these symbols. Pure."""
     outcomes: dict[int, Outcome] = {}
     paid: dict[int, Usage] = {}

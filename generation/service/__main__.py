@@ -14,14 +14,14 @@ import uvicorn
 
 from generation.config import ServiceSettings, Settings, set_process_defaults
 from generation.errors import ConfigError
+from generation.logs import set_up_logging
 from generation.service.app import Service, current_request_id, make_app
 
 log = logging.getLogger("generation.service")
 
 CLOSE_AFTER_S = 9
 
-# Of every library's chatter, what is worth a line.
-QUIET_LOGGERS = ("httpx", "httpx2", "openai", "botocore", "urllib3", "asyncio")
+LINE = "%(levelname)s %(name)s [%(request_id)s]: %(message)s"
 
 
 class Server(uvicorn.Server):
@@ -52,16 +52,6 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     return settings.model_copy(update={"openai_api_key": None})
 
 
-def set_up_logging(level: str) -> None:
-    """Log to standard error, each line with the id of its request; standard output is for events."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.addFilter(_add_request_id)
-    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s [%(request_id)s]: %(message)s"))
-    logging.basicConfig(level=level, handlers=[handler], force=True)
-    for name in QUIET_LOGGERS:
-        logging.getLogger(name).setLevel(logging.WARNING)
-
-
 def _add_request_id(record: logging.LogRecord) -> bool:
     record.request_id = current_request_id.get()
     return True
@@ -74,7 +64,7 @@ def main() -> None:
         settings, service_settings = read_settings(os.environ), ServiceSettings.from_env(os.environ)
     except ConfigError as error:
         sys.exit(f"generation.service: {error}")
-    set_up_logging(settings.log_level)
+    set_up_logging(settings.log_level, LINE, _add_request_id)
     if service_settings.is_open_to_others:
         log.warning("SERVICE_TOKEN is not set: whoever reaches %s may spend on this account", service_settings.host)
     service = Service(settings, service_settings)

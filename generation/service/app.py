@@ -28,6 +28,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from generation.config import ServiceSettings, Settings
+from generation.domain.output import JobOutput, PlannedOutput
 from generation.errors import JobError
 from generation.job import Watch, ignore, run_job
 from generation.reporting import events
@@ -53,6 +54,9 @@ STOP_AFTER_S = 7.0
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 current_request_id = contextvars.ContextVar("request_id", default="-")
+
+
+Output = JobOutput | PlannedOutput
 
 
 class Deferred(Response):
@@ -152,7 +156,7 @@ class Service:
     @contextlib.asynccontextmanager
     async def _job(
         self, body: Body, receive: Receive, emit: events.Sink, watch: Watch
-    ) -> AsyncIterator[asyncio.Task[dict[str, Any]]]:
+    ) -> AsyncIterator[asyncio.Task[Output]]:
         """The job as a task that ends with the block, or as soon as its caller is gone."""
         job = asyncio.create_task(self._run(body, emit, watch))
         gone = asyncio.create_task(_wait_for_disconnect(receive))
@@ -166,7 +170,7 @@ class Service:
             if job.cancelled() and not gone.cancelled():
                 log.info("the caller left: the job was cancelled")
 
-    async def _run(self, body: Body, emit: events.Sink, watch: Watch) -> dict[str, Any]:
+    async def _run(self, body: Body, emit: events.Sink, watch: Watch) -> Output:
         """Wait for a place and run the job there. Whatever goes wrong is a JobError or Declined."""
         me = asyncio.current_task()
         assert me is not None  # noqa: S101 - for the type checker
@@ -205,14 +209,14 @@ async def _wait_for_disconnect(receive: Receive) -> None:
         pass
 
 
-def _output_of(job: asyncio.Task[dict[str, Any]]) -> dict[str, Any]:
+def _output_of(job: asyncio.Task[Output]) -> Output:
     """A job's output. Who is gone hears nothing of an error, so that only a stop is left to be told."""
     if job.cancelled():
         raise service_stopping()
     return job.result()
 
 
-async def _last_message(job: asyncio.Task[dict[str, Any]], *, begun: bool) -> bytes:
+async def _last_message(job: asyncio.Task[Output], *, begun: bool) -> bytes:
     """The end of a stream. A fault before its beginning is raised: that has a status of HTTP's own."""
     try:
         return message("result", await asyncio.to_thread(as_json, _output_of(job)))

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from generation.config import Settings
-from generation.job import run_job
 from tests.loopback.openai import Behaviour, RunningServer, running
 from tests.support.contexts import FUNCTIONS, item, payload
+from tests.support.jobs import run_job_to_dict
 
 KEYED = re.compile(r"(?m)^## Symbol (s\d+)\n\nLanguage: \S+\nName: (\S+)$")
 NAME = re.compile(r"(?m)^Name: (\S+)$")
@@ -44,7 +44,7 @@ def document(server: RunningServer, job: dict[str, Any], tmp_path: Any, **settin
         "BATCH_MODE": "true",
         **settings,
     }
-    return asyncio.run(run_job(job, Settings.from_env(environ), default_job_id="job", emit=lambda _: None))
+    return asyncio.run(run_job_to_dict(job, Settings.from_env(environ), default_job_id="job", emit=lambda _: None))
 
 
 def own_summaries(output: dict[str, Any]) -> list[str]:

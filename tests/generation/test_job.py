@@ -22,12 +22,12 @@ from generation.config import Settings
 from generation.domain.limits import MAX_JOB_SYMBOLS
 from generation.domain.outcome import Outcome
 from generation.errors import AccountError, ConfigError, InputError, JobError, StorageError
-from generation.job import run_job
 from generation.reporting.events import Event
 from generation.results.records import as_output
 from generation.results.report import Totals
 from tests.loopback.openai import Behaviour, RunningServer, running
 from tests.support.contexts import item, payload
+from tests.support.jobs import run_job_to_dict
 from tests.support.waiting import LIMIT_S, wait_until
 from tests.support.wire import strict_json
 
@@ -63,7 +63,7 @@ class Job:
         def watch(_job_id: str, outcome: Outcome, totals: Totals) -> None:
             self.watched.append((outcome, totals))
 
-        running_job = run_job(
+        running_job = run_job_to_dict(
             job_input, self.settings, default_job_id=FALLBACK_ID, emit=self.events.append, watch=watch
         )
 
@@ -597,7 +597,7 @@ def test_events_are_lines_of_strict_json_from_started_to_completed(
     job_input = payload(8, max_symbols=5)
     job_input["symbols"][2] = bad(name="\ud800")
     job_input["symbols"][3]["context"]["docstring"] = "Ünï\u2028cødé 漢字 😀.\nSecond line."
-    output = asyncio.run(run_job(job_input, offline.settings, default_job_id=FALLBACK_ID))
+    output = asyncio.run(run_job_to_dict(job_input, offline.settings, default_job_id=FALLBACK_ID))
     printed = events_of(capsys.readouterr().out)
     kinds = [event["type"] for event in printed]
     assert kinds[0] == "generation.started.v1"
@@ -748,7 +748,7 @@ def test_a_cancelled_job_stops_its_calls(server: RunningServer, tmp_path: Path) 
 
     async def cancel_in_mid_run() -> None:
         task = asyncio.create_task(
-            run_job(payload(20), job.settings, default_job_id=FALLBACK_ID, emit=job.events.append)
+            run_job_to_dict(payload(20), job.settings, default_job_id=FALLBACK_ID, emit=job.events.append)
         )
         await asyncio.to_thread(wait_until, lambda: len(server.bill()["arrived_at_s"]) == 4)
         task.cancel()
@@ -767,7 +767,7 @@ def test_two_jobs_of_one_loop_run_side_by_side(server: RunningServer, tmp_path: 
     halves = [{"job_id": f"half-{start}", "symbols": payload(40)["symbols"][start : start + 20]} for start in (0, 20)]
 
     async def run_both() -> list[Output]:
-        jobs = (run_job(half, settings, default_job_id=FALLBACK_ID, emit=lambda _: None) for half in halves)
+        jobs = (run_job_to_dict(half, settings, default_job_id=FALLBACK_ID, emit=lambda _: None) for half in halves)
         return await asyncio.wait_for(asyncio.gather(*jobs), LIMIT_S)
 
     outputs = asyncio.run(run_both())
@@ -864,7 +864,7 @@ def test_no_secret_and_no_source_shows(
     behaviour = Behaviour(fault_script=script, marker=NAME, keep_requests=True)
     with running(behaviour, lambda *_: '{"summary": "Says nothing of its source."}') as server:
         job = online(server, tmp_path, max_retries=1)
-        output = asyncio.run(run_job(planted(), job.settings, default_job_id=FALLBACK_ID))
+        output = asyncio.run(run_job_to_dict(planted(), job.settings, default_job_id=FALLBACK_ID))
         assert "planted_source()" in json.dumps(server.requests)
     job.output = output
     assert (output["documented_count"], output["failed_count"]) == (1, 11)

@@ -11,8 +11,8 @@ from importlib import import_module
 from typing import Any
 
 from generation.config import VOCABULARY_DIR, Settings
-from generation.job import run_job
 from generation.prompts.tokens import load_counter
+from tests.support.jobs import run_job_to_dict
 
 for name in ("boto3", "generation.model.documenter"):
     import_module(name)
@@ -25,4 +25,4 @@ def document(job_input: dict[str, Any], environment: dict[str, str]) -> dict[str
     """Run a job with these settings, in this process; boto3 itself reads the variables that begin with AWS_."""
     os.environ.update({name: value for name, value in environment.items() if name.startswith("AWS_")})
     settings = Settings.from_env(environment)
-    return asyncio.run(run_job(job_input, settings, default_job_id=JOB_ID, emit=lambda _: None))
+    return asyncio.run(run_job_to_dict(job_input, settings, default_job_id=JOB_ID, emit=lambda _: None))

@@ -77,7 +77,7 @@ class House:
         read = Settings.from_env({name.upper(): str(value) for name, value in given.items()})
         snapshots: list[Json] = []
 
-        async def send(_job: Json, snapshot: Json) -> None:
+        async def send(_job: Json, snapshot: Any) -> None:
             snapshots.append(snapshot)
 
         async def handle() -> Json:

@@ -183,3 +183,16 @@ def test_an_estimate_is_about_the_count_of_source(counter: TokenCounter) -> None
     source = Path(__file__).read_text(encoding="utf-8")
 
     assert abs(estimate_tokens(len(source)) - counter.count(source)) < counter.count(source) / 3
+
+
+def test_the_shared_encoding_of_tiktoken_stays_whole(counter: TokenCounter) -> None:
+    """Other code of the process can extend tiktoken's encoding the way its README says, after a counter was loaded."""
+    assert counter.count("a") == 1
+    base = tiktoken.get_encoding("o200k_base")
+    extended = tiktoken.Encoding(
+        name="o200k_im",
+        pat_str=base._pat_str,
+        mergeable_ranks=base._mergeable_ranks,
+        special_tokens={**base._special_tokens, "<|im_start|>": 200_100},
+    )
+    assert extended.encode("<|im_start|>", allowed_special="all") == [200_100]

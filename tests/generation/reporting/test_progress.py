@@ -26,11 +26,11 @@ class Receiver:
     def __init__(self, takes_s: float = 0.0, fails: Callable[[int], bool] = lambda _: False) -> None:
         self.takes_s = takes_s
         self.fails = fails
-        self.snapshots: list[dict[str, Any]] = []
+        self.snapshots: list[Any] = []
         self.began_s: list[float] = []
         self.ended_s: list[float] = []
 
-    async def send(self, snapshot: dict[str, Any]) -> None:
+    async def send(self, snapshot: Any) -> None:
         place = len(self.began_s)
         self.began_s.append(invented_time_loop().time())
         await asyncio.sleep(self.takes_s)

@@ -23,8 +23,8 @@ from generation.results.reuse import Earlier
 from generation.storage.base import Storage
 from generation.storage.folder import FolderStorage
 from generation.storage.keys import results_key
-from tests.support.contexts import context
 from tests.loopback.s3 import MotoS3
+from tests.support.contexts import context
 from tests.support.stores import (
     JOB_ID,
     PREFIX,
@@ -184,7 +184,9 @@ def test_others_are_seen_in_the_bucket(moto: MotoS3) -> None:
         ([RUN_A, RUN_C], RUN_B, True),
     ],
 )
-def test_every_second_run_begins_at_the_other_end(runs: list[str], run: str, should_run_in_reverse: bool, tmp_path: Path) -> None:
+def test_every_second_run_begins_at_the_other_end(
+    runs: list[str], run: str, should_run_in_reverse: bool, tmp_path: Path
+) -> None:
     """What counts is how many runs began before this one, and not how many there are."""
 
     async def main() -> bool:

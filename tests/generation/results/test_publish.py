@@ -42,7 +42,7 @@ from tests.support.stores import (
 KEY = results_key(JOB_ID)
 THEIRS_FIRST = "another run of this job stored its results first, and these are they"
 
-Output = dict[str, Any]
+Output = Any
 
 
 @pytest.fixture(params=["folder", "bucket"])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from generation.domain.finding import Finding, Findings
 from generation.domain.outcome import Documented, Failed, Outcome, Source
 from generation.domain.usage import NO_USAGE, Usage
-from generation.results.records import as_output, stored_record, output_record, read_records
+from generation.results.records import as_output, output_record, read_records, stored_record
 from generation.results.report import as_json
 from generation.results.reuse import adopted, as_documented, read_results
 

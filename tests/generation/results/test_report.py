@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from generation.config import Settings
 from generation.domain.outcome import Documented, Failed, Outcome
 from generation.domain.usage import Usage
-from generation.results.report import Report, Totals, as_json, limit_symbols, fitted, pointer
+from generation.results.report import Report, Totals, as_json, fitted, limit_symbols, pointer
 
 NANO = Settings.from_env({"OPENAI_API_KEY": "key"})
 OUTCOMES: list[Outcome] = [
@@ -203,7 +203,7 @@ def big_output(documented: list[str], failed: list[str]) -> dict[str, Any]:
         *(Documented(place, f"d{place}", text) for place, text in enumerate(documented)),
         *(Failed(len(documented) + place, f"f{place}", None, "x", text) for place, text in enumerate(failed)),
     ]
-    return report(*outcomes).document()
+    return dict(report(*outcomes).document())
 
 
 def test_an_output_is_whole_up_to_its_limit_and_bare_above_it() -> None:

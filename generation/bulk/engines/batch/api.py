@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO, TypeVar
@@ -18,6 +17,7 @@ import httpx2
 from pydantic import BaseModel, ConfigDict, ValidationError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay
 
+from generation.backoff import backoff_s
 from generation.config import Settings
 from generation.domain.usage import NO_USAGE, Usage
 from generation.errors import AccountError, Rejected, RequestError, SlowDown, Stopped, Transient
@@ -252,7 +252,7 @@ class BatchApi:
     def _wait_s(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
         told_s = error.retry_after_s if isinstance(error, SlowDown | Transient) else None
-        return told_s or random.uniform(0, min(self._waits.most_s, self._waits.first_s * 2**state.attempt_number))  # noqa: S311 - no secret
+        return told_s or backoff_s(state.attempt_number, self._waits.first_s, self._waits.most_s)
 
     async def _get(self, path: str, form: type[Model], params: Mapping[str, object] | None = None) -> Model:
         with translated(self._settings):

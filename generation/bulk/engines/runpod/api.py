@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import random
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
@@ -18,6 +17,7 @@ from typing import Any, NamedTuple
 
 import aiohttp
 
+from generation.backoff import backoff_s
 from generation.bulk.engines.runpod.settings import RunPodSettings
 from generation.errors import ConfigError, InputError, JobError, Unreachable
 
@@ -90,7 +90,7 @@ class RunPodApi:
                 if time.monotonic() > deadline_s:
                     raise Unreachable("RunPod has refused jobs for minutes (HTTP 429): resume the run later")
             tries += 1
-            await asyncio.sleep(_backoff_s(tries))
+            await asyncio.sleep(backoff_s(tries, FIRST_BACKOFF_S, MAX_BACKOFF_S))
 
     async def status(self, job_id: str) -> dict[str, Any] | None:
         """What is known of a job; None where it is unknown."""
@@ -119,7 +119,7 @@ class RunPodApi:
             if time.monotonic() > deadline_s:
                 raise fault
             tries += 1
-            await asyncio.sleep(_backoff_s(tries))
+            await asyncio.sleep(backoff_s(tries, FIRST_BACKOFF_S, MAX_BACKOFF_S))
 
     async def _call(self, name: str, method: str, path: str, body: object = None) -> Answer:
         url = self._settings.endpoint_url + path
@@ -145,11 +145,6 @@ class RunPodApi:
             sentence = f"RunPod has failed /{name} (HTTP {status}): resume the run later"
             return Unreachable(sentence, maybe_accepted=True)
         return InputError(f"RunPod has refused /{name} (HTTP {status})")
-
-
-def _backoff_s(tries: int) -> float:
-    longest_s = min(MAX_BACKOFF_S, FIRST_BACKOFF_S * 2**tries)
-    return random.uniform(longest_s / 2, longest_s)  # noqa: S311 - no secret
 
 
 def _object(body: bytes) -> dict[str, Any]:
