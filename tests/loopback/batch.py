@@ -4,8 +4,8 @@
 from `validating` to their end. What the answer to a row says, and whose bill it goes on, is told by `answer_row`.
 
 The statuses, the limits and the codes `token_limit_exceeded` and `batch_expired` are as documented. The other codes of
-a batch that failed, the refusal of a file that is too large, what is told of rows that a cancel left over, and a list that lags are as
-users have reported them, or guessed: nobody should decide by them.
+a batch that failed, the refusal of a file that is too large, what is told of rows that a cancel left over, and a list
+that does not show a new batch at once are as users have reported them, or guessed: nobody should decide by them.
 Left out: end points other than chat completions, the expiry of files and of batches by the clock, limits on calls and
 on batches an hour, and the tokenizer where queued tokens are counted: there, four characters are a token.
 """

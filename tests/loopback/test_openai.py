@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -237,7 +238,7 @@ def test_hangs_do_not_hold_up_the_end() -> None:
     """A request that still hangs when the server ends is cut off, and its client told so."""
     with ThreadPoolExecutor() as pool:
         with running(Behaviour(fault_rates={"hang": 1.0}, count_by="characters")) as server, client(server) as sdk:
-            held = pool.submit(sdk.chat.completions.create, **request(), timeout=10 * LIMIT_S)
+            held = pool.submit(lambda: sdk.chat.completions.create(**request(), timeout=10 * LIMIT_S))
             wait_for_hangs(server, 1)
         with pytest.raises(openai.APIConnectionError):
             held.result(LIMIT_S)
@@ -251,7 +252,8 @@ def test_requests_can_be_held_until_the_behaviour_changes() -> None:
         running(Behaviour(hold_after=2, count_by="characters")) as server,
         client(server) as sdk,
     ):
-        asked = [pool.submit(sdk.chat.completions.create, **request(f"symbol_id: {number}")) for number in range(5)]
+        prompts = [f"symbol_id: {number}" for number in range(5)]
+        asked = [pool.submit(partial(sdk.chat.completions.create, **request(prompt))) for prompt in prompts]
         wait_until(lambda: server.bill()["highest_in_flight"] >= 3, "a request that is held")
         wait_until(lambda: sum(one.done() for one in asked) == 2, "the first two answers")
         assert server.bill()["requests"] == {"200": 2}

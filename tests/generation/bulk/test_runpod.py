@@ -8,7 +8,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -359,9 +359,9 @@ def test_the_schedules_run(house: House, tmp_path: Path, commands: Callable[[], 
     shutil.rmtree(house.results / "bulk", ignore_errors=True)
     with running_process(["bash", "-eu", "-c", command], environment, REPOSITORY_ROOT) as process:
         assert process.wait(LIMIT_S) == 0
-    today = f"nightly-{datetime.now(timezone.utc):%Y-%m-%d}"
+    today = f"nightly-{datetime.now(UTC):%Y-%m-%d}"
     assert ids(house.merged(today, "a")["documented_symbols"]) == ids(sources["a"])
-    yesterday = f"nightly-{datetime.now(timezone.utc) - timedelta(days=1):%Y-%m-%d}"
+    yesterday = f"nightly-{datetime.now(UTC) - timedelta(days=1):%Y-%m-%d}"
     (house.results / today).rename(house.results / yesterday)
     shutil.rmtree(house.results / "bulk")
     house.behave()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import FrozenInstanceError
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -80,11 +80,11 @@ def test_a_timestamp_is_the_time_in_utc(monkeypatch: pytest.MonkeyPatch, request
     with monkeypatch.context() as elsewhere:
         elsewhere.setenv("TZ", "JST-9")
         time.tzset()
-        before = datetime.now(timezone.utc) - timedelta(milliseconds=1)
+        before = datetime.now(UTC) - timedelta(milliseconds=1)
         text = events.started("j", 1, 1).timestamp
 
-    said = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
-    assert before <= said <= datetime.now(timezone.utc)
+    said = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+    assert before <= said <= datetime.now(UTC)
     assert len(text) == len("2026-11-21T00:00:00.000Z")
 
 
