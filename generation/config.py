@@ -42,7 +42,7 @@ from generation.domain.limits import (
 from generation.errors import ConfigError
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 
 REPOSITORY = Path(__file__).resolve().parent.parent

@@ -11,7 +11,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
@@ -277,7 +277,7 @@ async def _prepare(
     settings = settings.with_options(request.options.as_settings())
     symbols, failed, warnings = parsed
     plan, earlier, hashes = await asyncio.to_thread(_plan, symbols, failed, found, settings)
-    warnings += [*model_warnings(settings.model, datetime.now(timezone.utc).date()), *found.warnings]
+    warnings += [*model_warnings(settings.model, datetime.now(UTC).date()), *found.warnings]
     _log_plan(request.job_id, plan, settings)
     return _Job(request.job_id, settings, storage, earlier, failed, hashes, warnings), plan
 
@@ -332,7 +332,7 @@ async def _stop_in_time(
         await asyncio.wait_for(stopping.wait(), last_s - asyncio.get_running_loop().time())
         fault = Stopped("the worker was told to stop", "worker_stopping")
         settle_s = max(0.0, settings.shutdown_grace_s - SAVE_S)
-    except asyncio.TimeoutError:
+    except TimeoutError:
         fault = Stopped(f"its deadline (deadline_s, {settings.deadline_s:g}) has passed", "deadline_exceeded")
     documenter.stop(fault)
     await asyncio.sleep(settle_s)

@@ -16,7 +16,7 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import ValidationError
@@ -185,7 +185,7 @@ def _as_new(run: Run) -> Run:
 
 async def _asked_for(context: CommandContext) -> Run:
     arguments = context.arguments
-    name = arguments.run or f"{datetime.now(timezone.utc):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    name = arguments.run or f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     arguments.run = name
     check_run_name(name)
     if arguments.via == "runpod":

@@ -7,10 +7,10 @@ the schemas. Leaves out: the input (`intake`), and how any of this is carried (H
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NotRequired
 
 from pydantic import ConfigDict, Field, with_config
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 from generation.domain.limits import JOB_ID, MAX_PROGRESS_SYMBOLS
 

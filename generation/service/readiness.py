@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from generation.config import Settings
 from generation.domain.catalogue import OFFLINE, shutdown_advice
@@ -61,7 +61,7 @@ async def why_not_ready(settings: Settings) -> str | None:
         await asyncio.to_thread(warm_up, settings)
     except (ValueError, VocabularyMissing) as error:
         return str(error)
-    today = datetime.now(timezone.utc).date()
+    today = datetime.now(UTC).date()
     if settings.model.shutdown_date and today >= settings.model.shutdown_date:
         return shutdown_advice(settings.model)
     from generation.model.client import probe_model

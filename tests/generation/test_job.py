@@ -887,3 +887,18 @@ def test_the_size_of_a_job_is_logged_before_the_first_call(
         online(server, tmp_path).run({"symbols": symbols})
     assert "4 symbols (0 known; 1 large over 4K characters, 2 medium, 1 small)" in caplog.text
     assert re.search(r"4 requests of gpt-5-nano, about \d+ tokens, \$\d+\.\d{4}", caplog.text)
+
+
+def test_the_estimate_is_not_held_against_a_cap_of_a_job_that_has_paid(server: RunningServer, tmp_path: Path) -> None:
+    """A job that goes on is documented up to its cap, also where what is left is estimated at more than the cap."""
+    job_input = {**payload(12), "job_id": "goes-on"}
+    cap_usd = 3 * online(server, tmp_path).run(payload(1, dry_run=True))["estimated_cost"]
+    with pytest.raises(InputError, match="the estimated cost"):
+        online(server, tmp_path, max_cost_usd=cap_usd).run(job_input)
+    first = online(server, tmp_path).run({**payload(1), "job_id": "goes-on"})
+
+    output = online(server, tmp_path, max_cost_usd=cap_usd).run(job_input)
+
+    assert {one["failure"] for one in output["failed_symbols"]} == {"cost_cap_reached"}
+    assert ids({"symbols": output["documented_symbols"]})[:1] == ids(payload(1))
+    assert first["total_cost"] <= output["total_cost"] <= cap_usd

@@ -12,7 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import astuple, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from generation.bulk.engines.batch.api import Batch
 from generation.bulk.engines.batch.rows import (
@@ -299,7 +299,7 @@ class BatchState:
         return merger.merged(header)
 
     def _header(self, source: Source, division: Division, removed: tuple[str, ...]) -> Header:
-        retired = model_warnings(self._settings.model, datetime.now(timezone.utc).date())
+        retired = model_warnings(self._settings.model, datetime.now(UTC).date())
         return Header(
             job_id=f"{self._run.name}/{source.name}",
             model=self._settings.model_name,

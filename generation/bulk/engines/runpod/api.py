@@ -131,7 +131,7 @@ class RunPodApi:
                     return Answer(response.status, _object(await response.read()))
             except aiohttp.ClientConnectorError:
                 raise Unreachable("RUNPOD_API_URL cannot be reached: resume the run when it can") from None
-            except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+            except (TimeoutError, aiohttp.ClientError, OSError) as error:
                 sentence = f"RunPod has not answered /{name} ({type(error).__name__}): resume the run later"
                 raise Unreachable(sentence, maybe_accepted=True) from None
 
