@@ -892,7 +892,7 @@ def test_the_size_of_a_job_is_logged_before_the_first_call(
 def test_the_estimate_is_not_held_against_a_cap_of_a_job_that_has_paid(server: RunningServer, tmp_path: Path) -> None:
     """A job that goes on is documented up to its cap, also where what is left is estimated at more than the cap."""
     job_input = {**payload(12), "job_id": "goes-on"}
-    cap_usd = 3 * online(server, tmp_path).run(payload(1, dry_run=True))["estimated_cost"]
+    cap_usd = 3 * online(server, tmp_path).run(payload(1, dry_run=True))["plan"]["estimated_cost"]
     with pytest.raises(InputError, match="the estimated cost"):
         online(server, tmp_path, max_cost_usd=cap_usd).run(job_input)
     first = online(server, tmp_path).run({**payload(1), "job_id": "goes-on"})
