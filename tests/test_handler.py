@@ -158,7 +158,9 @@ def test_320_symbols_survive_a_bad_day_of_the_server(house: House) -> None:
     assert set(bill["faults"]) == set(FAULT_RATES)
     check_all_documented(output, job_input)
     check_bill(output, bill)
-    assert output["usage"]["retries"] == sum(bill["faults"].values())
+    # A worker that is slow itself may give up what does not hang.
+    given_up = bill["abandoned"] - bill["faults"]["hang"]
+    assert output["usage"]["retries"] == sum(bill["faults"].values()) + given_up
     check_progress(house, job_id, 320)
     assert as_listed(house.stored(job_id)) == {**output, "results": None}
 

@@ -4,6 +4,7 @@ every fault, and what is paid."""
 from __future__ import annotations
 
 import asyncio
+import functools
 import http
 import itertools
 import json
@@ -13,6 +14,7 @@ import re
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
@@ -70,6 +72,22 @@ def _least_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
 def _unhurried_lead(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a machine however busy, who waits for the first answer waits until it is there."""
     monkeypatch.setattr("generation.model.pacing.CANARY_WAIT_S", LIMIT_S)
+
+
+HANG_S = 300.0
+
+
+@pytest.fixture
+def time_passes_in_hangs(monkeypatch: pytest.MonkeyPatch) -> Callable[[RunningServer], None]:
+    """Let the limiter's clock jump by HANG_S whenever a request hangs: it is given up then, and no other one is."""
+
+    def use(server: RunningServer) -> None:
+        def now_s() -> float:
+            return time.monotonic() + HANG_S * server.bill()["faults"].get("hang", 0)
+
+        monkeypatch.setattr("generation.model.client.Limiter", functools.partial(Limiter, now_s=now_s))
+
+    return use
 
 
 def say_what_it_is_for(_request: dict[str, Any], prompt: str) -> str:
@@ -216,11 +234,12 @@ def test_every_fault_of_the_server_is_tested_here() -> None:
 @pytest.mark.parametrize("times", [1, 2])
 @pytest.mark.parametrize("fault", [*RETRIED_UNBILLED, *RETRIED_BILLED, *RETRIED_BILL_UNSEEN])
 def test_a_passing_fault_is_tried_again_until_the_symbol_is_documented(
-    counter: TokenCounter, fault: str, times: int
+    counter: TokenCounter, fault: str, times: int, time_passes_in_hangs: Callable[[RunningServer], None]
 ) -> None:
     """A fault that passes costs a request each time and then the symbol is documented, with all that was reported."""
     with running(behaviour({"fault": fault, "times": times}), say_what_it_is_for) as server:
-        settings = settings_for(server, request_timeout_s=0.1 if fault == "hang" else 10)
+        time_passes_in_hangs(server)
+        settings = settings_for(server)
         (outcome,) = document(settings, counter, symbol())
     bill = server.bill()
     assert isinstance(outcome, Documented)
@@ -253,11 +272,16 @@ def test_a_passing_fault_is_tried_again_until_the_symbol_is_documented(
 )
 @pytest.mark.parametrize("max_retries", [0, 2])
 def test_a_fault_that_stays_fails_the_symbol_after_max_retries(
-    counter: TokenCounter, fault: str, failure: str, max_retries: int
+    counter: TokenCounter,
+    fault: str,
+    failure: str,
+    max_retries: int,
+    time_passes_in_hangs: Callable[[RunningServer], None],
 ) -> None:
     """After MAX_RETRIES + 1 attempts the symbol fails with the fault's code, and what was billed is counted."""
     with running(behaviour({"fault": fault})) as server:
-        settings = settings_for(server, max_retries=max_retries, request_timeout_s=0.1 if fault == "hang" else 10)
+        time_passes_in_hangs(server)
+        settings = settings_for(server, max_retries=max_retries)
         (outcome,) = document(settings, counter, symbol())
     assert isinstance(outcome, Failed)
     assert outcome.failure == failure
@@ -413,10 +437,9 @@ def test_several_faults_in_a_row_are_all_overcome(counter: TokenCounter) -> None
 
 
 def test_a_request_that_hangs_is_given_up_after_a_time_learned_from_others(
-    counter: TokenCounter, monkeypatch: pytest.MonkeyPatch
+    counter: TokenCounter, time_passes_in_hangs: Callable[[RunningServer], None]
 ) -> None:
     """After twenty quick answers a hanging request is given up long before REQUEST_TIMEOUT_S, and tried again."""
-    monkeypatch.setattr("generation.model.pacing.MIN_TIMEOUT_S", 0.3)
     quick = [symbol(f"quick_{number}", number) for number in range(20)]
     hanging = symbol("hanging", 20)
 
@@ -425,8 +448,9 @@ def test_a_request_that_hangs_is_given_up_after_a_time_learned_from_others(
         return [*(await asyncio.gather(*map(documenter, quick))), await asyncio.wait_for(documenter(hanging), LIMIT_S)]
 
     script = {"fault": "hang", "contains": "Name: hanging", "times": 1}
-    with running(behaviour(script, latency_mean_s=0.1), say_what_it_is_for) as server:
-        settings = settings_for(server, request_timeout_s=900.0)
+    with running(behaviour(script), say_what_it_is_for) as server:
+        time_passes_in_hangs(server)
+        settings = settings_for(server, request_timeout_s=3 * HANG_S)
         outcomes = asyncio.run(ask())
     assert all(isinstance(outcome, Documented) for outcome in outcomes)
     assert server.bill()["abandoned"] == 1
@@ -828,12 +852,18 @@ def test_a_summary_that_cannot_be_sent_or_shown_never_gets_out(counter: TokenCou
 
 
 @pytest.mark.parametrize("fault", sorted(FAULTS))
-def test_the_key_shows_nowhere(counter: TokenCounter, fault: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_key_shows_nowhere(
+    counter: TokenCounter,
+    fault: str,
+    caplog: pytest.LogCaptureFixture,
+    time_passes_in_hangs: Callable[[RunningServer], None],
+) -> None:
     """Whatever goes wrong, the key is in no log record, not even at DEBUG, in no outcome and in no error."""
     caplog.set_level(logging.DEBUG)
     shown: list[object] = []
     with running(behaviour({"fault": fault, "times": 1}), say_what_it_is_for) as server:
-        settings = settings_for(server, request_timeout_s=0.1 if fault == "hang" else 10, max_retries=1)
+        time_passes_in_hangs(server)
+        settings = settings_for(server, max_retries=1)
         try:
             shown += document(settings, counter, symbol())
         except JobError as error:
