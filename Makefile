@@ -44,8 +44,8 @@ OFFLINE_WITHOUT_KEY = if [ -z "$${OPENAI_API_KEY:-}" ] && [ -z "$${MODEL_NAME:-}
 		export MODEL_NAME=offline; \
 	fi
 
-run: $(INSTALLED) $(VOCABULARY) ## document the symbols of test_input.json (without a key: offline)
-	@$(OFFLINE_WITHOUT_KEY); exec $(IN_VENV) -u handler.py
+run: $(INSTALLED) $(VOCABULARY) ## document test_input.json, or FILE=symbols.json (without a key: offline)
+	@$(OFFLINE_WITHOUT_KEY); exec $(IN_VENV) -u handler.py $(FILE)
 
 run-service: $(INSTALLED) $(VOCABULARY) ## serve POST /generate on port 8003 (without a key: offline)
 	@$(OFFLINE_WITHOUT_KEY); exec $(IN_VENV) -u -m generation.service

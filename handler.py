@@ -16,6 +16,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -24,6 +25,7 @@ from generation.domain.catalogue import OFFLINE
 from generation.domain.output import ProgressSnapshot
 from generation.errors import ConfigError, JobError, StorageError
 from generation.job import run_job, warm_up
+from generation.local import run_file
 from generation.logs import set_up_logging
 from generation.prompts.tokens import VocabularyMissing
 from generation.reporting.progress import ProgressPump
@@ -144,6 +146,10 @@ def main() -> None:
         settings = Settings.from_env(os.environ)
     except ConfigError as error:
         sys.exit(f"handler.py: {error}")
+    set_up_logging(settings.log_level)
+    # As the SDK decides it: with no queue to take jobs from, and none of its own options, this is a local run.
+    if not os.environ.get("RUNPOD_WEBHOOK_GET_JOB") and not any(given.startswith("--") for given in sys.argv[1:]):
+        sys.exit(run_file(Path(*sys.argv[1:2] or ["test_input.json"]), settings))
     import runpod
 
     set_up_logging(settings.log_level)

@@ -85,6 +85,7 @@ MAY_IMPORT = {
 PARTS = set(MAY_IMPORT)
 MAY_IMPORT |= {
     "job": PARTS - {"contract"},
+    "local": PARTS - {"contract"} | {"job"},
     "service": {"job", "contract", "reporting", "results", "prompts", "config", "domain", "errors", "logs", "model"},
     "bulk": (PARTS - {"contract"}) | {"job"},
 }

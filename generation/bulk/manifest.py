@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, TypeAdapter, ValidationError
 
+from generation.domain.usage import Counts
 from generation.errors import InputError, StorageError
 from generation.storage.base import Storage
 from generation.storage.keys import manifest_key, state_key
@@ -85,6 +86,11 @@ class Summary:
     total_cost: float
     fault: str | None = None
     kind: Literal["merged"] = "merged"
+
+    @property
+    def counts(self) -> Counts:
+        """Return the same as counts."""
+        return Counts(self.documented, self.symbols - self.documented, self.total_tokens, self.total_cost)
 
 
 @dataclass(frozen=True, slots=True)

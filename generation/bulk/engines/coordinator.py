@@ -32,10 +32,11 @@ from generation.bulk.inputs import read_shard
 from generation.bulk.manifest import Division, Run, Shard, Source, Summary, load_state, save_state
 from generation.bulk.merge import Header, Merger, PaidBefore, removed_symbols
 from generation.bulk.partition import states
-from generation.bulk.progress import Counts, ProgressSink, ProgressTracker
+from generation.bulk.progress import ProgressSink, ProgressTracker
 from generation.config import Settings
 from generation.domain.catalogue import Pricing
 from generation.domain.outcome import Failed
+from generation.domain.usage import Counts
 from generation.errors import JobError, Stopped
 from generation.results.records import stored_record
 from generation.storage.base import Storage

@@ -496,8 +496,8 @@ class _Engine:
         return f"max_cost_usd of the run ({self._run.max_cost_usd}) is reached: {spent}"
 
     def _tell(self) -> None:
-        self._book.done.total_tokens = self._ledger.money.tokens
-        self._book.done.total_cost = self._ledger.money.spent_usd
+        money = self._ledger.money
+        self._book.done = replace(self._book.done, total_tokens=money.tokens, total_cost=money.spent_usd)
         self._book.shards = self._next_part
         self._book.in_flight = sum(part.status == "submitted" for part in self._open.values())
         self._book.note = self._note()

@@ -24,8 +24,9 @@ from generation.bulk.engines.runpod.api import RunPodApi
 from generation.bulk.engines.runpod.settings import RunPodSettings
 from generation.bulk.engines.runpod.submissions import Submission, Submissions
 from generation.bulk.manifest import Run, Shard
-from generation.bulk.progress import Counts, ProgressSink, ProgressTracker
+from generation.bulk.progress import ProgressSink, ProgressTracker
 from generation.config import Settings
+from generation.domain.usage import Counts
 from generation.errors import JobError, StorageError, Unreachable
 from generation.storage.base import Storage
 from generation.storage.keys import cancelled_key, contexts_key, contexts_prefix, prefix_of, results_key
