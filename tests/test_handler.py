@@ -388,7 +388,7 @@ def test_a_file_of_ones_own_is_documented(tmp_path: Path) -> None:
     (tmp_path / "mine.json").write_text(json.dumps(payload(3)), encoding="utf-8")
     with by_hand(tmp_path, "mine.json", MODEL_NAME="offline") as worker:
         assert worker.wait(LIMIT_S) == 0
-    document = strict((tmp_path / "results" / "mine.json").read_bytes())
+    document = strict_json((tmp_path / "results" / "mine.json").read_bytes())
     assert ids({"symbols": document["documented_symbols"]}) == ids(payload(3))
 
 

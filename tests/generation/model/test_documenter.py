@@ -83,7 +83,8 @@ def time_passes_in_hangs(monkeypatch: pytest.MonkeyPatch) -> Callable[[RunningSe
 
     def use(server: RunningServer) -> None:
         def now_s() -> float:
-            return time.monotonic() + HANG_S * server.bill()["faults"].get("hang", 0)
+            hangs: int = server.bill()["faults"].get("hang", 0)
+            return time.monotonic() + HANG_S * hangs
 
         monkeypatch.setattr("generation.model.client.Limiter", functools.partial(Limiter, now_s=now_s))
 
