@@ -1,7 +1,7 @@
 """A loopback server that behaves as OpenAI's Chat Completions API does: its checks, limits, usage, faults and bill.
 
 Three ways to run it: `with running(Behaviour(...)) as server:` in a thread, `with running_process(...)` in a process of
-its own, and `python -m tests.loopback.openai --behaviour JSON`, which prints its base URL as the first line, serves
+its own, and `python -m tests.loopback.openai --port 8005 --behaviour JSON`, which prints its base URL first, serves
 `GET /_bill`, `GET /_batch_bill`, `GET /_requests`, `POST /_behaviour` and `POST /_reset`, and stops on SIGTERM.
 Whatever chance decides (faults, latencies) depends on the seed, the user message and how many times that message had
 come before, never on the order in which requests arrive. Counting tokens needs the vocabulary (`make vocabulary`),
@@ -15,7 +15,6 @@ model apart, the age of cached prefixes, and every end point but chat completion
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import hashlib
 import http.client
@@ -44,6 +43,7 @@ from urllib.parse import urlsplit
 import tiktoken
 from aiohttp import web
 
+from tests.loopback import by_hand
 from tests.loopback.batch import LOST_ROWS, BatchApi, BatchBehaviour, RowAnswer, Used
 from tests.loopback.faults import Strikes, chance, check_script
 from tests.loopback.limits import (
@@ -777,7 +777,7 @@ async def send_half(request: web.BaseRequest, body: bytes) -> web.StreamResponse
 # --- Running it
 
 
-async def serve(loopback: Loopback, announce: Callable[[str, asyncio.Event], None]) -> None:
+async def serve(loopback: Loopback, announce: Callable[[str, asyncio.Event], None], port: int = 0) -> None:
     """Until the event that `announce` gets, with the base URL, is set."""
     large = partial(web.BaseRequest, loop=asyncio.get_running_loop(), client_max_size=512 * 2**20)
     server = web.Server(loopback.handle, request_factory=large, handler_cancellation=True, access_log=None)
@@ -785,7 +785,7 @@ async def serve(loopback: Loopback, announce: Callable[[str, asyncio.Event], Non
     runner = web.ServerRunner(server, shutdown_timeout=0.02)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0, backlog=4096).start()
+        await web.TCPSite(runner, "127.0.0.1", port, backlog=4096).start()
         stop = asyncio.Event()
         announce(f"http://127.0.0.1:{runner.addresses[0][1]}/v1", stop)
         await stop.wait()
@@ -889,14 +889,16 @@ def running_process(behaviour: Behaviour = PLAIN) -> Iterator[RunningServer]:
 def announce_on_output(base_url: str, stop: asyncio.Event) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    print(base_url, flush=True)
+    settings = {"OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": "any"}
+    by_hand.show(base_url, ("Clients of OpenAI", settings))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = by_hand.arguments_of(__doc__)
     parser.add_argument("--behaviour", default="{}", help="a Behaviour as JSON")
     arguments = parser.parse_args()
-    asyncio.run(serve(Loopback(behaviour_from(json.loads(arguments.behaviour))), announce_on_output))
+    loopback = Loopback(behaviour_from(json.loads(arguments.behaviour)))
+    asyncio.run(serve(loopback, announce_on_output, arguments.port))
 
 
 if __name__ == "__main__":

@@ -2,9 +2,10 @@
 
 Both sides of the API on one port: what the worker's loop calls (job-take, job-take-batch, job-done, job-stop, ping) and
 what the caller of an endpoint calls (/run, /status, /cancel, /health). `running_queue()` serves it in a thread; a test
-puts jobs in and reads what the workers posted. `running_queue_process()`, or `python -m tests.loopback.queue --rules
-JSON`, which prints the endpoint's URL as its first line, serves it in a process of its own. `Rules` bring in what can
-go wrong: rates, faults of calls, time-outs, expiry, and jobs handed out again when their worker's pings stop.
+puts jobs in and reads what the workers posted. `running_queue_process()`, or `python -m tests.loopback.queue --port
+8004 --rules JSON`, which prints the endpoint's URL as its first line, serves it in a process of its own. `Rules` bring
+in what can go wrong: rates, faults of calls, time-outs, expiry, and jobs handed out again when their worker's pings
+stop.
 
 Left out: streaming, /runsync, /retry, /purge-queue, the least and the greatest time that a policy may set, and rates
 that grow with the number of workers. A job is handed out again however often its workers die.
@@ -16,11 +17,9 @@ that grow with the number of workers. A job is handed out again however often it
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import math
-import signal
 import subprocess
 import sys
 import threading
@@ -37,6 +36,7 @@ from typing import Any, NoReturn, TypeVar
 import aiohttp
 from aiohttp import web
 
+from tests.loopback import by_hand
 from tests.loopback.faults import AFTER, BEFORE, CALL_FAULTS, Calls, Script, check_script
 from tests.support.worker_process import REPOSITORY_ROOT
 
@@ -655,13 +655,13 @@ def _application(queue: LoopbackQueue) -> web.Application:
     return app
 
 
-async def _serve(queue: LoopbackQueue, started: Future[None]) -> None:
+async def _serve(queue: LoopbackQueue, started: Future[None], port: int) -> None:
     queue._loop = asyncio.get_running_loop()
     queue._changed = asyncio.Event()
     runner = web.AppRunner(_application(queue), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
+        site = web.TCPSite(runner, "127.0.0.1", port)
         await site.start()
         queue._port = runner.addresses[0][1]
         started.set_result(None)
@@ -674,13 +674,14 @@ async def _serve(queue: LoopbackQueue, started: Future[None]) -> None:
 
 
 @contextmanager
-def running_queue(
+def running_queue(  # noqa: PLR0913 - what a test may want to be different
     *,
     api_key: str | None = None,
     poll_s: float = 5.0,
     max_result_bytes: int = 10 * 1024 * 1024,
     rules: Rules = NO_RULES,
     clock_s: Callable[[], float] = time.monotonic,
+    port: int = 0,
 ) -> Iterator[LoopbackQueue]:
     """Serve a queue on 127.0.0.1 until the block ends.
 
@@ -692,7 +693,7 @@ def running_queue(
         api_key=api_key, poll_s=poll_s, max_result_bytes=max_result_bytes, rules=rules, clock_s=clock_s
     )
     started: Future[None] = Future()
-    thread = threading.Thread(target=_run_in_thread, args=(queue, started), name="loopback-queue", daemon=True)
+    thread = threading.Thread(target=_run_in_thread, args=(queue, started, port), name="loopback-queue", daemon=True)
     thread.start()
     started.result(_THREAD_LIMIT_S)
     try:
@@ -704,9 +705,9 @@ def running_queue(
             raise RuntimeError("the loopback queue did not stop")
 
 
-def _run_in_thread(queue: LoopbackQueue, started: Future[None]) -> None:
+def _run_in_thread(queue: LoopbackQueue, started: Future[None], port: int) -> None:
     try:
-        asyncio.run(_serve(queue, started))
+        asyncio.run(_serve(queue, started, port))
     except Exception as error:
         if started.done():
             raise
@@ -737,16 +738,20 @@ def told_calls(url: str) -> dict[str, dict[str, int]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = by_hand.arguments_of(__doc__)
     parser.add_argument("--rules", default="{}", help="Rules as JSON")
     parser.add_argument("--api-key", help="asked of callers as a bearer token")
     arguments = parser.parse_args()
-    # Before there is another thread: a signal goes to any that does not block it.
-    ends = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, ends)
-    with running_queue(api_key=arguments.api_key, rules=Rules(**json.loads(arguments.rules))) as queue:
-        print(queue.url, flush=True)
-        signal.sigwait(ends)
+    ends = by_hand.block_end_signals()
+    rules = Rules(**json.loads(arguments.rules))
+    with running_queue(api_key=arguments.api_key, rules=rules, port=arguments.port) as queue:
+        callers = {
+            "RUNPOD_API_URL": queue.url.rpartition("/")[0],
+            "RUNPOD_ENDPOINT_ID": ENDPOINT_ID,
+            "RUNPOD_API_KEY": arguments.api_key or "any",
+        }
+        by_hand.show(queue.url, ("Callers of the endpoint", callers), ("Its workers", queue.environment()))
+        by_hand.wait_for_end(ends)
 
 
 if __name__ == "__main__":
