@@ -1,0 +1,22 @@
+"""The error tree of a build.
+
+    DoctownError          anything that this package raises on purpose
+    ├── ConfigError       a setting is wrong
+    └── SourceError       the source cannot be fetched or read
+
+A message is one sentence that says what to do. It never shows a secret or source code.
+"""
+
+from __future__ import annotations
+
+
+class DoctownError(Exception):
+    """Anything that this package raises on purpose."""
+
+
+class ConfigError(DoctownError):
+    """A setting is wrong; the message names its variable and never shows its value."""
+
+
+class SourceError(DoctownError):
+    """The source cannot be fetched or read."""
