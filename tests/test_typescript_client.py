@@ -145,6 +145,7 @@ def answers(url: str) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_the_clients_do_what_they_say(client: Path, tmp_path: Path) -> None:
     """The package compiles in strict mode without Node's types, its tests pass and none is left out."""
     symbols = tmp_path / "symbols.json"

@@ -339,6 +339,7 @@ def test_calls_fail_before_or_after_they_were_carried_out() -> None:
     assert server.batch_bill()["bought"] == {"a.py:f1": 2}
 
 
+@pytest.mark.slow
 def test_a_process_of_its_own_takes_thousands_of_rows() -> None:
     """Behaviour goes there as JSON, a reset forgets files and batches, and 5,000 rows are no matter."""
     with running_process(cheap(fates=[(1, "cancelled")])) as server, client(server) as sdk:

@@ -225,6 +225,7 @@ def test_a_job_that_takes_too_long_is_stopped_in_its_handler(served: Served, clo
     assert call("GET", f"{queue.url}/status/{job_id}")[1]["status"] == "TIMED_OUT"
 
 
+@pytest.mark.slow
 def test_four_workers_in_processes_of_their_own_finish_a_hundred_jobs(handler_path: Path) -> None:
     """A queue in a process of its own serves four real workers; each of 100 jobs is done, and the calls are counted."""
     with running_queue_process(Rules(rates={"run": (1000, 200)}), api_key="key") as url, ExitStack() as stack:
