@@ -11,6 +11,7 @@ import logging
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ from generation.errors import AccountError, ConfigError, InputError, JobError, S
 from generation.reporting.events import Event
 from generation.results.records import as_output
 from generation.results.report import Totals
-from tests.loopback.openai import Behaviour, RunningServer, running
+from tests.loopback.openai import Behaviour, RunningServer
+from tests.loopback.openai import running as running_openai
 from tests.support.contexts import item, payload
 from tests.support.jobs import run_job_to_dict
 from tests.support.waiting import LIMIT_S, wait_until
@@ -126,7 +128,7 @@ def online(server: RunningServer, tmp_path: Path, **changes: Any) -> Job:
 
 @pytest.fixture(scope="module")
 def openai_server() -> Iterator[RunningServer]:
-    with running(Behaviour(marker=NAME)) as server:
+    with running_openai(Behaviour(marker=NAME)) as server:
         yield server
 
 
@@ -577,8 +579,13 @@ def test_the_option_max_concurrent_requests_bounds_the_requests_in_flight(
     server: RunningServer, tmp_path: Path, at_once: int
 ) -> None:
     """`options.max_concurrent_requests` is the most that are in flight, and it is reached."""
-    behave(server, latency_mean_s=0.05)
-    output = online(server, tmp_path).run(payload(12, max_concurrent_requests=at_once))
+    # The first request of a job goes ahead alone.
+    behave(server, hold_after=1)
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(online(server, tmp_path).run, payload(12, max_concurrent_requests=at_once))
+        wait_until(lambda: server.bill()["highest_in_flight"] == at_once and server.bill()["requests"] == {"200": 1})
+        server.set_behaviour(Behaviour(marker=NAME))
+        output = running.result(LIMIT_S)
     assert output["status"] == "success"
     assert server.bill()["highest_in_flight"] == at_once
 
@@ -862,7 +869,7 @@ def test_no_secret_and_no_source_shows(
         }.items()
     ]
     behaviour = Behaviour(fault_script=script, marker=NAME, keep_requests=True)
-    with running(behaviour, lambda *_: '{"summary": "Says nothing of its source."}') as server:
+    with running_openai(behaviour, lambda *_: '{"summary": "Says nothing of its source."}') as server:
         job = online(server, tmp_path, max_retries=1)
         output = asyncio.run(run_job_to_dict(planted(), job.settings, default_job_id=FALLBACK_ID))
         assert "planted_source()" in json.dumps(server.requests)

@@ -393,10 +393,7 @@ def test_a_fault_around_a_call_has_the_same_form(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def small_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    changes = (
-        "admission.MAX_BODY_BYTES = 20_000\nadmission.MAX_HELD_BYTES = 30_000\n"
-        "admission.IDLE_TIMEOUT_S = app.IDLE_TIMEOUT_S = 0.5"
-    )
+    changes = "admission.MAX_BODY_BYTES = 20_000\nadmission.MAX_HELD_BYTES = 30_000"
     with running_service(tmp_path_factory.mktemp("results"), changes, MODEL_NAME="offline") as service:
         yield service
 
@@ -438,9 +435,12 @@ def test_the_body_of_a_job_that_runs_counts_no_more(tmp_path: Path) -> None:
             assert house.service.generate(room).status == 200
 
 
-def test_a_body_that_does_not_come_is_408(small_service: Served) -> None:
+def test_a_body_that_does_not_come_is_408(tmp_path: Path) -> None:
     """Who announces a body and stops sending is not waited for."""
-    with small_service.open_call(b'{"sym', announced=100) as caller:
+    with (
+        running_service(tmp_path, "admission.IDLE_TIMEOUT_S = 0.5", MODEL_NAME="offline") as service,
+        service.open_call(b'{"sym', announced=100) as caller,
+    ):
         assert caller.recv(12) == b"HTTP/1.1 408"
 
 
@@ -450,9 +450,7 @@ def test_a_reader_who_takes_nothing_is_dropped_and_holds_up_nobody(tmp_path: Pat
     symbols = [{"symbol_id": f"{number:01000d}", "context": {}} for number in range(8_000)]
     body = json.dumps({"symbols": symbols}).encode()
     with (
-        running_service(
-            tmp_path, "admission.IDLE_TIMEOUT_S = app.IDLE_TIMEOUT_S = 0.5", **FULL, MODEL_NAME="offline"
-        ) as service,
+        running_service(tmp_path, "app.IDLE_TIMEOUT_S = 0.5", **FULL, MODEL_NAME="offline") as service,
         service.open_call(body, "Accept: text/event-stream"),
     ):
         service.process.wait_for_output("generation.completed.v1", LIMIT_S)
@@ -527,10 +525,14 @@ def test_a_caller_who_leaves_while_he_waits_costs_nothing(tmp_path: Path) -> Non
 def test_a_silent_stream_is_kept_alive(tmp_path: Path) -> None:
     """Where no event comes for a while a comment does, from before the first event on, and the end is as ever."""
     with running_house(tmp_path, "stream.KEEP_ALIVE_S = 0.05", **FULL) as house:
-        house.behave(latency_mean_s=0.5)
-        answer = house.service.generate(payload(1), STREAM)
-    assert answer.body.count(b": keep-alive\n\n") >= 2
-    assert [kind for kind, _ in answer.messages][-1] == "result"
+        house.behave(hold_after=0)
+        with house.service.open_call(json.dumps(payload(1)).encode(), "Accept: text/event-stream") as caller:
+            came = b""
+            while came.count(b": keep-alive\n\n") < 2:
+                came += caller.recv(1_000)
+            house.openai.set_behaviour(Behaviour(count_by="characters", marker=NAME))
+            while b"event: result\n" not in came:
+                came += caller.recv(10_000)
 
 
 # The token, other sites' pages, ids
@@ -664,15 +666,14 @@ def test_a_refused_key_is_not_ready_until_it_is_taken(tmp_path: Path) -> None:
 
 def test_probes_ask_nobody(tmp_path: Path) -> None:
     """However often health is asked, the model's server is asked once in a while."""
-    with running_house(
-        tmp_path, "readiness.RECHECK_WHEN_NOT_READY_S = 3_600", MODEL_NAME="a-model-of-another-name"
-    ) as house:
-        house.behave(api_key="another")
-        wait_until(lambda: bool(house.openai.bill()["requests"]), "the first look")
-        for _ in range(50):
-            house.service.health()
-        assert house.openai.bill()["requests"] == {"401": 1}
-        assert house.arrived() == 0
+    with running_openai(Behaviour(count_by="characters", api_key="another")) as openai:
+        settings = {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": openai.base_url, "MODEL_NAME": "a-model-of-another-name"}
+        with running_service(tmp_path, "readiness.RECHECK_WHEN_NOT_READY_S = 3_600", **settings) as service:
+            wait_until(lambda: bool(openai.bill()["requests"]), "the first look")
+            for _ in range(50):
+                service.health()
+            assert openai.bill()["requests"] == {"401": 1}
+            assert openai.bill()["arrived_at_s"] == []
 
 
 def test_a_model_gone_from_the_list_is_not_ready_unless_it_is_unlisted_here(tmp_path: Path) -> None:
@@ -753,12 +754,13 @@ def test_looks_are_seldom_while_all_is_well_and_soon_while_it_is_not() -> None:
 def test_told_to_stop_it_lets_jobs_end(tmp_path: Path) -> None:
     """A job under way when the service is told to stop is answered, new callers are not, and then it is over."""
     with running_house(tmp_path) as house, ThreadPoolExecutor(2) as callers:
-        house.behave(latency_mean_s=0.7)
+        house.behave(hold_after=0)
         whole = callers.submit(house.service.generate, {"symbols": [item(f"whole_{n}") for n in range(4)]})
         streamed = callers.submit(house.service.generate, {"symbols": [item("streamed")]}, STREAM)
         wait_until(lambda: house.arrived() == 5, "both jobs")
         house.service.process.terminate()
         house.service.process.wait_for_output("told to stop: 2 jobs are running and 0 are waiting", LIMIT_S, "stderr")
+        house.openai.set_behaviour(Behaviour(count_by="characters", marker=NAME))
         assert whole.result(LIMIT_S).json["status"] == "success"
         assert streamed.result(LIMIT_S).messages[-1][0] == "result"
         house.service.process.wait(LIMIT_S)
