@@ -321,7 +321,8 @@ def test_what_the_worker_wrote(house: House) -> None:
 
 def test_nothing_was_posted_after_a_result(house: House) -> None:
     """Of all the jobs of this module none had a post after its result, once the worker has done another job."""
-    house.run(payload(1, model="offline"))
+    for count in (60, 12, 3, 1):
+        house.run(payload(count, model="offline"))
     jobs = list(house.queue._book.jobs)
     assert len(jobs) > 3
     for job_id in jobs:

@@ -69,6 +69,7 @@ def saved(folder: Path, s3: MotoS3 | None) -> set[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("store", ["folder", "bucket"])
 def test_thirty_kills_at_chance_points_buy_nothing_again_that_was_saved(
     server: RunningServer, tmp_path: Path, store: str, request: pytest.FixtureRequest

@@ -38,7 +38,7 @@ FOLDERS = ("src", "test", "scripts")
 
 NODE_MAJOR_MIN = 20
 NPM_LIMIT_S = 300.0
-LIMIT_S = 120.0
+LIMIT_S = 300.0
 
 RUNPOD_KEY = "rp-loopback-key"
 SERVICE_TOKEN = "loopback-service-token"

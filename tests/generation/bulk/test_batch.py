@@ -345,6 +345,7 @@ class DyingStorage(FolderStorage):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("before", [True, False])
 def test_killed_at_any_step_a_run_goes_on_and_buys_nothing_twice(tmp_path: Path, before: bool) -> None:
     """Died at each change of the store in turn, the next start brings the run to its end with every symbol bought

@@ -242,6 +242,7 @@ def test_a_dry_run_is_answered_with_the_plan(house: House, mode: dict[str, str])
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_200_small_jobs_end_right_beside_a_large_one(house: House) -> None:
     """200 jobs of 5 symbols end beside one of 2,000, every symbol is bought once, and the totals are the bill."""
     house.behave(latency_mean_s=0.02)
@@ -853,6 +854,7 @@ CHECKS = [is_no_fault, status_code_conformance, content_type_conformance, respon
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("method", "path", "generation_mode"),
     [
