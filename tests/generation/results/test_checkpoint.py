@@ -21,8 +21,7 @@ from generation.results import checkpoint as checkpoint_module
 from generation.results.checkpoint import FIRST_SEGMENT_SYMBOLS as FEW
 from generation.results.checkpoint import Checkpoint, new_run, read_segments
 from generation.results.records import stored_record
-from generation.storage.base import Storage
-from generation.storage.base import Stored
+from generation.storage.base import Storage, Stored
 from generation.storage.folder import FolderStorage
 from generation.storage.keys import prefix_of
 from tests.loopback.s3 import MotoS3
