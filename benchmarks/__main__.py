@@ -1,7 +1,7 @@
-"""The command: measure, write the table to standard output and the results beside this file.
+"""The command: measure, write the table to standard output and the results next to this file.
 
-Ends with 1 where a bar is missed. `--only ROW` measures one row of the table, and what belongs to it, and writes no
-file: the committed results are those of one whole run.
+Exits with 1 if a row misses its limit. `--only ROW` measures one row of the table, and what it depends on, and writes
+no file: the committed results come from one complete run.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def measure_all(workload: Workload, say: Say) -> Results:
-    """Every row. The slow peers, idle nearly all of their time, trickle along beside the first of them."""
+    """Measure every row. The slow peers, which are idle nearly all the time, run alongside the first rows."""
     with ThreadPoolExecutor(max_workers=1) as pool:
         slow = pool.submit(pace.run_slow_peers, workload, say)
         paces = pace.run_others(workload, say)
@@ -86,7 +86,7 @@ def measure_one(only: str, workload: Workload, say: Say) -> Results:
 
 
 def warn_where_busy(say: Say) -> None:
-    """Say so where others use the processors: under load, what is measured is the load."""
+    """Warn if other processes use the CPUs, since the results would then measure their load."""
     if not Path("/proc/stat").exists():
         return
     before = idle_s()

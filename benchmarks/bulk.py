@@ -1,9 +1,9 @@
-"""A bulk run through RunPod's queue: how near it comes to the account's pace, what it survives, and how it scales.
+"""A bulk run through RunPod's queue: how close it comes to the account's rate limit, what it survives, how it scales.
 
-The real command, real workers, and the loopback queue and OpenAI in processes of their own; results are in a folder.
-The ideal is the moment at which the account could have admitted the last request. Under kills the claim is that nothing
-is lost, and that what is bought twice is no more than what dying workers had not saved. Scaling is measured where each
-worker's places are the limit.
+Runs the real command and real workers, with the loopback queue and OpenAI in separate processes; results are stored in
+a folder. The ideal is the moment at which the account could have admitted the last request. Under kills, nothing may be
+lost, and the symbols paid for twice may not exceed what killed workers had not saved. Scaling is measured with the
+concurrency of each worker as the only limit.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class House:
             yield process
 
     def faults(self, sources: int, each: int) -> tuple[list[str], int]:
-        """What is wrong with the results, and how many symbols were bought more than once."""
+        """Return the faults of the results, and how many symbols were paid for more than once."""
         found: list[str] = []
         for number in range(sources):
             document = json.loads((self.results / "bench" / f"{source_name(number)}.json").read_bytes())
@@ -115,7 +115,7 @@ def source_name(number: int) -> str:
 
 
 def symbols_of(number: int, each: int) -> Iterator[dict[str, Any]]:
-    """The same symbols for each source, under names of its own, in clusters."""
+    """Return the same symbols for each source, under names of its own, in clusters."""
     for place, symbol in enumerate(make_symbols(each, LINES)):
         symbol_id = f"{source_name(number)}/{symbol['symbol_id']}"
         context = {**symbol["context"], "symbol_id": symbol_id, "cluster_label": f"cluster {place // 60}"}
@@ -188,7 +188,7 @@ def whole_rows(folder: Path, say: Say) -> list[Row]:
 
 
 def measure(house: House, *options: str) -> tuple[float, float, int]:
-    """A run's seconds, its coordinator's peak memory in MB, and its exit code."""
+    """Run a bulk job; return its seconds, its coordinator's peak memory in MB, and its exit code."""
     started_s = time.monotonic()
     peak_mb = 0.0
     with house.coordinator(*options) as process:
@@ -207,7 +207,7 @@ def peak_memory_mb(pid: int) -> float:
 
 
 def bad_day_rows(folder: Path, say: Say) -> list[Row]:
-    """Workers die all the time, the coordinator five times, and the queue fails."""
+    """Measure a run in which workers are killed all the time, the coordinator five times, and the queue fails."""
     total = BAD_SOURCES * BAD_EACH
     script = [
         {"fault": fault, "only": ["run", "status"], "share": SHARE_OF_FAULTS / 5}
@@ -242,7 +242,7 @@ def bad_day_rows(folder: Path, say: Say) -> list[Row]:
 
 @contextmanager
 def dying_workers(house: House) -> Iterator[list[int]]:
-    """Workers of which one dies every few seconds, and another comes in its place; the list counts them."""
+    """Start workers of which one is killed every few seconds and replaced; the list counts the kills."""
     deaths = [0]
     over = threading.Event()
     chance = random.Random(SEED)
@@ -266,7 +266,7 @@ def dying_workers(house: House) -> Iterator[list[int]]:
 
 
 def with_kills(house: House, say: Say) -> int:
-    """Run, killed again and again at what is left to chance; the exit code of the last start."""
+    """Run the command and kill it at random moments, restarting it; return the exit code of the last start."""
     chance = random.Random(SEED)
     for _ in range(COORDINATOR_KILLS):
         with house.coordinator() as process:
@@ -278,7 +278,7 @@ def with_kills(house: House, say: Say) -> int:
 
 
 def scaling_rows(folder: Path, say: Say) -> list[Row]:
-    """Each worker has so many places and the account has no limit."""
+    """Measure how throughput grows with workers of fixed concurrency, with an unlimited account."""
     measured: dict[int, float] = {}
     result = []
     for workers in SCALING:

@@ -1,7 +1,8 @@
-"""Contexts of a real code base: every function, method and class of the `requests` package that is installed here.
+"""Contexts of a real codebase: every function, method and class of the installed `requests` package.
 
-It is pinned in the lock, so that everyone measures the same. Calls are told by name alone and centrality is PageRank,
-as callers send it: enough where sizes and the shape of the call graph matter. Leaves out other languages.
+Its version is pinned, so that every machine measures the same code. Calls are matched by name only and centrality is
+PageRank, as callers send it, which is enough where sizes and the shape of the call graph matter. Leaves out other
+languages.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
 def contexts_of_requests() -> list[dict[str, Any]]:
-    """The symbols of a job's input."""
+    """Return the symbols of a job's input."""
     spec = find_spec("requests")
     assert spec is not None
     assert spec.origin is not None
@@ -40,7 +41,7 @@ def contexts_of_requests() -> list[dict[str, Any]]:
 
 
 def page_rank(calls: dict[str, list[str]]) -> dict[str, float]:
-    """PageRank over names (Page et al., 1999), damped by 0.85: whom the called call is central too."""
+    """Return the PageRank of each name (Page et al., 1999; damping 0.85): callees of central symbols are central."""
     called = {name: [other for other in others if other in calls] for name, others in calls.items()}
     rank = dict.fromkeys(calls, 1.0)
     for _ in range(ROUNDS):

@@ -1,8 +1,8 @@
-"""CPU a symbol and memory, against a server that answers at once.
+"""CPU per symbol and memory, against a server that answers at once.
 
-`overhead_rows` sets the whole of the worker (prompt, count, validation, event, report) against the official client's
-bare `create`; `growth_rows` a job of 50,000 symbols against one of 1,000, both read from the store as JSON Lines. CPU
-is that of the client's process alone.
+`overhead_rows` compares the whole worker (prompt, count, validation, event, report) with a bare `create` of the
+official client. `growth_rows` compares a job of 50,000 symbols with one of 1,000, both read from the store as JSON
+Lines. CPU is that of the client's process only.
 """
 
 from __future__ import annotations

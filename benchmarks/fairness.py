@@ -1,6 +1,6 @@
-"""A job of 20 symbols beside one of 2,000 in the same worker, against the same job alone.
+"""A job of 20 symbols next to one of 2,000 in the same worker, compared with the same job alone.
 
-Fair is half of the worker: twice the time, and a little for what is on its way already.
+A fair share is half of the worker: twice the time, plus a little for requests already in flight.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""How long a graph takes for a large repository, and how much memory: `python -m benchmarks.graph_speed`.
+"""Time and memory of the graph of a large repository: `python -m benchmarks.graph_speed`.
 
-The repository is sympy 1.14.0 from PyPI (1,500 files of Python, 26 MB), or the folder that is given. Four runs of
-`python -m doctown graph`, each in its own process: nothing known, again unchanged, ten files changed, and without a
-cache. Memory is the largest that the main process held, and the largest that a worker did; the system counts to a
-worker what the main process held when it started it.
+The repository is sympy 1.14.0 from PyPI (1,500 Python files, 26 MB), or a given folder. It runs `python -m doctown
+graph` four times, each in its own process: with an empty cache, unchanged, with ten files changed, and without a cache.
+Memory is the peak of the main process and the peak of a worker; the system counts for a worker what the main process
+held when it started the worker.
 """
 
 import argparse
@@ -55,7 +55,7 @@ def download(work: Path) -> Path:
 
 
 def change(source: Path) -> None:
-    """Add a function to ten files of middling size."""
+    """Add a function to ten files of medium size."""
     files = sorted((path for path in source.rglob("*.py")), key=lambda path: (path.stat().st_size, path))
     middle = len(files) // 2
     for file in files[middle : middle + CHANGED]:

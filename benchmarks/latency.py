@@ -1,6 +1,7 @@
-"""Makespan where nothing limits but the number of requests at once: beside the official client, and with hangs.
+"""Makespan limited only by concurrency: next to the official client, and with requests that hang.
 
-Both are warm and get the same requests in the same order with the same latencies, so what differs is what each adds.
+Both clients are warm and receive the same requests in the same order with the same latencies, so that the difference is
+the overhead of each.
 """
 
 from __future__ import annotations

@@ -1,12 +1,11 @@
-"""How close to the ideal each client comes under an account's limits, and what it loses to them.
+"""How close each client comes to the ideal under an account's limits, and what it loses to them.
 
-The ideal is computed from the server's limits and its own counts: the moment at which the last request could have been
-admitted, plus two mean latencies. The worker meets every scenario, in which it is told nothing. Three of them also the
-official client and openai-cookbook's algorithm; the first one also the libraries of `clients.peers` that are
-installed.
+The ideal is computed from the server's limits and counts: the moment at which the last request could have been
+admitted, plus two mean latencies. The worker runs every scenario without knowing its limits. Three scenarios also run
+the official client and openai-cookbook's algorithm; the first one also runs the installed libraries of `clients.peers`.
 
-Most of a client's time here is waiting, so several run at once, spread out to use about one core in all: the worker's
-runs begin one after another, and of the peers that take most of a core only one runs at a time.
+A client mostly waits, so several run at once, spread out to use about one core in all: the worker's runs start one
+after another, and of the peers that use most of a core only one runs at a time.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ TOKENS = Limits(requests_per_min=10_000, tokens_per_min=280_000)
 
 @dataclass(frozen=True)
 class Scenario:
-    """An account's limits. `ideal_s` is given where they are not those of an account but of a server's size."""
+    """The limits of a server. `ideal_s` is given if they come from a server's capacity and not from an account."""
 
     name: str
     limits: Limits
@@ -105,7 +104,7 @@ BUSY_PEERS = (
 
 @dataclass(frozen=True)
 class Pace:
-    """How one client fared in one scenario; without `seconds` it came to no end."""
+    """The result of one client in one scenario; `seconds` is None if it did not finish."""
 
     scenario: str
     client: str
@@ -125,7 +124,7 @@ class Pace:
 
 @dataclass
 class Contest:
-    """Runs clients in scenarios and keeps how they fared."""
+    """Runs clients in scenarios and keeps their results."""
 
     workload: Workload
     say: Callable[[str], None]
@@ -144,7 +143,7 @@ class Contest:
 
 
 def measure(contestant: Contestant, scenario: Scenario, workload: Workload) -> Pace:
-    """One run of a client against a server of its own."""
+    """Run one client against its own server."""
     limits = scenario.limits
     with running_process(scenario.behaviour()) as server:
         task = Task(
@@ -173,7 +172,7 @@ def measure(contestant: Contestant, scenario: Scenario, workload: Workload) -> P
 
 
 def run_slow_peers(workload: Workload, say: Callable[[str], None]) -> list[Pace]:
-    """Those that leave most of the limit unused: they take two minutes, and next to no CPU."""
+    """Run the peers that leave most of the limit unused: they take two minutes and hardly any CPU."""
     contest = Contest(workload, say)
     pairs = [(OFFICIAL_10, scenario) for scenario in WITH_PEERS]
     pairs += [(one, TOKEN_LIMITED) for one in installed([CURATOR])]
@@ -183,7 +182,7 @@ def run_slow_peers(workload: Workload, say: Callable[[str], None]) -> list[Pace]
 
 
 def run_others(workload: Workload, say: Callable[[str], None]) -> list[Pace]:
-    """The worker and the other idle ones, one beginning after another; beside them the busy peers, one at a time."""
+    """Run the worker and the other idle clients, started one after another, and the busy peers one at a time."""
     say_what_is_missing(say)
     contest = Contest(workload, say)
     pairs = [(WORKER, scenario) for scenario in SCENARIOS]
@@ -225,7 +224,7 @@ def results_of(futures: Sequence[Future[None]]) -> None:
 
 
 def rows(results: Sequence[Pace]) -> list[Row]:
-    """The worker's row for each scenario."""
+    """Return the worker's row for each scenario."""
     ours = {pace.scenario: pace for pace in results if pace.client == WORKER.name}
     ordered = sorted(SCENARIOS, key=lambda scenario: scenario not in WITH_PEERS)
     return [row(scenario, ours[scenario.name]) for scenario in ordered]

@@ -1,6 +1,6 @@
-"""The plot: every client under limits on the left, the worker's rows against their bars on the right.
+"""The plot: every client under limits on the left, the worker's rows against their limits on the right.
 
-It brings a background of its own, so that it can be read on a light page and on a dark one.
+It has its own background, so that it is readable on light and dark pages.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def draw(rows: Sequence[Row], paces: Sequence[Pace], path: Path) -> None:
 
 
 def draw_clients(axes: Any, paces: Sequence[Pace]) -> None:  # noqa: ANN401 - matplotlib's types are not everywhere
-    """A group for each client, a bar for each of the limits it met."""
+    """Draw a group for each client, with a bar for each scenario that it ran."""
     colours = dict(zip((scenario.name for scenario in WITH_PEERS), SCENARIO_COLOURS, strict=True))
     y, ticks, labels = 0.0, [], []
     for group in grouped([pace for pace in paces if pace.scenario in colours]):
@@ -79,13 +79,13 @@ def draw_pace(axes: Any, y: float, pace: Pace, colour: str) -> None:  # noqa: AN
 
 
 def mark(axes: Any, text: str, *, top: float, bottom: float) -> None:  # noqa: ANN401 - as above
-    """The line at 1, and what it means."""
+    """Draw the line at 1 and its label."""
     axes.plot([1, 1], [top, bottom], color=INK, linewidth=1.5)
     axes.text(1, top - 0.1, text, ha="center", va="bottom")
 
 
 def grouped(paces: Sequence[Pace]) -> list[list[Pace]]:
-    """The runs of each client: this worker's first, then of those that lose nothing, then by what is lost."""
+    """Group the runs by client: this worker first, then clients that lose nothing, then by what is lost."""
     order = {scenario.name: number for number, scenario in enumerate(WITH_PEERS)}
     groups: dict[str, list[Pace]] = {}
     for pace in sorted(paces, key=lambda pace: order[pace.scenario]):
@@ -98,7 +98,7 @@ def grouped(paces: Sequence[Pace]) -> list[list[Pace]]:
 
 
 def draw_bars(axes: Any, rows: Sequence[Row]) -> None:  # noqa: ANN401 - as above
-    """Each row as a share of its bar: what ends before the line is met."""
+    """Draw each row as a share of its limit: a bar that ends before the line meets it."""
     for y, row in enumerate(rows):
         share = row.value / row.bar if row.bar else 0.0
         colour = GOOD if row.met else BAD
@@ -116,7 +116,7 @@ def draw_bars(axes: Any, rows: Sequence[Row]) -> None:  # noqa: ANN401 - as abov
 
 
 def wrapped(text: str) -> str:
-    """In two lines where it is long, broken at the blank nearest to its middle."""
+    """Break a long text in two at the space nearest to its middle."""
     if len(text) <= 34:
         return text
     blanks = [index for index, char in enumerate(text) if char == " "]

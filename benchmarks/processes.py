@@ -1,4 +1,4 @@
-"""Starts the clients under test, each in a process of its own, and reads what they report.
+"""Start the clients under test, each in its own process, and read their reports.
 
 See `clients.stage` for the other end. Leaves out the servers, which the tests' `running_process` starts.
 """
@@ -39,7 +39,7 @@ Numbers = dict[str, float]
 
 
 class ClientFailed(Exception):
-    """A client ended, or did not, without a report."""
+    """A client ended, or hung, without a report."""
 
 
 class Client:
@@ -50,13 +50,13 @@ class Client:
         self._errors = errors
 
     def run(self) -> Numbers:
-        """One run: its seconds, CPU seconds, documented symbols and its process's peak memory."""
+        """Run once; return seconds, CPU seconds, documented symbols and the process's peak memory."""
         self._stdin.write("run\n")
         self._stdin.flush()
         return self.report()
 
     def report(self) -> Numbers:
-        """The next report. Raises ClientFailed where none comes in time."""
+        """Return the next report. Raise ClientFailed if none comes in time."""
         # Reading cannot be timed out; ending the process ends it.
         watchdog = threading.Timer(LONGEST_RUN_S, self._process.kill)
         watchdog.start()
@@ -80,7 +80,7 @@ class Client:
 
 @contextmanager
 def running_client(name: str, task: Task, python: str | Path = sys.executable) -> Iterator[Client]:
-    """The client of this module of `clients`, ready to run; its process ends with the block."""
+    """Yield the client of a module of `clients`, ready to run; its process ends with the block."""
     command = [str(python), "-m", f"benchmarks.clients.{name}", task.as_json()]
     with ExitStack() as stack:
         home = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
@@ -103,7 +103,7 @@ def running_client(name: str, task: Task, python: str | Path = sys.executable) -
 
 
 def installed_peers(modules: list[str]) -> list[str]:
-    """Those of the modules that can be imported where `make bench-peers` installs them."""
+    """Return the modules that can be imported where `make bench-peers` installs them."""
     if not PEERS_PYTHON.exists():
         return []
     look = "import sys; from importlib.util import find_spec; print(*[m for m in sys.argv[1:] if find_spec(m)])"

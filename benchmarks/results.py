@@ -1,4 +1,4 @@
-"""What was measured: as a table of Markdown, as JSON with all numbers, and as a plot, in files that are committed."""
+"""The results as a Markdown table, as JSON with all numbers, and as a plot, in files that are committed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FOLDER = Path(__file__).resolve().parent
 
 @dataclass(frozen=True)
 class Results:
-    """The rows of the table, and how every client fared under limits."""
+    """The rows of the table, and the results of every client under limits."""
 
     rows: Sequence[Row]
     paces: Sequence[Pace]
@@ -40,7 +40,7 @@ def as_json(results: Results, seconds: float) -> dict[str, object]:
 
 
 def table(results: Results) -> str:
-    """The rows, and below them every client under limits."""
+    """Return the Markdown table of the rows, followed by that of every client under limits."""
     lines = ["| what | measured | bar | | in numbers |", "|---|--:|--:|---|---|"]
     for row in results.rows:
         remark = "; ".join((*row.faults, row.remark))
@@ -51,7 +51,7 @@ def table(results: Results) -> str:
 
 
 def peers_table(paces: Sequence[Pace]) -> list[str]:
-    """Makespan ÷ ideal of each client, and what it lost."""
+    """Return the makespan ÷ ideal of each client, and what it lost."""
     names = [scenario.name for scenario in WITH_PEERS]
     found = {(pace.client, pace.scenario): pace for pace in paces}
     lines = [
@@ -67,7 +67,7 @@ def peers_table(paces: Sequence[Pace]) -> list[str]:
 
 
 def clients_in_order(paces: Sequence[Pace]) -> list[str]:
-    """This worker first, then those that lose nothing, the fastest first, then by what they lose."""
+    """Sort clients: this worker, then those that lose nothing by speed, then the others by what they lose."""
     first = [pace for pace in paces if pace.scenario == WITH_PEERS[0].name]
     return [pace.client for pace in sorted(first, key=lambda pace: (pace.client != WORKER.name, pace.lost, pace.ratio))]
 

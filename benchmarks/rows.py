@@ -1,6 +1,6 @@
-"""A row of the table: what was measured, and the bar it is held to.
+"""A row of the table: what was measured, and the limit that it must meet.
 
-Rows tell ratios, since absolute times are noise between machines; the absolute numbers are kept beside them.
+Rows contain ratios, since absolute times differ between machines; the absolute numbers are kept next to them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Row:
-    """`value`, judged as it is shown, against `bar`, where there is one; a fault (a lost symbol) always misses it."""
+    """A rounded `value` compared with its limit `bar`, if it has one; a fault (a lost symbol) always misses it."""
 
     what: str
     value: float

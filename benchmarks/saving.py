@@ -1,9 +1,9 @@
-"""What batch mode saves on a real code base, and what documenting callees first costs in time.
+"""What batch mode saves on a real codebase, and what documenting callees first costs in time.
 
-Batch mode is set against one symbol a request with the same source bodies; callees first against the same job without
-an order, at two widths. With many at once the call graph itself is the limit: its longest chain of calls, at a latency
-each, which is the same for all there, as chance along that one chain would be measured otherwise. The server answers
-each symbol from its own part of the prompt.
+Batch mode is compared with one symbol per request with the same source bodies; callees first with the same job without
+an order, at two concurrencies. At high concurrency the call graph is the limit: its longest chain of calls, one latency
+per call. Latency is constant there, since the random latencies along that one chain would otherwise dominate. The
+server answers each symbol from its own part of the prompt.
 """
 
 from __future__ import annotations
@@ -92,6 +92,6 @@ def ratio(what: str, of: str, ours: Numbers, theirs: Numbers, bar: float) -> Row
 
 
 def depth(symbols: list[dict[str, Any]]) -> int:
-    """How many symbols the longest chain of calls has."""
+    """Return the number of symbols in the longest chain of calls."""
     parsed = [one for one in parse_symbols(symbols, set()) if isinstance(one, Symbol)]
     return max(levels(callees_within(parsed)).values()) + 1

@@ -1,4 +1,4 @@
-"""From the start of the worker's process to the first job that it takes, beside a bare `runpod` handler.
+"""The time from the start of the worker's process to its first job, compared with a bare `runpod` handler.
 
 Both are driven by the tests' queue, in which a job waits when they start.
 """

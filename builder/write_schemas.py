@@ -1,8 +1,8 @@
-"""Writes the JSON Schemas of `generation/contract` to files, for validators and for the TypeScript client's types.
+"""Write the JSON Schemas of `generation/contract` to files, for validators and for the TypeScript client's types.
 
     python builder/write_schemas.py [FOLDER]
 
-One file a document, by its name. The files are committed, and a test holds them to the code.
+Writes one file for each document, under its name. The files are committed, and a test compares them with the code.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import sys
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-# A script's own folder is on the path, and the repository is not.
+# Python puts a script's own folder on the path, but not the repository.
 sys.path.insert(0, str(REPOSITORY))
 
 from generation.contract.export import DOCUMENTS, json_schema_of  # noqa: E402
 
 
 def main() -> None:
-    """Writes every schema anew."""
+    """Write every schema."""
     parser = argparse.ArgumentParser(description="Write the JSON Schemas of what enters and leaves the worker.")
     parser.add_argument("folder", nargs="?", type=Path, default=REPOSITORY / "schemas", help="default: schemas")
     folder = parser.parse_args().folder

@@ -1,9 +1,9 @@
-"""Every setting, read once from a mapping.
+"""All settings, read once from a mapping.
 
-`Settings.from_env(os.environ)` is called by the doors (`handler.py` and its like) and nowhere else; what is below them
-gets the frozen settings. `ServiceSettings` are what only the HTTP service has. Secrets are masked in `repr`; a bad
-value is refused by the name of its setting and never shown. Leaves out: options of a job, which `JobOptions`
-reads and `Settings.with_options` applies.
+Only the entry points (`handler.py` and the other commands) call `Settings.from_env(os.environ)`; the modules below them
+receive the frozen settings. `ServiceSettings` are used by the HTTP service only. Secrets are masked in `repr`; the
+error for a bad value names its setting and never shows the value. Leaves out: the options of a job, which `JobOptions`
+parses and `Settings.with_options` applies.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidat
 
 
 class EnvironmentSettings(BaseModel):
-    """Settings that are read from the environment; the variable of each is its name in capitals."""
+    """Settings that are read from the environment; each variable is the setting's name in capitals."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, protected_namespaces=())
 
@@ -63,7 +63,7 @@ class EnvironmentSettings(BaseModel):
     def from_env(cls, environ: Mapping[str, str]) -> Self:
         """Read the settings from a mapping such as `os.environ`; an empty value counts as not set.
 
-        Raises ConfigError, with every setting that is wrong by name.
+        Raise ConfigError, which names every invalid setting.
         """
         given = {name: environ.get(name.upper(), "").strip() for name in cls.model_fields}
         try:
@@ -191,7 +191,7 @@ class Settings(EnvironmentSettings):
         return missing if self.r2_account_id or self.r2_endpoint_url else ["R2_ACCOUNT_ID", *missing]
 
     def require_usable_model(self) -> None:
-        """Raise ValueError where the key is missing or the model does not take the reasoning effort."""
+        """Raise ValueError if the key is missing or the model does not accept the reasoning effort."""
         if self.model_name != OFFLINE and self.openai_api_key is None:
             raise ValueError("OPENAI_API_KEY must be set, or MODEL_NAME=offline for summaries without a model")
         efforts = self.model.reasoning_efforts
@@ -201,17 +201,17 @@ class Settings(EnvironmentSettings):
 
     @property
     def model(self) -> Model:
-        """What the catalogue knows of the model."""
+        """Return the model's entry in the catalogue."""
         return find_model(self.model_name)
 
     @property
     def effort(self) -> str | None:
-        """The reasoning effort that is asked for: the one that is set, or the least the model takes."""
+        """Return the reasoning effort of requests: the one that is set, or the lowest that the model accepts."""
         return self.reasoning_effort or self.model.lowest_effort
 
     @property
     def pricing(self) -> Pricing:
-        """Prices in force: the catalogue's, with those that are set in their place.
+        """Return the prices in USD per million tokens: those that are set, else the catalogue's.
 
         A set input price keeps the catalogue's ratio for cached input.
         """
@@ -223,14 +223,14 @@ class Settings(EnvironmentSettings):
 
     @property
     def r2_endpoint(self) -> str:
-        """R2's address: the one that is set, or the account's."""
+        """Return R2's URL: the one that is set, or the account's."""
         return self.r2_endpoint_url or f"https://{self.r2_account_id}.r2.cloudflarestorage.com"
 
     def with_options(self, options: Mapping[str, Any]) -> Settings:
-        """These settings with a job's (already validated) options in their place.
+        """Return these settings with a job's (already validated) options in their place.
 
-        Prices and effort that are set belong to the configured model: another one takes the catalogue's. Raises
-        ConfigError where the combination does not work, such as a model without a key.
+        Prices and effort that are set belong to the configured model; a job with another model uses the catalogue's.
+        Raise ConfigError if the combination does not work, such as a model without a key.
         """
         update = dict(options)
         if update.get("model_name", self.model_name) != self.model_name:
@@ -244,10 +244,10 @@ class Settings(EnvironmentSettings):
 
 
 class ServiceSettings(EnvironmentSettings):
-    """What only the HTTP service has: where it listens, and for whom."""
+    """Settings of the HTTP service only: where it listens, and who may call it."""
 
     host: Annotated[str, Field(pattern=r"^[A-Za-z0-9.:-]+$")] = Field(
-        "0.0.0.0",  # noqa: S104 - in a container nobody could reach it otherwise
+        "0.0.0.0",  # noqa: S104 - not reachable in a container otherwise
         description="Address to listen on",
     )
     port: int = Field(8003, ge=0, le=65_535, description="Port to listen on; 0 picks a free port")
@@ -270,12 +270,12 @@ class ServiceSettings(EnvironmentSettings):
 
     @property
     def origins(self) -> list[str]:
-        """The origins one by one, as browsers name them: without a slash at the end."""
+        """Return the origins as a list, in the form browsers send: without a trailing slash."""
         return _origins(self.allowed_origins)
 
     @property
     def is_open_to_others(self) -> bool:
-        """Whether other machines may call without a token."""
+        """Return whether other machines may call without a token."""
         return self.service_token is None and not _is_loopback(self.host)
 
 
@@ -294,14 +294,14 @@ def _is_loopback(host: str) -> bool:
 
 
 def check_key(secret: SecretStr | None) -> SecretStr | None:
-    """Return a key that an HTTP header can carry. Raises ValueError for any other."""
+    """Return a key that is valid in an HTTP header. Raise ValueError for any other."""
     if secret is not None and not all("!" <= char <= "~" for char in secret.get_secret_value()):
         raise ValueError("has white space or a character that no key has")
     return secret
 
 
 def check_web_address(url: str | None) -> str | None:
-    """Return an address without the slash at its end. Raises ValueError for what is none, or has a user in it."""
+    """Return a URL without its trailing slash. Raise ValueError if it is not one, or contains a user name."""
     if url is not None and not _names_a_host(url):
         raise ValueError("must be an address such as https://host/path, without a user or a password")
     return url.rstrip("/") if url else url
@@ -325,10 +325,10 @@ def _setting_fault(fault: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
 
 
 def set_process_defaults(environ: MutableMapping[str, str]) -> None:
-    """Set what libraries read from the process's environment themselves, where nothing else is set.
+    """Set environment variables that libraries read themselves, unless they are already set.
 
-    tiktoken finds its vocabulary through TIKTOKEN_CACHE_DIR; the RunPod SDK logs whole outputs below its level INFO.
+    tiktoken finds its vocabulary through TIKTOKEN_CACHE_DIR; below level INFO the RunPod SDK logs whole outputs.
     """
     for name, value in (("TIKTOKEN_CACHE_DIR", str(VOCABULARY_DIR)), ("RUNPOD_LOG_LEVEL", "INFO")):
-        # An empty folder name would turn tiktoken's cache off and have it download.
+        # An empty folder name would turn off tiktoken's cache and make it download.
         environ[name] = environ.get(name) or value

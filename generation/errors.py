@@ -1,24 +1,24 @@
-"""The error tree, and what the API's refusals mean.
+"""The error tree, and the translation of the API's refusals.
 
     DoctownError
     ├── JobError             the job cannot run, or cannot go on: one sentence that says what to do
     │   ├── ConfigError      a setting is missing or wrong
-    │   ├── InputError       the payload is wrong as a whole
-    │   ├── AccountError     key, quota, permission or model: every further request would end the same way
+    │   ├── InputError       the payload as a whole is invalid
+    │   ├── AccountError     key, quota, permission or model: every further request would fail in the same way
     │   ├── Stopped          its deadline, its spend cap, or the worker is being stopped: what is done is kept
     │   │   └── Taken        another process works on the same bulk run
     │   ├── Unreachable      RunPod's API does not answer a bulk run
     │   └── StorageError     the results store cannot be read or written
-    └── RequestError         one request to the model has not brought a summary
+    └── RequestError         one request to the model has not produced a summary
         ├── SlowDown         flow control (429 rate limit, 503 overloaded): wait; costs no attempt
         ├── Transient        time-out, broken connection, 5xx, unusable answer: costs an attempt
         ├── ContextTooLong   the prompt exceeds the model's context
         ├── CutOff           the answer reached the token limit
-        └── Rejected         refusal, content filter, bad request: asking again cannot help
+        └── Rejected         refusal, content filter, bad request: a retry cannot help
 
-Messages are this project's own words: a text of the API or of a payload is never repeated in them, since it could carry
-source code or a part of a key. The module leaves out the SDK's classes: `model.client` reduces them to the plain facts
-that `meaning_of` takes.
+Messages are written by this project: they never repeat a text of the API or of a payload, which could contain source
+code or a part of a key. Leaves out: the SDK's exception classes, which `model.client` reduces to the `Refusal` that
+`meaning_of` accepts.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from generation.domain.usage import NO_USAGE, Usage
 
 
 class DoctownError(Exception):
-    """Anything that this project raises on purpose."""
+    """Base class of all errors that this project raises on purpose."""
 
 
 class JobError(DoctownError):
     """The job cannot run or go on. `str(error)` is one sentence for the caller; `failure` is its code.
 
-    `partial_outcomes` is what becomes of the symbols of the request that met it, where they had cost something before.
+    `partial_outcomes` are the outcomes of the symbols whose request met the error, if any of them had cost something.
     """
 
     failure = "job_failed"
@@ -49,7 +49,7 @@ class JobError(DoctownError):
 
 
 class ConfigError(JobError):
-    """A setting is missing or wrong; the message names it and never shows its value."""
+    """A setting is missing or invalid; the message names it and never shows its value."""
 
     failure = "bad_setting"
 
@@ -67,7 +67,7 @@ class AccountError(JobError):
 
 
 class Stopped(JobError):
-    """The job ends before its symbols do, and can go on later: what is done is kept, and no further request is made."""
+    """The job ends early and can be resumed: what is done is kept, and no further request is sent."""
 
     failure = "worker_stopping"
 
@@ -79,7 +79,10 @@ class Taken(Stopped):
 
 
 class Unreachable(JobError):
-    """RunPod's API does not answer, or only to come again later; `maybe_accepted` where a job may be queued anyhow."""
+    """RunPod's API does not answer, or asks to try again later.
+
+    `maybe_accepted` says that a job may have been queued although no answer confirmed it.
+    """
 
     failure = "runpod"
 
@@ -91,7 +94,7 @@ class Unreachable(JobError):
 class StorageError(JobError):
     """The results store cannot be read or written; the message names the key, never a credential.
 
-    `retryable` where the store is away or busy, so that the same may succeed later.
+    `retryable` says that the store is unavailable or busy, so that the same call may succeed later.
     """
 
     failure = "storage"
@@ -102,10 +105,10 @@ class StorageError(JobError):
 
 
 class RequestError(DoctownError):
-    """One request has not brought a summary.
+    """One request has not produced a summary.
 
-    `failure` is the code under which a symbol fails if nothing else is tried; `usage` is what the API billed for the
-    attempt all the same.
+    `failure` is the code with which a symbol fails if no other attempt is made; `usage` is what the API billed for the
+    attempt.
     """
 
     failure = "request_failed"
@@ -119,7 +122,7 @@ class RequestError(DoctownError):
 class SlowDown(RequestError):
     """The server asks for a slower pace; `retry_after_s` is its own word on how long, where it gave one.
 
-    `overloaded` tells a server that is too busy from an account that has used up its rate.
+    `overloaded` distinguishes an overloaded server from an account that has reached its rate limit.
     """
 
     failure = "rate_limited"
@@ -131,7 +134,7 @@ class SlowDown(RequestError):
 
 
 class Transient(RequestError):
-    """A passing fault: the same request may well succeed."""
+    """A retryable fault: the same request may succeed later."""
 
     failure = "server_error"
 
@@ -149,13 +152,13 @@ class ContextTooLong(RequestError):
 
 
 class CutOff(RequestError):
-    """The answer reached the completion limit before it was whole."""
+    """The answer reached the completion limit before its end."""
 
     failure = "answer_cut_off"
 
 
 class Rejected(RequestError):
-    """The model or the API will not answer this request, however often it is asked."""
+    """The model or the API does not answer this request, and a retry would not change that."""
 
     failure = "rejected"
 
@@ -164,9 +167,9 @@ _WORD = re.compile(r"[A-Za-z0-9_.\[\]-]{1,80}")
 
 
 class Refusal(NamedTuple):
-    """An HTTP status of the API with its error object's `code`, `message` and `param`, and the model that was asked.
+    """An HTTP error of the API: its status, the error object's `code`, `message` and `param`, and the requested model.
 
-    `advice` is what to do about a model that is gone.
+    `advice` is what to do about a model that has been shut down.
     """
 
     status: int
@@ -179,16 +182,16 @@ class Refusal(NamedTuple):
 
     @property
     def label(self) -> str:
-        """What may be shown of it: the status, and a code that looks like one."""
+        """Return the part that may be shown: the status, and the code if it looks like one."""
         shown = self.code if self.code and _WORD.fullmatch(self.code) else ""
         return f"HTTP {self.status} {shown}".rstrip()
 
 
 def meaning_of(refusal: Refusal) -> DoctownError:
-    """Say what a refusal of the API means for this project.
+    """Return the error of this project for a refusal of the API.
 
     The distinctions are OpenAI's error codes (https://platform.openai.com/docs/guides/error-codes): 429 is both the
-    rate limit (wait) and an account without quota (final), told apart by `code`.
+    rate limit (wait) and an account without quota (final), distinguished by `code`.
     """
     return _account_fault(refusal) or _slow_down(refusal) or _request_fault(refusal)
 

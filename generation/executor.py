@@ -1,7 +1,7 @@
-"""Runs a plan: requests in, outcomes out as they complete. The one place that runs things at once.
+"""Run a plan with concurrent workers: requests in, outcomes out as they complete. The only scheduler of tasks.
 
-A bounded number of workers takes requests as the schedule releases them; a symbol's failure is an outcome and touches
-no other symbol. Leaves out: pace (the limiter holds back whoever is too early) and what becomes of outcomes.
+A bounded number of workers takes requests as the schedule releases them; a symbol's failure is an outcome and does not
+affect other symbols. Leaves out: pacing (the limiter delays requests) and the use of outcomes.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from generation.planning.schedule import Schedule
 async def generate(
     schedule: Schedule, document: Documenter, workers: int, add_summary: Callable[[Outcome], None]
 ) -> AsyncGenerator[Outcome, None]:
-    """Document the symbols of a schedule with so many workers and yield each outcome as it completes.
+    """Document the symbols of a schedule with up to `workers` concurrent requests; yield outcomes as they complete.
 
-    `add_summary` is called with each outcome before requests that waited for it are released. Where a documenter raises
-    JobError, no further request is begun, those in flight are completed, since they may be paid for, and then the error
-    is raised; the schedule then knows all symbols without an outcome. Closing the iterator cancels the calls in flight.
+    `add_summary` is called with each outcome before requests that waited for it are released. If a documenter raises
+    JobError, no further request is started, those in flight are completed, since they may be paid for, and then the
+    error is raised; the schedule still holds all symbols without an outcome. Any other exception of a documenter,
+    including a BaseException that is no Exception, is handled and re-raised in the same way, in preference to a
+    JobError. Closing the iterator cancels the calls in flight.
     """
     run = _Run(schedule, document, add_summary)
     tasks = [asyncio.create_task(run.work()) for _ in range(min(workers, schedule.unfinished))]
@@ -37,12 +39,12 @@ async def generate(
 
 
 class _Run:
-    """What the workers of one run share."""
+    """The state that the workers of one run share."""
 
     def __init__(self, schedule: Schedule, document: Documenter, add_summary: Callable[[Outcome], None]) -> None:
         self._schedule = schedule
         self._document = document
-        self._learn = add_summary
+        self._add_summary = add_summary
         self._released = asyncio.Semaphore(0)
         self._counted = 0
         self._busy = 0
@@ -52,7 +54,7 @@ class _Run:
         self._release()
 
     async def work(self) -> None:
-        """Ask one request after the other, until something is wrong with the job."""
+        """Process one request after another, until a documenter has raised an error."""
         while True:
             await self._released.acquire()
             self._counted -= 1
@@ -63,9 +65,9 @@ class _Run:
             try:
                 results = await self._document(request)
             except BaseException as error:  # noqa: BLE001 - raised again by generate, after the others' outcomes
-                # A tokenizer's panic is no Exception, a cancellation may come from within: neither goes unseen.
+                # Not only Exception: a panic of the tokenizer is a BaseException, and the call may cancel itself.
                 self._faults.append(error)
-                # Whoever the fault has cost nothing goes back to those who were never asked.
+                # Symbols that cost nothing return to the schedule as if they were never requested.
                 results = (isinstance(error, JobError) and error.partial_outcomes) or [request]
             self._busy -= 1
             self._take(results)
@@ -75,7 +77,7 @@ class _Run:
             if isinstance(result, Request):
                 self._schedule.add(result)
             else:
-                self._learn(result)
+                self._add_summary(result)
                 self._schedule.finish(result.position)
                 self._outcomes.put_nowait(result)
         self._release()
@@ -83,13 +85,13 @@ class _Run:
             self._outcomes.put_nowait(None)
 
     def _release(self) -> None:
-        """Wake a worker for each request that has become ready."""
+        """Wake one worker for each request that has become ready."""
         while self._counted < self._schedule.ready:
             self._counted += 1
             self._released.release()
 
     async def next_outcome(self) -> Outcome | None:
-        """The next outcome, or None when there are no more."""
+        """Return the next outcome, or None if there are no more."""
         while self._left and not (self._faults and not self._busy and self._outcomes.empty()):
             outcome = await self._outcomes.get()
             if outcome is not None:
@@ -98,5 +100,5 @@ class _Run:
         return None
 
     def fault(self) -> BaseException | None:
-        """What explains the most: a fault of this project's own making before a JobError, which is expected."""
+        """Return the error to raise, or None: a bug of this project before a JobError, which is expected."""
         return min(self._faults, key=lambda fault: isinstance(fault, JobError), default=None)

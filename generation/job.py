@@ -1,7 +1,7 @@
-"""One job: `document` from symbols to the output, and `run_job` from a payload, which every door calls.
+"""Run one job: `document` from symbols to the output, and `run_job` from a payload, which every entry point calls.
 
-parse -> find what earlier runs have paid -> plan -> generate -> fold -> publish, in that order and once. Leaves out:
-how a payload arrives, how progress is sent and what becomes of the output.
+The steps are: parse, find what earlier runs have paid for, plan, generate, add outcomes to the report, publish. Leaves
+out: how a payload arrives, how progress is sent and what is done with the output.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Requests in flight have so long to end when their job must, and what is not saved to be saved.
+# Time for requests in flight to end when their job must end, and then for unsaved outcomes to be saved.
 SETTLE_S = 5.0
 SAVE_S = 3.0
 
@@ -57,12 +57,12 @@ Watch = Callable[[str, Outcome, Totals], None]
 
 
 def ignore(job_id: str, outcome: Outcome, totals: Totals) -> None:
-    """Watch nothing."""
+    """Ignore an outcome: the default of `watch`."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """What is known of a job before its first request, besides its plan. `failed` are symbols that are invalid."""
+    """What is known of a job before its first request, besides its plan. `failed` are the invalid symbols."""
 
     job_id: str
     settings: Settings
@@ -75,14 +75,14 @@ class _Job:
 
 @dataclass(frozen=True, slots=True)
 class JobRequest:
-    """What a job is beside its symbols: its id, its own options, and earlier results to take over from."""
+    """A job without its symbols: its id, its options, and the key of earlier results to reuse."""
 
     job_id: str
     options: JobOptions = field(default_factory=JobOptions)
     previous_results_key: str | None = None
 
 
-async def run_job(  # noqa: PLR0913 - the last four are what only doors have
+async def run_job(  # noqa: PLR0913 - the keyword arguments come from the entry points
     payload: object,
     settings: Settings,
     *,
@@ -91,10 +91,10 @@ async def run_job(  # noqa: PLR0913 - the last four are what only doors have
     watch: Watch = ignore,
     stopping: asyncio.Event | None = None,
 ) -> JobOutput | PlannedOutput:
-    """Document the symbols of a payload and store the results: parse it, then do as `document` does.
+    """Document the symbols of a payload and store the results: parse the payload, then do as `document` does.
 
-    `default_job_id` is the job's id where the payload names none. Raises JobError, with one sentence for the caller,
-    where the job could not run at all, and whatever `emit` and `watch` raise.
+    `default_job_id` is the job's id if the payload has none. Raise JobError, with one sentence for the caller, if the
+    job cannot run at all, and whatever `emit` and `watch` raise.
     """
     started_s = asyncio.get_running_loop().time()
     job = parse_job(payload, default_job_id)
@@ -104,7 +104,7 @@ async def run_job(  # noqa: PLR0913 - the last four are what only doors have
         _read_symbols(job, storage), find_earlier(storage, request.job_id, request.previous_results_key)
     )
     prepared = await _prepare(request, parsed, found, storage, settings)
-    return await _document(request, prepared, _Doors(emit, watch, stopping or asyncio.Event()), started_s)
+    return await _document(request, prepared, _Callbacks(emit, watch, stopping or asyncio.Event()), started_s)
 
 
 async def document(  # noqa: PLR0913 - as run_job
@@ -118,10 +118,10 @@ async def document(  # noqa: PLR0913 - as run_job
 ) -> JobOutput | PlannedOutput:
     """Document symbols and store the results; the output of a dry run is its plan.
 
-    `emit` gets the job's events, `watch` every outcome with the totals as they then stand; once `stopping` is set the
-    job ends within SHUTDOWN_GRACE_S. Raises JobError, with one sentence, where the job could not run at all; InputError
-    where there are no symbols, too many for one job, or two with one id. Cancelled, it saves what it has paid for and
-    re-raises the cancellation.
+    `emit` receives the job's events, `watch` every outcome with the totals after it; once `stopping` is set, the job
+    ends within SHUTDOWN_GRACE_S. Raise JobError, with one sentence, if the job cannot run at all; InputError if there
+    are no symbols, too many for one job, or two with the same id; and whatever `emit` and `watch` raise. A cancelled
+    job saves what it has paid for and re-raises the cancellation.
     """
     started_s = asyncio.get_running_loop().time()
     check_symbol_count(len(symbols))
@@ -130,11 +130,11 @@ async def document(  # noqa: PLR0913 - as run_job
     parsed = ParsedSymbols([Symbol(position, context) for position, context in enumerate(symbols)], [], [])
     found = await find_earlier(storage, request.job_id, request.previous_results_key)
     prepared = await _prepare(request, parsed, found, storage, settings)
-    return await _document(request, prepared, _Doors(emit, watch, stopping or asyncio.Event()), started_s)
+    return await _document(request, prepared, _Callbacks(emit, watch, stopping or asyncio.Event()), started_s)
 
 
-class _Doors(NamedTuple):
-    """What a job reports to, and what tells it to stop."""
+class _Callbacks(NamedTuple):
+    """The functions that a job reports to, and the event that stops it."""
 
     emit: events.Sink
     watch: Watch
@@ -142,7 +142,7 @@ class _Doors(NamedTuple):
 
 
 async def _document(
-    request: JobRequest, prepared: tuple[_Job, Plan], doors: _Doors, started_s: float
+    request: JobRequest, prepared: tuple[_Job, Plan], callbacks: _Callbacks, started_s: float
 ) -> JobOutput | PlannedOutput:
     job, plan = prepared
     settings = job.settings
@@ -155,26 +155,26 @@ async def _document(
     with_model = bool(plan.requests) and settings.model_name != OFFLINE
     budget = Budget(settings.max_cost_usd, settings.pricing, spent)
     documenter = await _documenter(plan, prompt_context, budget, settings) if with_model else None
-    run = _Run(job, plan, doors.emit, doors.watch)
-    doors.emit(events.started(job.job_id, run.report.totals.total, plan.expected.total_tokens))
-    run.fold_what_is_free(plan, prompt_context)
-    # Only the schedule holds the contexts now, and drops each when it is done: most of the memory of a large job.
+    run = _Run(job, plan, callbacks.emit, callbacks.watch)
+    callbacks.emit(events.started(job.job_id, run.report.totals.total, plan.expected.total_tokens))
+    run.fold_without_requests(plan, prompt_context)
+    # Now only the schedule references the contexts, and drops each when it is done: most of the memory of a large job.
     del plan, prepared
     try:
-        async with _ending_in_time(documenter, settings, started_s, doors.stopping):
+        async with _ending_in_time(documenter, settings, started_s, callbacks.stopping):
             await run.generate(documenter, prompt_context)
         output = await publish(run.report, run.results_target(), run.checkpoint, settings)
     except BaseException as error:
         await run.checkpoint.save(SAVE_S)
         if isinstance(error, JobError):
-            doors.emit(events.completed(job.job_id, "failed", run.report.totals, [str(error)]))
+            callbacks.emit(events.completed(job.job_id, "failed", run.report.totals, [str(error)]))
         raise
-    doors.emit(events.completed(job.job_id, output["status"], run.report.totals, output["warnings"]))
+    callbacks.emit(events.completed(job.job_id, output["status"], run.report.totals, output["warnings"]))
     return output
 
 
 class _Run:
-    """One run of a job, from its plan to its report: what outcomes flow into, and what other runs add."""
+    """One run of a job, from its plan to its report; merges outcomes of concurrent runs of the same job."""
 
     def __init__(self, job: _Job, plan: Plan, emit: events.Sink, watch: Watch) -> None:
         self._name = name = new_run()
@@ -182,26 +182,26 @@ class _Run:
         self.report.warnings += job.warnings
         self.report.removed = job.earlier.removed
         self.checkpoint = Checkpoint(job.storage, job.job_id, name, self._poll_peers)
-        self._others = PeerRuns(job.storage, job.job_id, name, job.earlier)
+        self._peers = PeerRuns(job.storage, job.job_id, name, job.earlier)
         self._schedule = Schedule(plan)
-        self._schedule.set_reverse_order(self._others.should_run_in_reverse)
+        self._schedule.set_reverse_order(self._peers.should_run_in_reverse)
         self._job = job
         self._emit = emit
         self._watch = watch
 
-    def fold_what_is_free(self, plan: Plan, prompt_context: PromptContext) -> None:
-        """Take in what needs no request: what is invalid, left out, written offline, or known."""
+    def fold_without_requests(self, plan: Plan, prompt_context: PromptContext) -> None:
+        """Add the outcomes that need no request: invalid, left out, written offline, or known from earlier runs."""
         free: list[Outcome] = [*self._job.failed, *plan.left_out, *(document_offline(one) for one in plan.offline)]
         for outcome in free:
             self._fold(self._hashed(outcome))
         for symbol in plan.known:
             known = self._job.earlier.outcomes[symbol.position]
             prompt_context.add_summary(known)
-            self._tell(known, known.usage)
+            self._report_outcome(known, known.usage)
 
     async def generate(self, documenter: OpenAIDocumenter | None, prompt_context: PromptContext) -> None:
-        """Ask for the rest. What stops the job in mid-run fails who is left, and what is done is kept."""
-        ask = sharing(documenter or document_request_offline, self._others, self._job.hashes)
+        """Document the remaining symbols. An error that stops the job fails those left and keeps what is done."""
+        ask = sharing(documenter or document_request_offline, self._peers, self._job.hashes)
         workers = self._job.settings.max_concurrent_requests
 
         def add_summary(outcome: Outcome) -> None:
@@ -218,38 +218,39 @@ class _Run:
             self._give_up(error)
 
     def results_target(self) -> ResultsTarget:
-        """Where the results go, and what they then make superfluous: all that other runs have saved is in them."""
-        if self._others.has_saved:
+        """Return where to store the results, and which saved segments of other runs they then replace."""
+        if self._peers.has_saved:
             self.report.replace_outcomes({one.position: self._with_peer_costs(one) for one in self.report.outcomes})
-        self.report.included = self._others.included
-        return ResultsTarget(self._job.storage, self._name, self._job.earlier.version, self._others.keys)
+        self.report.included = self._peers.included
+        return ResultsTarget(self._job.storage, self._name, self._job.earlier.version, self._peers.keys)
 
     def _with_peer_costs(self, outcome: Outcome) -> Outcome:
-        """An outcome with what its symbol has cost by now in all runs, and a failed one with their summary if any."""
+        """Return an outcome with its symbol's cost in all runs; a failed one with another run's summary, if any."""
         key = (outcome.symbol_id, outcome.content_hash)
-        theirs = self._others.take(outcome.position, *key) if isinstance(outcome, Failed) else None
+        peer_outcome = self._peers.take(outcome.position, *key) if isinstance(outcome, Failed) else None
         here = self.report.paid_here(outcome) + self._job.earlier.paid.get(outcome.position, NO_USAGE)
-        return replace(theirs or outcome, usage=self._others.cost(*key, here).elementwise_max(outcome.usage))
+        return replace(peer_outcome or outcome, usage=self._peers.cost(*key, here).elementwise_max(outcome.usage))
 
     def _save(self, outcome: Outcome) -> None:
-        """Save what this run has paid, as soon as it is known: who is cancelled folds no more."""
-        if outcome.position not in self._others.taken:
+        """Save a paid outcome as soon as it is known: a cancelled run adds no more outcomes to its report."""
+        if outcome.position not in self._peers.taken:
             self.checkpoint.add(outcome)
 
     def _fold(self, outcome: Outcome) -> None:
+        """Add an outcome to the report, with what its symbol has cost in earlier and in concurrent runs."""
         paid = self._job.earlier.paid.get(outcome.position)
-        if paid is None and not self._others.has_saved:
-            self._tell(outcome, NO_USAGE)
+        if paid is None and not self._peers.has_saved:
+            self._report_outcome(outcome, NO_USAGE)
             return
         here = outcome.usage + (paid or NO_USAGE)
-        usage = self._others.cost(outcome.symbol_id, outcome.content_hash, here)
-        self._tell(replace(outcome, usage=usage), usage - outcome.usage)
+        usage = self._peers.cost(outcome.symbol_id, outcome.content_hash, here)
+        self._report_outcome(replace(outcome, usage=usage), usage - outcome.usage)
 
     def _hashed(self, outcome: Outcome) -> Outcome:
-        """An outcome that no documenter made, with its content hash."""
+        """Return an outcome that no documenter made, with its content hash."""
         return replace(outcome, content_hash=self._job.hashes.get(outcome.position, ""))
 
-    def _tell(self, outcome: Outcome, paid_before: Usage) -> None:
+    def _report_outcome(self, outcome: Outcome, paid_before: Usage) -> None:
         self.report.add(outcome, paid_before)
         self._emit(events.of_outcome(self._job.job_id, outcome))
         self._watch(self._job.job_id, outcome, self.report.totals)
@@ -264,8 +265,8 @@ class _Run:
         self.report.warnings.append(f"the job stopped before its end, with {count} symbols left: {error}; {advice}")
 
     async def _poll_peers(self) -> bool:
-        if await self._others.poll():
-            self._schedule.set_reverse_order(self._others.should_run_in_reverse)
+        if await self._peers.poll():
+            self._schedule.set_reverse_order(self._peers.should_run_in_reverse)
             return True
         return False
 
@@ -273,7 +274,7 @@ class _Run:
 async def _prepare(
     request: JobRequest, parsed: ParsedSymbols, found: Found, storage: Storage, settings: Settings
 ) -> tuple[_Job, Plan]:
-    """Plan what is still to be asked for, after what earlier runs have left."""
+    """Plan the requests that are still needed after earlier runs."""
     settings = settings.with_options(request.options.as_settings())
     symbols, failed, warnings = parsed
     plan, earlier, hashes = await asyncio.to_thread(_plan, symbols, failed, found, settings)
@@ -296,7 +297,7 @@ def _plan(
 
 
 def _spent_before(earlier: Earlier, plan: Plan) -> Usage:
-    """What earlier runs had paid for the symbols that this one selects."""
+    """Return what earlier runs have paid for the symbols that this run selects."""
     usages = (
         earlier.outcomes[symbol.position].usage
         if symbol.position in earlier.outcomes
@@ -310,7 +311,7 @@ def _spent_before(earlier: Earlier, plan: Plan) -> Usage:
 async def _ending_in_time(
     documenter: OpenAIDocumenter | None, settings: Settings, started_s: float, stopping: asyncio.Event
 ) -> AsyncIterator[None]:
-    """While this is open, a job with a model is stopped at its deadline, or when the process must end."""
+    """Stop a job that uses a model at its deadline, or when the process must end, while the block runs."""
     if documenter is None:
         yield
         return
@@ -325,7 +326,7 @@ async def _ending_in_time(
 async def _stop_in_time(
     documenter: OpenAIDocumenter, settings: Settings, started_s: float, stopping: asyncio.Event
 ) -> None:
-    """First no new requests, then, after a while in which those in flight may end, none at all."""
+    """At the deadline or when stopped, start no new requests; after a grace period cancel those in flight."""
     settle_s = min(SETTLE_S, settings.deadline_s / 10)
     last_s = started_s + settings.deadline_s - settle_s
     try:
@@ -340,7 +341,7 @@ async def _stop_in_time(
 
 
 async def _read_symbols(job: JobInput, storage: Storage) -> ParsedSymbols:
-    """Return the job's symbols. Parsing thousands takes a second: in a thread."""
+    """Return the job's symbols. Parses in a thread, since thousands of symbols take a second."""
     if job.symbols_key is None:
         return await asyncio.to_thread(read_symbols, job.symbols or [])
     with await storage.open(job.symbols_key) as file:
@@ -387,7 +388,7 @@ def _make_prompt_context(plan: Plan, settings: Settings) -> PromptContext:
 async def _documenter(
     plan: Plan, prompt_context: PromptContext, budget: Budget, settings: Settings
 ) -> OpenAIDocumenter:
-    """The way to a model's summary; what it needs is imported when it is needed."""
+    """Return the documenter of the model; imports what only a job with a model needs."""
     try:
         counter = await asyncio.to_thread(warm_up, settings)
     except VocabularyMissing as error:
@@ -403,6 +404,6 @@ async def _documenter(
 
 
 def warm_up(settings: Settings) -> TokenCounter:
-    """Import and load what a job with a model needs (0.7 s, once a process). Raises VocabularyMissing."""
+    """Import and load what a job with a model needs (0.7 s, once a process). Raise VocabularyMissing."""
     import_module("generation.model.client")
     return load_counter(settings.model.encoding, settings.tiktoken_cache_dir)

@@ -1,7 +1,7 @@
-"""One job of a file in this process, as `make run` does it: a table of summaries, and where the results are.
+"""Run one job from a file in this process, as `make run` does, and print a table of summaries.
 
-For people who try the worker: what RunPod's own local mode prints is a dict. Leaves out: RunPod (`handler.py`), and
-the bulk command, which documents many files.
+For people who try the worker: RunPod's own local mode prints a dict. Leaves out: RunPod (`handler.py`), and the bulk
+command, which documents many files.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _SYMBOL_WIDTH = 28
 def run_file(path: Path, settings: Settings) -> int:
     """Document the symbols of a file and print them; return the exit code: 0 unless no symbol was documented.
 
-    The file holds `{"input": {"symbols": …}}`, as RunPod takes it, or what is inside of `input`.
+    The file contains `{"input": {"symbols": …}}`, as RunPod sends it, or only the value of `input`.
     """
     console = Console()
     outcomes: list[Outcome] = []
@@ -54,7 +54,7 @@ def run_file(path: Path, settings: Settings) -> int:
 
 
 def read_payload(path: Path) -> tuple[object, str]:
-    """Return the job input in a file, and the id of a job that names none. Raises InputError for what is no JSON."""
+    """Return a file's job input and a default job id. Raise InputError if the file is unreadable or not JSON."""
     try:
         document: Any = json.loads(path.read_bytes())
     except OSError as error:
@@ -71,7 +71,7 @@ def read_payload(path: Path) -> tuple[object, str]:
 async def _run(
     payload: object, job_id: str, settings: Settings, outcomes: list[Outcome], console: Console
 ) -> JobOutput | PlannedOutput:
-    """Run the job: with a bar on a terminal, else with its events as JSON lines, as every worker prints them."""
+    """Run the job with a progress bar on a terminal, otherwise with its events as JSON lines."""
     await check_storage(open_storage(settings))
     emit = _ignore_event if console.is_terminal else print_event
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
@@ -89,7 +89,7 @@ def _ignore_event(event: Event) -> None:
 
 
 def report(outcomes: list[Outcome], output: JobOutput, settings: Settings) -> list[Table | str]:
-    """Return what is printed of a job: the table, the totals, where the results are, and what to try next."""
+    """Return the printed parts: the table, the totals, where the results are, and next steps."""
     ordered = sorted(outcomes, key=lambda outcome: outcome.position)
     parts: list[Table | str] = [_table(ordered[:MAX_ROWS], settings)]
     if len(ordered) > MAX_ROWS:

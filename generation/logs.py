@@ -1,6 +1,6 @@
-"""Logging, set up alike for every process: lines on standard error, without the libraries' chatter.
+"""Set up logging alike in every process: lines on standard error, without the libraries' details.
 
-The quiet loggers stay at WARNING whatever LOG_LEVEL says: below it they log headers, signatures and addresses.
+The quiet loggers stay at WARNING whatever LOG_LEVEL says: below it they log headers, signatures and URLs.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ LINE = "%(levelname)s %(name)s: %(message)s"
 
 
 def set_up_logging(level: str, line: str = LINE, add_fields: Callable[[logging.LogRecord], bool] | None = None) -> None:
-    """Log to standard error from `level` upwards, in place of whatever was set up before.
+    """Log to standard error from `level` upwards; replaces any earlier set-up.
 
-    `add_fields` may set attributes of each record that `line` shows. An unknown level means WARNING: reading the
-    settings reports it.
+    `line` is a `logging` format. `add_fields` may set attributes of each record for `line` to show. An unknown level
+    means WARNING, since reading the settings reports it.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter(line))

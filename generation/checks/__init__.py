@@ -1,11 +1,11 @@
-"""What a summary must satisfy: eight checks without a model, and without I/O.
+"""Check summaries: eight checks without a model and without I/O.
 
-`check_summary` looks at one summary and its symbol; `find_misplaced` looks at all answers of a request and finds those
-that stand under another symbol's key. A hard finding is worth asking again, with its reason; a soft one is reported.
-Reasons repeat identifiers that the summary itself names and nothing of the source.
+`check_summary` examines one summary and its symbol; `find_misplaced` compares all answers of a request and finds those
+under another symbol's key. A hard finding is worth another request, with its reason; a soft one is only reported.
+Reasons repeat identifiers that the summary itself names, and no source code.
 
 Leaves out: whether a summary is true, and what is done about a finding. Figures in comments were measured on
-docstrings that people wrote, 203 of psf/requests and 1,617 of Python's; `tests/test_checks.py` prints them anew.
+docstrings that people wrote, 203 of psf/requests and 1,617 of Python's; `tests/test_checks.py` recomputes them.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from generation.checks.words import IDENTIFIER
 from generation.domain.context import SymbolContext
 from generation.domain.finding import Finding, Findings
 
-# Worth asking again: 0 to 4 % of human docstrings fail any one of these, and 2 to 11 % the other two.
+# Hard checks, worth another request: each fails 0 to 4 % of human docstrings, the other two checks 2 to 11 %.
 HARD = frozenset({"sentences", "filler", "not_docstring", "language", "plain_text", "own_symbol"})
 
 
 def known_names(contexts: Iterable[SymbolContext]) -> frozenset[str]:
-    """The names in a job's names, paths, signatures, calls and imports: what any of its summaries may mention."""
+    """Return the names in a job's names, paths, signatures, calls and imports, which any summary may mention."""
     texts: set[str] = set()
     for context in contexts:
         texts.update((context.name, context.file_path, context.signature or ""), context.calls, context.imports)
@@ -46,9 +46,9 @@ def check_summary(
 ) -> Findings:
     """Check one summary of a symbol.
 
-    `known` is the job's `known_names`; `misplaced` is what `find_misplaced` says of a summary that was one of several
-    in a request, and None where it was asked for alone; `language` is the one that was asked for, by its English name,
-    its own name or its code, and is not checked where it is none of the eleven that are known here.
+    `known` is the job's `known_names`. `misplaced` is the result of `find_misplaced` for a summary that was one of
+    several in a request, or None for a request of one symbol. `language` is the requested language by its English name,
+    its own name or its code; only the eleven supported ones are checked.
     """
     code = language_code(language)
     whole, summary = summary, summary[:MAX_CHARS]
@@ -72,10 +72,8 @@ def check_summary(
 
 @functools.cache
 def _all_passed(passed: tuple[str, ...]) -> Findings:
-    """One for all good summaries, which in a large job are tens of thousands."""
+    """Return one shared object for all good summaries, of which a large job has tens of thousands."""
     return Findings(passed, ())
 
 
-# Twice the longest human docstring of one or two sentences (503).
-"""The words of a symbol and their weights, which add up to 1."""
 _MISPLACED = "The summary seems to describe another symbol; describe this one."

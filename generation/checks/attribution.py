@@ -1,4 +1,4 @@
-"""Finds, among all answers of a request, those that stand under another symbol's key."""
+"""Find the answers of a request that are under another symbol's key, by log-odds over word stems."""
 
 from __future__ import annotations
 
@@ -9,23 +9,25 @@ from math import log
 from generation.checks.languages import stems
 from generation.domain.context import SymbolContext
 
+# The words of a symbol and their weights, which add up to 1.
 Fingerprint = Mapping[str, float]
 
 _FINGERPRINT_SOURCE_CHARS = 20_000
-# A symbol speaks its own words nine times in ten and the request's tenth; half or twice that did as well.
+# Mixture weights: nine in ten words of a summary are its symbol's, the others the request's; half or twice did as well.
 _OWN_TO_COMMON = 9.0
 _COMMON = 0.1
-# The evidence for a swap, in logarithms of odds: 2.7 is fifteen to one. Of right answers 2 % (requests) and 4 %
-# (standard library) have more, of swapped ones 91 and 80 %.
+# Minimum evidence for a swap, as log-odds: 2.7 is fifteen to one. Of right answers 2 % (requests) and 4 % (standard
+# library) have more, of swapped ones 91 and 80 %.
 _MISPLACED_FROM = 2.7
-# The other symbol may have its right answer, where one answer was given twice: that speaks against a swap, but little.
+# If one answer was given twice, the other symbol has its right answer: that is weak evidence against a swap.
 _MAX_COUNTER_EVIDENCE = 0.5
 
 
 def fingerprint(context: SymbolContext) -> Fingerprint:
-    """What a symbol's summary is compared with: words of its name, id, signature, calls, docstring and source.
+    """Return a symbol's words and their weights, which add up to 1, to compare summaries with.
 
-    Each part weighs the same and shares its weight out among its words: measured, no other weights did better.
+    The words are stems of its name, id, signature, calls, docstring and source. Each of these parts weighs the same and
+    divides its weight equally among its words: no other weights did better when measured.
     """
     texts = (context.name, context.symbol_id, context.signature, " ".join(context.calls), context.docstring)
     parts = [stems(text[:_FINGERPRINT_SOURCE_CHARS]) for text in (*texts, context.source_code) if text]
@@ -39,16 +41,17 @@ def fingerprint(context: SymbolContext) -> Fingerprint:
 
 
 def find_misplaced(answers: Sequence[tuple[Fingerprint, str]]) -> tuple[bool, ...]:
-    """For each answer of a request, a symbol and its summary, whether the summary belongs to another of the symbols.
+    """Return for each answer of a request whether its summary belongs to another symbol of the request.
 
-    A summary is misplaced where another symbol fits it better, and fits its own summary worse, than this one does.
+    An answer is a symbol's fingerprint and its summary. A summary is misplaced if swapping it with that of another
+    symbol makes the two summaries fit much better together.
     """
     fits = _fits(answers)
     return tuple(_is_misplaced(place, fits) for place in range(len(answers)))
 
 
 def _fits(answers: Sequence[tuple[Fingerprint, str]]) -> list[list[float]]:
-    """How well each summary (row) fits each symbol (column): logarithms of odds, in which rare words count most."""
+    """Return how well each summary (row) fits each symbol (column), as log-odds in which rare words count most."""
     usual: dict[str, float] = defaultdict(float)
     for weights, _ in answers:
         for word, weight in weights.items():

@@ -11,7 +11,7 @@ from generation.checks.words import WORD
 from generation.domain.context import SymbolContext
 
 _MIN_CONTENT_WORDS = 2
-# Chinese and Japanese words, which no space divides.
+# Characters of Chinese and Japanese, which have no spaces between words.
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 LETTERS_OF_UNSPACED_WORD = 2
 _SAYS_LITTLE = stems(
@@ -20,7 +20,10 @@ _SAYS_LITTLE = stems(
 
 
 def check_says_more_than_name(summary: str, name: str) -> str | None:
-    """At least two content words beyond those of the name; every tenth human docstring has less, so this is soft."""
+    """Return why the summary says no more than the name, or None.
+
+    It needs two content words beyond those of the name. One in ten human docstrings has fewer, so the finding is soft.
+    """
     beyond = stems(summary) - stems(name) - _SAYS_LITTLE
     unspaced = len(_UNSPACED.findall(summary)) // LETTERS_OF_UNSPACED_WORD
     if max(len(beyond), unspaced) >= _MIN_CONTENT_WORDS:
@@ -36,15 +39,18 @@ _STRING_THAT_OPENS_A_BODY = re.compile(
 _COMMENT_BLOCK = re.compile(r"/\*\*(.{,2000}?)\*/", re.DOTALL)
 _COMMENT_LINES = re.compile(r"\A((?:[ \t]*(?://[/!]?|#)[^\n]*\n)+)")
 _ROLE = re.compile(r":[a-z:]+:`([^`<]*)[^`]*`")
-# A copy: of the summary's pairs of words, this share stands in the docstring too. Of 3,623 pairs of docstrings that
-# people wrote for things of one name in different modules, 8 are so alike, all by the same hand.
+# Minimum share of the summary's pairs of words that a copied docstring also has. Of 3,623 pairs of human docstrings for
+# things of the same name in different modules, 8 are so similar, all by the same author.
 _COPIED_SHARE = 0.8
-# "Closes the session." has no other wording.
+# Shorter summaries, such as "Closes the session.", have hardly any other wording.
 _MIN_COPY_WORDS = 4
 
 
 def check_not_docstring(summary: str, context: SymbolContext) -> str | None:
-    """Not the docstring's words in its order, whole or in part, wherever the docstring stands."""
+    """Return why the summary is a copy of the docstring, whole or in part, or None.
+
+    A copy has the docstring's words in its order; the docstring may be in the context or in the source.
+    """
     for docstring in _docstrings(context):
         words = _plain_words(summary)
         pairs = set(pairwise(words))
@@ -55,12 +61,12 @@ def check_not_docstring(summary: str, context: SymbolContext) -> str | None:
 
 
 def _plain_words(text: str) -> list[str]:
-    """The words of a text by their first letters, so that "Returns" copies "Return"."""
+    """Return the words of a text, cut to their first letters so that "Returns" matches "Return"."""
     return [word[:STEM_LETTERS] for word in WORD.findall(text.lower())]
 
 
 def _docstrings(context: SymbolContext) -> Iterator[str]:
-    """The docstring, and those that stand in the source: the string that opens a body, and comments before a symbol."""
+    """Yield the docstring and those in the source: the string that opens a body, and leading comments."""
     if context.docstring:
         yield context.docstring
     source = (context.source_code or "")[:_LOOK_FOR_DOCSTRING_CHARS]

@@ -1,4 +1,4 @@
-"""The check that the identifiers which a summary names exist."""
+"""The check that the identifiers named in a summary exist."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _LANGUAGE_VOCABULARY = frozenset(
         """),
     }
 )
-# Proper nouns with an inner capital: the false alarms of this check among human docstrings are of this kind.
+# Proper nouns with an inner capital, which caused the false alarms of this check on human docstrings.
 _PROPER_NOUNS = word_set(
     """github gitlab bitbucket openai chatgpt deepmind huggingface langchain javascript typescript coffeescript
     ecmascript actionscript powershell postscript youtube linkedin paypal whatsapp tiktok wordpress mediawiki
@@ -68,13 +68,13 @@ _PROPER_NOUNS = word_set(
 )
 _MAX_NAMED = 3
 _NAME_CHARS = 80
-_TRADE_NAME_LETTERS = 4
+_MIN_DOMAIN_NAME_LETTERS = 4
 
 
 def check_identifiers(summary: str, context: SymbolContext, known: frozenset[str]) -> str | None:
-    """Every identifier in code form stands in the context, the job or the language.
+    """Return which identifiers in code form are unknown in the context, the job and the language, or None.
 
-    Soft: attributes of other classes and names of libraries, which stand in no fact of this symbol, are false alarms.
+    Soft: attributes of other classes and names of libraries that no fact of this symbol contains are false alarms.
     """
     unknown = [name for name in _identifiers(summary) if not _exists(name, context, known)]
     if not unknown:
@@ -84,7 +84,7 @@ def check_identifiers(summary: str, context: SymbolContext, known: frozenset[str
 
 
 def _identifiers(summary: str) -> Iterator[str]:
-    """The names in code form, and every name in backticks; what else stands in backticks (a value, a path) is none."""
+    """Yield the names in code form, and the names in backticks; other quoted text (a value, a path) is skipped."""
     unusual = " ".join(word for word in summary.split() if not _is_plain_word(word.strip("\"'.,;:")))
     for found in CODE.finditer(unusual):
         if not DOTTED_ABBREVIATION.fullmatch(found[0]):
@@ -95,12 +95,12 @@ def _identifiers(summary: str) -> Iterator[str]:
 
 
 def _is_plain_word(word: str) -> bool:
-    """Whether a word cannot be an identifier in code form: most words, and told faster than by a pattern."""
+    """Return whether a word cannot be an identifier in code form; a fast path for most words."""
     return word.isalpha() and (word.islower() or word.istitle())
 
 
 def _exists(name: str, context: SymbolContext, known: frozenset[str]) -> bool:
-    if _FILE_OR_HOST.fullmatch(name) or _stands_in(name, context):
+    if _FILE_OR_HOST.fullmatch(name) or _is_in_context(name, context):
         return True
     parts = re.split(r"\.|::|->", name)
     if len(parts) > 1 and parts[0] in sys.stdlib_module_names:
@@ -111,15 +111,20 @@ def _exists(name: str, context: SymbolContext, known: frozenset[str]) -> bool:
 def _part_exists(part: str, context: SymbolContext, known: frozenset[str]) -> bool:
     singular = part.removesuffix("s") or part
     for form in (part, singular):
-        if form in known or form in _LANGUAGE_VOCABULARY or form.lower() in _PROPER_NOUNS or _stands_in(form, context):
+        if (
+            form in known
+            or form in _LANGUAGE_VOCABULARY
+            or form.lower() in _PROPER_NOUNS
+            or _is_in_context(form, context)
+        ):
             return True
     if _DUNDER.fullmatch(part) or _ABBREVIATION_IN_PLURAL.fullmatch(part):
         return True
-    # A name of the trade, such as AcmePay: code spells it acmepay.
-    return len(part) >= _TRADE_NAME_LETTERS and any(part.lower() in text for text in _texts(context))
+    # A domain name such as AcmePay, which code spells acmepay.
+    return len(part) >= _MIN_DOMAIN_NAME_LETTERS and any(part.lower() in text for text in _texts(context))
 
 
-def _stands_in(name: str, context: SymbolContext) -> bool:
+def _is_in_context(name: str, context: SymbolContext) -> bool:
     return any(_has_word(text, name) for text in _texts(context))
 
 
@@ -136,7 +141,7 @@ def _texts(context: SymbolContext) -> Iterator[str]:
 
 
 def _has_word(text: str, word: str) -> bool:
-    """Whether an identifier stands in a text as a whole, told without compiling a pattern for it."""
+    """Return whether a text contains an identifier as a whole word, without compiling a pattern for it."""
     start = text.find(word)
     while start >= 0:
         end = start + len(word)

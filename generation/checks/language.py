@@ -1,4 +1,4 @@
-"""The check that a summary is in the language that was asked for."""
+"""The check that a summary is in the requested language."""
 
 # ruff: noqa: RUF001 - letters and marks of other languages are meant where they stand
 
@@ -16,19 +16,23 @@ _HANGUL_WORD = re.compile(r"[\uac00-\ud7a3]+")
 _HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
 _KANA = re.compile(r"[\u3040-\u30ff]")
 _OTHER_SCRIPT_WORD = re.compile(r"[\u0370-\u03ff\u0530-\u06ff\u0900-\u0fff]+")
-# Kana make up half of Japanese text; a Chinese one may quote some.
+# Half of Japanese text is kana; Chinese text may quote some.
 _KANA_OF_JAPANESE = 0.25
-# Function words, or words of the script, that another language must have, and have more than the one asked for.
+# Minimum evidence for another language, and by how much it must exceed that for the requested one.
 _MIN_EVIDENCE = 3
 _MIN_LEAD = 2
-# Of human docstrings none has 12 words and not one function word; names alone stand in any script, four at most.
+# No human docstring has 12 words without any function word; in another script, at most four names occur alone.
 _WORDS_WITHOUT_EVIDENCE = 12
 _WORDS_WITHOUT_OWN_SCRIPT = 4
 _OWN_SCRIPT = frozenset({"ru", "zh", "ja", "ko"})
 
 
 def check_language(summary: str, code: str, language: str) -> str | None:
-    """Whether another language has more evidence than the one asked for: words of its script, or its function words."""
+    """Return why the summary is not in the requested language, or None.
+
+    Evidence for a language is the number of words in its script, or of its function words. `code` is the requested
+    language's code, `language` its name as the user wrote it.
+    """
     text = QUOTED_CODE.sub(" ", summary)
     evidence = _evidence(text)
     own = evidence.pop(code, 0)
@@ -39,7 +43,7 @@ def check_language(summary: str, code: str, language: str) -> str | None:
 
 
 def _is_long_without(code: str, text: str) -> bool:
-    """Whether a text without any evidence of a language is too long for that to be by chance."""
+    """Return whether a text without evidence of its language is too long for that to be by chance."""
     enough = _WORDS_WITHOUT_OWN_SCRIPT if code in _OWN_SCRIPT else _WORDS_WITHOUT_EVIDENCE
     return len(set(WHOLE_WORD.findall(text.lower()))) >= enough
 

@@ -1,4 +1,4 @@
-"""Tables of the languages that the checks know: their names, their function words, and words without content."""
+"""Tables of the languages that the checks support: their names, function words, and words without content."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _FUNCTION_WORDS = {
         door tegen om aan in als wanneer dat die dit deze er zich ook alleen nog elke alle heeft kan kunnen te tot
         tussen wat waar""",
 }
-# How summaries begin and go on; `stems` keeps these, since they say something of a symbol.
+# Frequent words of summaries. Unlike function words, `stems` keeps these, since they describe a symbol.
 _WORDS_OF_SUMMARIES = {
     "en": """returns return returned given specified raises raised called used uses creates create checks check sends
         reads writes converts gets sets handles""",
@@ -78,16 +78,16 @@ _WORDS_WITHOUT_CONTENT = frozenset(_languages_by_word(_FUNCTION_WORDS))
 
 @functools.lru_cache(maxsize=64)
 def language_code(language: str) -> str | None:
-    """The code of a language as a user writes it ("German", "de-AT", "Brazilian Portuguese"); None if it is unknown."""
+    """Return the code of a language as users write it ("German", "de-AT", "Brazilian Portuguese"); None if unknown."""
     words = re.findall(r"[^\W_]+", language.lower())
     return next((_CODES[word] for word in words if word in _CODES), None)
 
 
 def stems(text: str) -> set[str]:
-    """The words of a text or of the names in it, by their first four letters.
+    """Return the content words of a text, split at the parts of names and cut to their first four letters.
 
-    Four bring `dict` and dictionary, `auth` and authentication together, and find swapped answers better than five or
-    whole words do (88, 84 and 80 % in the standard library, at 5 % false alarms).
+    Four letters match `dict` with dictionary and `auth` with authentication, and detect more swapped answers than five
+    letters or whole words (88, 84 and 80 % in the standard library, at 5 % false alarms).
     """
     words = (word.lower() for word in WORD_IN_NAME.findall(text))
     return {word[:STEM_LETTERS] for word in words if len(word) > 1 and word not in _WORDS_WITHOUT_CONTENT}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-# Most summaries have nothing of this and need not be searched with the patterns below, which take ten times as long.
+# Prefilter: most summaries do not match it and skip the patterns below, which take ten times as long.
 _MAY_NOT_BE_PLAIN = re.compile(r"[^\w ,.;()'\"`/=%?!+&$@-]|```|(?<!\w)__|\A\W*[-+\d]|www\.", re.ASCII)
 _INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\xad\u200b\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 _LINK = re.compile(r"\b(?:https?|ftp)://[\w\[]|\bwww\.\w|\bmailto:\S|\]\(\S+\)|\]\[\w+\]")
@@ -19,7 +19,7 @@ _MARKUP = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-# Backticks are allowed: 3 % of human docstrings have them, and they set an identifier apart.
+# Backticks are allowed: 3 % of human docstrings have them, and they mark identifiers.
 _INLINE_CODE = re.compile(r"(?<!`)(`{1,2})[^`]+\1(?!`)")
 
 

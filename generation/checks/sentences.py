@@ -8,6 +8,7 @@ import re
 
 from generation.checks.words import DOTTED_ABBREVIATION, WORD, is_code, word_set
 
+# Twice the length of the longest human docstring of one or two sentences (503).
 MAX_CHARS = 1_000
 _MAX_SENTENCES = 2
 _SENTENCE_END = re.compile(r"[.!?]['\"”’»)\]`*]*\s+(?=\S)|[。！？](?=.*\w)|\n\s*\n")
@@ -32,7 +33,7 @@ def check_sentences(summary: str, code: str | None) -> str | None:
 
 
 def _ends_sentence(text: str, end: re.Match[str], code: str | None) -> bool:
-    """Tell the end of a sentence from the full stop of an abbreviation, an ellipsis or a German ordinal."""
+    """Return whether a match ends a sentence, and is not an abbreviation, an ellipsis or a German ordinal."""
     if end[0][0] in "。！？\n":
         return True
     if not _begins_sentence(text[end.end() : end.end() + 80]):

@@ -1,4 +1,4 @@
-"""Words and identifiers as the checks tell them apart."""
+"""Patterns for words and identifiers that the checks share."""
 
 from __future__ import annotations
 

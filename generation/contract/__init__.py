@@ -1,1 +1,1 @@
-"""JSON Schemas of all that enters and leaves."""
+"""JSON Schemas of the worker's inputs and outputs."""

@@ -29,7 +29,7 @@ _OPTION_MEANINGS = {
 
 
 def json_schema_of(name: str) -> dict[str, Any]:
-    """The JSON Schema (2020-12) of one of DOCUMENTS, complete in itself."""
+    """Return the self-contained JSON Schema (2020-12) of one of DOCUMENTS."""
     model = DOCUMENTS[name]
     body = TypeAdapter(model).json_schema(schema_generator=_Schema)
     definitions = body.get("$defs", {})
@@ -39,7 +39,7 @@ def json_schema_of(name: str) -> dict[str, Any]:
 
 
 def openapi_components() -> dict[str, Any]:
-    """All models as OpenAPI 3.1 has them under `components.schemas`, by their names."""
+    """Return the schemas of all models by name, as OpenAPI 3.1 has them under `components.schemas`."""
     mode: JsonSchemaMode = "validation"
     models = [(name, mode, TypeAdapter(model)) for name, model in DOCUMENTS.items()]
     template = "#/components/schemas/{model}"
@@ -50,14 +50,14 @@ def openapi_components() -> dict[str, Any]:
 
 
 class _Schema(GenerateJsonSchema):
-    """Without a title for each property, which would only repeat its name."""
+    """A generator that sets no title for properties, since it would only repeat their names."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ANN401, ARG002
         return False
 
 
 def _describe(definitions: Mapping[str, Any]) -> None:
-    """Put in what the classes that read the input do not say, as nothing at run time asks for it."""
+    """Add descriptions and examples that the parsing classes lack because they are not needed at run time."""
     for name, option in definitions.get("JobOptions", {}).get("properties", {}).items():
         option["description"] = _option_meaning(name)
     for name, example in EXAMPLES.items():
@@ -71,6 +71,6 @@ def _describe(definitions: Mapping[str, Any]) -> None:
 
 
 def _option_meaning(name: str) -> str:
-    """What an option means is what the setting means whose place it takes."""
+    """Return the description of an option: that of the setting which it overrides."""
     setting = Settings.model_fields.get(JobOptions.model_fields[name].serialization_alias or name)
     return setting.description or "" if setting else _OPTION_MEANINGS.get(name, "")

@@ -1,7 +1,7 @@
-"""What enters and leaves the worker, as whole documents.
+"""The inputs and outputs of the worker as whole documents.
 
-The input's own form is that of `intake`, which reads it symbol by symbol and with sentences of its own; what leaves
-has its types in `domain.output`. Leaves out: the schemas that are made of them (`export`).
+The input is defined by `intake`, which parses it symbol by symbol and writes its own error messages; the outputs are
+typed in `domain.output`. Leaves out: the schemas that are generated from these models (`export`).
 """
 
 from __future__ import annotations

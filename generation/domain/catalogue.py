@@ -1,9 +1,9 @@
-"""The model catalogue: what a model takes, what it costs and when it goes away.
+"""The model catalogue: limits, prices, accepted parameters and shutdown dates of models.
 
-Prices are OpenAI's list prices in USD per million tokens, but for gpt-5-nano, which has this project's configured
-default; shutdown dates are those in the SDK's `types/shared/chat_model.py` (openai 3.52). A model that is not listed,
-such as one served by vLLM, Ollama or LM Studio, gets safe defaults: nothing is sent that a server might not know, and
-its tokens cost nothing unless prices are set. Leaves out: asking `GET /v1/models`; the catalogue needs no network.
+Prices are OpenAI's list prices in USD per million tokens, except for gpt-5-nano, which has this project's configured
+default. Shutdown dates are those in the SDK's `types/shared/chat_model.py` (openai 3.52). A model that is not listed,
+such as one served by vLLM, Ollama or LM Studio, gets safe defaults: optional parameters are not sent, and its tokens
+cost nothing unless prices are set. Leaves out: asking `GET /v1/models`; the catalogue needs no network.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FREE = Pricing(0.0, 0.0, 0.0)
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One model: limits in tokens, list prices, the parameters it takes, and its end."""
+    """A model: limits in tokens, list prices, the parameters that it accepts, and when it is shut down."""
 
     name: str
     context_tokens: int
@@ -44,7 +44,7 @@ class Model:
 
     @property
     def lowest_effort(self) -> str | None:
-        """The cheapest reasoning effort the model takes; None where it takes none."""
+        """Return the cheapest reasoning effort that the model accepts, or None if it accepts none."""
         return self.reasoning_efforts[0] if self.reasoning_efforts else None
 
 
@@ -77,7 +77,9 @@ UNLISTED_OUTPUT_TOKENS = 4_096
 
 
 def find_model(name: str) -> Model:
-    """Look a model up, with or without the date of its snapshot (`gpt-5-nano-2025-08-07`).
+    """Return the model of this name, with or without the date of a snapshot (`gpt-5-nano-2025-08-07`).
+
+    A name that is not listed gives a `Model` with safe defaults and `listed=False`.
 
     >>> find_model("gpt-5-nano-2025-08-07").pricing.input_per_1m
     0.15
@@ -100,14 +102,14 @@ def _without_date(name: str) -> str:
 
 
 def shutdown_advice(model: Model) -> str | None:
-    """What to do about a model that is going away or gone; None where no date is announced."""
+    """Return when the model is shut down and what to set instead, or None if no date is announced."""
     if model.shutdown_date is None:
         return None
     return f"OpenAI shuts {model.name} down on {model.shutdown_date}: set MODEL_NAME={model.replacement}"
 
 
 def model_warnings(model: Model, today: date) -> list[str]:
-    """What a run with this model should be told: it is unlisted, or within 60 days of its shutdown date, or past it."""
+    """Return the warnings for a run: the model is unlisted, or its shutdown is past or within 60 days."""
     if not model.listed:
         unknown = f"{model.name} is not in the model catalogue"
         assumed = f"its context is taken as {model.context_tokens} tokens, its price as 0 unless it is set"

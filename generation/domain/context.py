@@ -1,6 +1,6 @@
-"""What static analysis knows of one symbol, as a job's input carries it.
+"""What static analysis knows of one symbol, as a job's input contains it.
 
-The types validate: texts without control characters, numbers within their bounds. Leaves out: how an item of the
+The types validate: texts have no control characters, numbers are within their bounds. Leaves out: how an item of the
 payload becomes a context (`intake`).
 """
 
@@ -41,7 +41,7 @@ def _or_empty(value: object) -> object:
 
 
 def _shared(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Without blank names, and each name once in memory: those of a codebase recur thousands of times."""
+    """Drop blank names and intern the others: the names of a codebase recur thousands of times."""
     return tuple(sys.intern(name) for name in names if name.strip())
 
 
@@ -67,11 +67,11 @@ class RelatedSymbol:
 def _embedding(values: list[float]) -> array[float]:
     if sum(value * value for value in values) < _MIN_SQUARED_NORM:
         raise ValueError("must not be a zero vector")
-    # A list of a thousand floats takes eight times the memory.
+    # A list of floats takes eight times the memory of an array of 32-bit floats.
     return array("f", values)
 
 
-# Below this a vector of 32-bit numbers has no direction any more.
+# Below this squared norm, a vector of 32-bit floats cannot be normalised reliably.
 _MIN_SQUARED_NORM = 1e-12
 
 AS_TEXT, AS_OBJECT = "as text", "as object"

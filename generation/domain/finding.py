@@ -1,4 +1,4 @@
-"""What the checks of a summary have found."""
+"""The results of a summary's checks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is wrong with a summary; `reason` is a sentence that can be sent to the model that wrote it."""
+    """A failed check of a summary; `reason` is a sentence that can be sent to the model that wrote the summary."""
 
     check: str
     hard: bool
@@ -16,12 +16,12 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """The names of the checks that a summary passed, and what others found; one that does not apply is in neither."""
+    """The names of passed checks, and the findings of failed ones; a check that does not apply is in neither."""
 
     passed: tuple[str, ...]
     findings: tuple[Finding, ...]
 
     @property
     def hard(self) -> tuple[Finding, ...]:
-        """The findings that are worth asking again."""
+        """Return the findings that are worth another request to the model."""
         return tuple(finding for finding in self.findings if finding.hard)

@@ -1,4 +1,4 @@
-"""Shared limits and the types of options, used by what reads settings and by what reads a job's options."""
+"""Limits and constrained types that both the settings and a job's options use."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Language = Annotated[str, Field(min_length=2, max_length=40, pattern=r"^[^\W\d_]
 ModelName = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[!-~]+$")]
 MAX_SUMMARY_TOKENS = 150
 
-# A client that looks every few seconds shows the newest; the results document has them all.
+# A client that polls every few seconds shows the newest symbols; the results document contains all of them.
 MAX_PROGRESS_SYMBOLS = 50
 
-# The rules (about 230 tokens) and the last of CUTS with every part at its longest fit in this.
+# Enough for the rules (about 230 tokens) and the last of CUTS with every part at its maximum length.
 MIN_PROMPT_TOKENS = 800
 
 MAX_JOB_SYMBOLS = 50_000

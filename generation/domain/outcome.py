@@ -1,7 +1,7 @@
-"""What flows through the worker: symbols in requests on the way in, and on the way out `Documented` or `Failed`.
+"""What flows through the worker: symbols in requests on the way in, `Documented` or `Failed` on the way out.
 
-Everything after the generator consumes outcomes and knows nothing of OpenAI. `position` is the place in the job's
-input: results are listed in that order, and two symbols with one id are still two.
+Everything after the generator consumes outcomes and does not depend on OpenAI. `position` is the index in the job's
+input: results are listed in that order, and two symbols with the same id remain two symbols.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ Source = Literal["model", "offline", "previous"]
 
 @dataclass(frozen=True, slots=True)
 class Symbol:
-    """A symbol that can be documented."""
+    """A valid symbol of the job; `position` is its index in the input."""
 
     position: int
     context: SymbolContext
 
     @property
     def symbol_id(self) -> str:
-        """The id under which the symbol came and goes."""
+        """Return the symbol's id, as the input gives it and the results repeat it."""
         return self.context.symbol_id
 
     @property
     def centrality(self) -> float:
-        """0 to 1; 0 where the context does not say."""
+        """Return the centrality, 0 to 1; 0 if the context has none."""
         return self.context.centrality or 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Documented:
-    """A symbol with its summary; `usage` is all that was billed for it, failed attempts included.
+    """A symbol with its summary; `usage` is everything that was billed for it, failed attempts included.
 
-    `content_hash` tells what the summary was written from.
+    `content_hash` identifies the input that the summary was written from.
     """
 
     position: int
@@ -67,16 +67,16 @@ class Failed:
 
 Outcome = Documented | Failed
 
-# One for all requests that were never asked before, which in a large job are tens of thousands.
+# Shared by all first requests, of which a large job has tens of thousands.
 _NONE: Mapping[int, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Symbols that are asked for together.
+    """Symbols that one request asks the model to document.
 
-    `reasons` says, by position, why a symbol is asked for again; `spent` what it has cost before; `fallback` the
-    summary that it has if no better one comes.
+    `reasons` says, by position, why a symbol is requested again; `spent` is what it has cost before; `fallback` is the
+    summary to use if the new request brings no better one.
     """
 
     symbols: tuple[Symbol, ...]
@@ -86,16 +86,19 @@ class Request:
 
     @property
     def centrality(self) -> float:
-        """That of its most central symbol."""
+        """Return the centrality of the most central symbol, 0 to 1."""
         return max(symbol.centrality for symbol in self.symbols)
 
     def part(self, symbols: tuple[Symbol, ...]) -> Request:
-        """The same request for some of its symbols."""
+        """Return the same request for some of its symbols."""
         return Request(symbols, self.reasons, self.spent, self.fallback)
 
 
 def given_up(request: Request, failure: str, message: str) -> list[Outcome]:
-    """What becomes of a request's symbols when they are not asked for any more: what they have cost is counted."""
+    """Return the outcomes of a request's symbols that are not requested any more.
+
+    A symbol with a fallback is documented with it, any other fails; both keep the usage that was billed so far.
+    """
     outcomes: list[Outcome] = []
     for symbol in request.symbols:
         position, usage = symbol.position, request.spent.get(symbol.position, NO_USAGE)
@@ -106,6 +109,6 @@ def given_up(request: Request, failure: str, message: str) -> list[Outcome]:
     return outcomes
 
 
-# What came of a request: outcomes, and requests for those of its symbols that must be asked for again.
+# The results of a request: outcomes, and further requests for those of its symbols that must be requested again.
 Results = Sequence[Outcome | Request]
 Documenter = Callable[[Request], Awaitable[Results]]

@@ -1,8 +1,8 @@
-"""What leaves the worker: job outputs, results documents, progress and events, as the types of what is returned.
+"""The outputs of the worker as types: job outputs, results documents, progress and events.
 
-The JSON Schemas, OpenAPI and the TypeScript client's types are made from these types (`contract.export`). Nothing is
-validated with them at run time: the type checker holds what the worker makes to them, and tests hold real outputs to
-the schemas. Leaves out: the input (`intake`), and how any of this is carried (HTTP statuses, streams).
+The JSON Schemas, OpenAPI and the TypeScript client's types are generated from these types (`contract.export`). Nothing
+is validated with them at run time: the type checker compares the worker's code with them, and tests validate real
+outputs against the schemas. Leaves out: the input (`intake`), and the transport (HTTP statuses, streams).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tokens that were used, and what they cost.
+"""Token usage and its cost.
 
 Leaves out: counting the tokens of a text (`prompts.tokens`).
 """
@@ -15,7 +15,7 @@ from generation.domain.catalogue import Pricing
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What the API reported for one request or the sum of many. Reasoning tokens are part of the output tokens."""
+    """What the API reported for one request, or the sum of many. Reasoning tokens are part of the output tokens."""
 
     input_tokens: int = 0
     cached_input_tokens: int = 0
@@ -26,7 +26,7 @@ class Usage:
 
     @property
     def counts(self) -> tuple[int, ...]:
-        """The fields in their order; `dataclasses.astuple` copies each deeply, which takes ten times as long."""
+        """Return the fields in their order; `dataclasses.astuple` deep-copies each and takes ten times as long."""
         return (
             self.input_tokens,
             self.cached_input_tokens,
@@ -38,7 +38,7 @@ class Usage:
 
     @property
     def total_tokens(self) -> int:
-        """Input and output together."""
+        """Return input and output tokens together."""
         return self.input_tokens + self.output_tokens
 
     def __add__(self, other: Usage) -> Usage:
@@ -55,7 +55,7 @@ class Usage:
         return Usage(*map(operator.sub, self.counts, other.counts))
 
     def elementwise_max(self, other: Usage) -> Usage:
-        """The larger of each count."""
+        """Return the larger of each pair of counts."""
         return Usage(*map(max, self.counts, other.counts))
 
 
@@ -63,7 +63,7 @@ NO_USAGE = Usage()
 
 
 def apportion(usage: Usage, weights: Sequence[int]) -> list[Usage]:
-    """A usage in whole parts, about in proportion to the weights, that add up to it exactly.
+    """Split a usage into integer parts, roughly in proportion to the weights, that add up to it exactly.
 
     >>> [part.input_tokens for part in apportion(Usage(input_tokens=100), [1, 1, 1])]
     [33, 33, 34]
@@ -79,7 +79,7 @@ def apportion(usage: Usage, weights: Sequence[int]) -> list[Usage]:
 
 
 def cost_usd(usage: Usage, pricing: Pricing) -> float:
-    """Dollars for this usage, to a millionth; cached input is a part of the input at a price of its own.
+    """Return the cost of a usage in USD, rounded to a millionth; cached input tokens have a price of their own.
 
     >>> from generation.domain.catalogue import Pricing
     >>> cost_usd(Usage(input_tokens=87), Pricing(0.15, 0.015, 0.60))
@@ -96,7 +96,7 @@ def cost_usd(usage: Usage, pricing: Pricing) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How far a job, a shard or a run is: symbols, tokens, and US dollars."""
+    """The progress of a job, a shard or a run: symbols, tokens, and cost in USD."""
 
     documented: int = 0
     failed: int = 0
@@ -105,7 +105,7 @@ class Counts:
 
     @property
     def done(self) -> int:
-        """Return how many symbols have an outcome."""
+        """Return the number of symbols that have an outcome."""
         return self.documented + self.failed
 
     def __add__(self, other: Counts) -> Counts:

@@ -1,4 +1,4 @@
-"""The faults of a payload as sentences that name the place and never repeat what stands there."""
+"""Turn validation errors of a payload into sentences that name the place and never repeat the value."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from generation.domain.context import AS_OBJECT, AS_TEXT
 
 
 def printable(text: str, max_chars: int = 1_024) -> str:
-    """A text of the payload in a form that can always be sent: lone surrogates and control characters are escaped."""
+    """Return a text of the payload with lone surrogates and control characters escaped, at most `max_chars` of it."""
     sendable = text[:max_chars].encode("utf-8", errors="backslashreplace").decode("utf-8")
     return "".join(f"\\x{ord(char):02x}" if unicodedata.category(char) == "Cc" else char for char in sendable)
 
@@ -32,7 +32,7 @@ _PLAIN_WORDS = {
 
 
 def describe_fault(place: str, fault: Mapping[str, Any]) -> str:
-    """One of pydantic's findings as a sentence that names the place and leaves out the value."""
+    """Return one of pydantic's errors as a sentence that names the place and leaves out the value."""
     where = place
     for part in fault["loc"]:
         if part in {AS_TEXT, AS_OBJECT}:

@@ -1,4 +1,4 @@
-"""A job's input as a whole: which symbols, and the job's own options.
+"""Parse a job's input as a whole: the source of its symbols, and the job's own options.
 
 Leaves out: the symbols themselves (`symbols`), and where they are read from (`sources`).
 """
@@ -46,7 +46,7 @@ class JobOptions(BaseModel):
     dry_run: bool = Field(default=False, exclude=True)
 
     def as_settings(self) -> dict[str, Any]:
-        """The options that are given, under the names of their settings."""
+        """Return the options that are given, under the names of their settings."""
         return self.model_dump(exclude_none=True, by_alias=True)
 
 
@@ -78,7 +78,7 @@ class JobInput(BaseModel):
 
 
 def parse_job(payload: object, default_job_id: str) -> JobInput:
-    """Read a job's input; its `job_id` is set afterwards. Raises InputError with a sentence that names the place."""
+    """Return the job's input with its `job_id` filled in. Raise InputError with a sentence that names the place."""
     if not isinstance(payload, dict):
         raise InputError("input must be an object with symbols or symbols_key")
     given = {key: value for key, value in payload.items() if value is not None}

@@ -1,7 +1,7 @@
-"""Raw symbols from where a job says they are: its own list, or an object of the results store.
+"""Read raw symbols from an object of the results store.
 
-An object is JSON of the input's form, a JSON list of symbols, or JSON Lines of symbols; gzip of each too. Leaves out
-what a symbol must be (`symbols`): a line that is no JSON is passed on as such, and only that symbol fails.
+An object is JSON in the form of the input, a JSON list of symbols, or JSON Lines of symbols; each may be gzipped.
+Leaves out: validating the symbols (`symbols`). A line that is not JSON is passed on as such; only that symbol fails.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _CHUNK_BYTES = 1 << 20
 
 
 def read_items(file: BinaryIO, key: str) -> Iterator[Any]:
-    """The symbols in a file, one at a time, unchecked. Raises InputError where it is of no such form."""
-    # The first line tells most JSON Lines from JSON without reading on; where it is broken, any of the next ones does.
+    """Return the unvalidated symbols of a file, one by one. Raise InputError if it has none of the known forms."""
+    # The first line distinguishes most JSON Lines from JSON; if it is malformed, the other lines are examined below.
     if _is_symbol(_parsed(next(_lines(file), (0, b""))[1])):
         return _symbol_a_line(file)
     file.seek(0)
@@ -41,7 +41,7 @@ def read_items(file: BinaryIO, key: str) -> Iterator[Any]:
 
 
 def _parsed(text: bytes) -> Any:  # noqa: ANN401 - any JSON
-    """The value of a JSON text; _NOTHING where it is none, or nested deeper than Python follows."""
+    """Return the value of a JSON text; _NOTHING if it is not JSON, or nested too deeply for Python."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -49,6 +49,7 @@ def _parsed(text: bytes) -> Any:  # noqa: ANN401 - any JSON
 
 
 def _is_symbol(value: object) -> bool:
+    """Return whether a parsed line is a symbol, and not a whole input on one line."""
     return isinstance(value, dict) and "symbols" not in value
 
 
@@ -65,10 +66,13 @@ def _symbol_a_line(file: BinaryIO) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def decompressed(file: BinaryIO, key: str) -> Iterator[BinaryIO]:
-    """The file itself, or what its gzip holds; on disk where that is large. Raises InputError where it is cut off."""
-    is_packed = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+    """Yield the file itself, or its gunzipped contents in a temporary file.
+
+    Raise InputError if the gzip is broken or unpacks to more than MAX_SOURCE_BYTES.
+    """
+    is_gzip = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
     file.seek(0)
-    if not is_packed:
+    if not is_gzip:
         yield file
         return
     with tempfile.SpooledTemporaryFile(max_size=_CHUNK_BYTES) as plain:

@@ -1,8 +1,8 @@
-"""The contract: what a job's input may hold, what a symbol's context is, and what comes of a symbol.
+"""Parse and validate the symbols of a job.
 
-Parsing gives one verdict a symbol: a context or a `Failed`, never an exception; only what is wrong with the job as a
-whole raises InputError. Messages name the place (`symbols[17].context.name`) and never repeat what stands there. Leaves
-out: where symbols come from (`sources`), and the documents that are written (`report`).
+Each item gives a `Symbol` or a `Failed`, never an exception; only a fault of the job as a whole raises InputError.
+Messages name the place (`symbols[17].context.name`) and never repeat the value. Leaves out: where symbols come from
+(`sources`), and the documents that are written (`report`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _read_context = TypeAdapter(SymbolContext).validate_python
 
 
 def check_symbol_count(count: int) -> None:
-    """Raise InputError where a job has no symbols, or more than one job takes."""
+    """Raise InputError if a job has no symbols, or more than MAX_JOB_SYMBOLS."""
     if count == 0:
         raise InputError("symbols is empty: there is nothing to document")
     if count > MAX_JOB_SYMBOLS:
@@ -32,29 +32,29 @@ def check_symbol_count(count: int) -> None:
 
 
 def check_ids(contexts: Iterable[SymbolContext]) -> None:
-    """Raise InputError where two symbols have one id."""
+    """Raise InputError if two symbols have the same id."""
     counts = Counter(context.symbol_id for context in contexts)
     if repeated := [symbol_id for symbol_id, count in counts.items() if count > 1]:
         raise InputError(f"the symbol id {printable(repeated[0], 200)} is used more than once: ids must differ")
 
 
 def parse_symbols(items: Iterable[object], ignored_fields: set[str]) -> Iterator[Symbol | Failed]:
-    """One verdict for each item `{"symbol_id", "context"}`, in their order.
+    """Yield a `Symbol` or a `Failed` for each item `{"symbol_id", "context"}`, in their order.
 
-    Names of context fields that are not part of the contract are added to `ignored_fields`.
+    Add the names of context fields that are not part of the contract to `ignored_fields`.
     """
     ids: dict[str, int] = {}
     dimensions: dict[int, int] = {}
     for position, item in enumerate(items):
-        verdict = _parse_symbol(position, item, ignored_fields)
-        if isinstance(verdict, Symbol):
-            yield _unlike_the_others(verdict, ids, dimensions) or verdict
+        parsed_item = _parse_symbol(position, item, ignored_fields)
+        if isinstance(parsed_item, Symbol):
+            yield _conflict_with_others(parsed_item, ids, dimensions) or parsed_item
         else:
-            yield verdict
+            yield parsed_item
 
 
 class ParsedSymbols(NamedTuple):
-    """The symbols of a payload: those that can be documented, those that are invalid, and warnings."""
+    """The symbols of a payload: the valid ones, the invalid ones, and warnings."""
 
     symbols: list[Symbol]
     failed: list[Failed]
@@ -62,16 +62,16 @@ class ParsedSymbols(NamedTuple):
 
 
 def read_symbols(items: Iterable[object]) -> ParsedSymbols:
-    """Return the symbols of a job. Raises InputError where there are none, or more than one job takes."""
+    """Return the symbols of a job. Raise InputError if there are none, or more than MAX_JOB_SYMBOLS."""
     if isinstance(items, list):
         check_symbol_count(len(items))
     parsed = ParsedSymbols([], [], [])
     ignored_fields: set[str] = set()
-    for verdict in parse_symbols(items, ignored_fields):
-        if isinstance(verdict, Symbol):
-            parsed.symbols.append(verdict)
+    for parsed_item in parse_symbols(items, ignored_fields):
+        if isinstance(parsed_item, Symbol):
+            parsed.symbols.append(parsed_item)
         else:
-            parsed.failed.append(verdict)
+            parsed.failed.append(parsed_item)
         check_symbol_count(len(parsed.symbols) + len(parsed.failed))
     check_symbol_count(len(parsed.symbols) + len(parsed.failed))
     parsed.warnings.extend(ignored_fields_warning(ignored_fields))
@@ -79,13 +79,13 @@ def read_symbols(items: Iterable[object]) -> ParsedSymbols:
 
 
 def ignored_fields_warning(fields: set[str]) -> list[str]:
-    """Return the warning that context fields were ignored, or nothing where none were."""
+    """Return the warning that context fields were ignored, or an empty list if none were."""
     named = ", ".join(sorted(fields)[:10])
     return [f"context fields that are not known here were ignored: {named}"] if fields else []
 
 
-def _unlike_the_others(symbol: Symbol, ids: dict[str, int], dimensions: dict[int, int]) -> Failed | None:
-    """A symbol whose id is taken, or whose embedding has another dimension than the job's first."""
+def _conflict_with_others(symbol: Symbol, ids: dict[str, int], dimensions: dict[int, int]) -> Failed | None:
+    """Return a failure for a duplicate id, or an embedding of another dimension than the first one's."""
     place, context = f"symbols[{symbol.position}]", symbol.context
     first = ids.setdefault(symbol.symbol_id, symbol.position)
     if first != symbol.position:
@@ -123,7 +123,7 @@ def _parse_symbol(position: int, item: object, ignored_fields: set[str]) -> Symb
 
 
 class UnreadableLine:
-    """Stands for a line of JSON Lines that is no JSON; `reason` completes the sentence "symbols[3] ..."."""
+    """A line of JSON Lines that is not JSON; `reason` completes the sentence "symbols[3] ..."."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason

@@ -1,1 +1,1 @@
-"""Requests to the model become outcomes. The only package that imports `openai`."""
+"""Send requests to the model and return outcomes. The only package that imports `openai`."""

@@ -1,6 +1,6 @@
-"""What a job may still spend: its cap, less what is spent and what the requests in flight may cost at most.
+"""The remaining budget of a job: its cap, less the cost so far and the maximum cost of the requests in flight.
 
-Leaves out the price of a request that was never answered: what a server bills for that is not known here.
+Leaves out: the cost of a request without an answer, since what the server bills for it is unknown.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from generation.errors import Stopped
 
 
 class Budget:
-    """The budget of one job; `spent` is what earlier runs of it had paid. Without a cap everything may be spent."""
+    """The budget of one job; `spent` is the usage that earlier runs have paid for. No cap means no limit."""
 
     def __init__(self, cap_usd: float | None, pricing: Pricing, spent: Usage = NO_USAGE) -> None:
         self._cap_usd = cap_usd
@@ -23,12 +23,15 @@ class Budget:
         self._reserved = NO_USAGE
 
     def spend(self, usage: Usage) -> None:
-        """Count what a request was billed."""
+        """Add what a request was billed."""
         self._spent += usage
 
     @contextlib.contextmanager
     def reserved(self, at_most: Usage) -> Iterator[None]:
-        """Hold back what a request may cost at most while it is in flight. Raises Stopped where that is too much."""
+        """Reserve the maximum usage of a request while it is in flight.
+
+        Raise Stopped if the cost so far, all reservations and this one could exceed the cap.
+        """
         together = self._reserved + at_most
         if self._cap_usd is not None and cost_usd(self._spent + together, self._pricing) > self._cap_usd:
             spent_usd = cost_usd(self._spent, self._pricing)

@@ -1,6 +1,6 @@
-"""One OpenAI client and one limiter a process for each account and model, and what the SDK's exceptions mean here.
+"""Share one OpenAI client per account and one limiter per model in a process, and translate the SDK's exceptions.
 
-Leaves out: requests and their remedies (`documenter`), and the wire format (`codec`).
+Leaves out: requests and how they are repaired (`documenter`), and the wire format (`codec`).
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ _accounts = weakref.WeakKeyDictionary()
 
 
 def shared_client_and_limiter(settings: Settings) -> tuple[openai.AsyncOpenAI, Limiter]:
-    """The running loop's one client for this server and key, and its one limiter for this model.
+    """Return the running loop's client for this server and key, and its limiter for this model.
 
-    Clients belong to the loop they were made in, and the RunPod SDK runs two in a row. A task that lives as long as the
-    loop closes the client when `asyncio.run` cancels what is left.
+    A client belongs to the event loop in which it was created, and the RunPod SDK runs two loops in a row. A background
+    task closes the client when `asyncio.run` cancels the loop's remaining tasks.
     """
     accounts = _accounts.setdefault(asyncio.get_running_loop(), {})
     key = (settings.openai_base_url, settings.openai_api_key.get_secret_value() if settings.openai_api_key else "")
@@ -51,20 +51,20 @@ def shared_client_and_limiter(settings: Settings) -> tuple[openai.AsyncOpenAI, L
             http_client=openai.DefaultAioHttpClient(),
         )
         accounts[key] = _Account(client, {})
-        keeper = asyncio.create_task(_close_with_the_loop(client), name="keeper of the OpenAI client")
-        _keepers.add(keeper)
-        keeper.add_done_callback(_keepers.discard)
+        close_task = asyncio.create_task(_close_at_end_of_loop(client), name="keeper of the OpenAI client")
+        _close_tasks.add(close_task)
+        close_task.add_done_callback(_close_tasks.discard)
     account = accounts[key]
     if settings.model_name not in account.limiters:
         account.limiters[settings.model_name] = Limiter(settings.max_concurrent_requests, settings.request_timeout_s)
     return account.client, account.limiters[settings.model_name]
 
 
-# The loop holds its tasks weakly.
-_keepers: set[asyncio.Task[None]] = set()
+# The loop keeps only weak references to its tasks.
+_close_tasks: set[asyncio.Task[None]] = set()
 
 
-async def _close_with_the_loop(client: openai.AsyncOpenAI) -> None:
+async def _close_at_end_of_loop(client: openai.AsyncOpenAI) -> None:
     try:
         await asyncio.get_running_loop().create_future()
     finally:
@@ -72,7 +72,10 @@ async def _close_with_the_loop(client: openai.AsyncOpenAI) -> None:
 
 
 async def probe_model(settings: Settings) -> str | None:
-    """Why the model cannot be asked now, or None. It asks for the model's entry in the server's list, which is free."""
+    """Return why the model cannot be used now, or None.
+
+    Requests the model's entry in the server's list of models, which is free.
+    """
     client, _ = shared_client_and_limiter(settings)
     try:
         await client.models.retrieve(settings.model_name, timeout=REACH_TIMEOUT_S)
@@ -83,9 +86,9 @@ async def probe_model(settings: Settings) -> str | None:
 
 
 def _is_inconclusive(error: openai.OpenAIError, settings: Settings) -> bool:
-    """Whether a refusal of the list says nothing of completions.
+    """Return whether an error of the list of models says nothing about completions.
 
-    Not every server with OpenAI's API has such entries, and a restricted key may use a model and not read the list.
+    Not every server with OpenAI's API has such entries, and a restricted key may use a model without reading the list.
     """
     if isinstance(error, openai.NotFoundError):
         return not settings.model.listed
@@ -93,7 +96,7 @@ def _is_inconclusive(error: openai.OpenAIError, settings: Settings) -> bool:
 
 
 def _connection_broke(error: BaseException) -> bool:
-    """Whether a time-out is none: the SDK's aiohttp transport calls every broken connection a time-out to connect."""
+    """Return whether a timeout is a broken connection, which the SDK's aiohttp transport reports as a timeout."""
     cause = error.__cause__ or error.__context__
     if isinstance(cause, aiohttp.ClientConnectionError):
         return not isinstance(cause, asyncio.TimeoutError)
@@ -101,11 +104,11 @@ def _connection_broke(error: BaseException) -> bool:
 
 
 def _refusal(error: openai.APIStatusError, settings: Settings) -> Refusal:
-    said = error.body.get("message") if isinstance(error.body, dict) else None
+    message = error.body.get("message") if isinstance(error.body, dict) else None
     return Refusal(
         error.status_code,
         error.code,
-        said if isinstance(said, str) else "",
+        message if isinstance(message, str) else "",
         error.param,
         _retry_after_s(error.response.headers),
         settings.model_name,
@@ -114,7 +117,7 @@ def _refusal(error: openai.APIStatusError, settings: Settings) -> Refusal:
 
 
 def translate(error: openai.OpenAIError, settings: Settings) -> DoctownError:  # noqa: PLR0911 - one line a class
-    """What an exception of the SDK means here; its own text is left behind."""
+    """Return this project's error for an exception of the SDK; the SDK's own message is dropped."""
     if isinstance(error, openai.LengthFinishReasonError):
         return CutOff("the answer was cut off by the token limit: raise MAX_COMPLETION_TOKENS")
     if isinstance(error, openai.ContentFilterFinishReasonError):
@@ -132,7 +135,7 @@ def translate(error: openai.OpenAIError, settings: Settings) -> DoctownError:  #
 
 @contextlib.contextmanager
 def translated(settings: Settings) -> Iterator[None]:
-    """Calls of the client in here raise this project's errors, also while a reply is read piece by piece."""
+    """Translate exceptions of the client inside the block, including those raised while a reply is streamed."""
     try:
         yield
     except openai.OpenAIError as error:
@@ -142,7 +145,7 @@ def translated(settings: Settings) -> Iterator[None]:
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds of `retry-after-ms` or `retry-after`; None where they are absent or make no sense."""
+    """Return the seconds of `retry-after-ms` or `retry-after`; None if they are absent or malformed."""
     for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         with contextlib.suppress(KeyError, ValueError):
             seconds = float(headers[name]) * unit_s

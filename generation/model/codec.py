@@ -1,4 +1,4 @@
-"""The wire format: bodies of chat completions, and what is read from the replies. Pure.
+"""The wire format: build the bodies of chat completions and parse the replies. Pure.
 
 Leaves out: sending (`documenter`), and the text of prompts.
 """
@@ -20,8 +20,8 @@ from generation.prompts.builder import Prompt, rules
 
 SHORTENED_TO = 0.75
 
-# OpenAI admits a request by the larger of its completion cap and its characters / 4: up to that the cap is free, and
-# a summary with little reasoning needs less than this.
+# OpenAI counts a request against the rate limit as the larger of its completion cap and its characters / 4, so a cap up
+# to that is free. A summary with little reasoning needs fewer tokens than this minimum.
 COUNTED_CHARS_PER_TOKEN = 4
 MIN_COMPLETION_TOKENS = 256
 LITTLE_REASONING = frozenset({"none", "minimal"})
@@ -34,20 +34,20 @@ class _Strict(BaseModel):
 
 
 class Summary(_Strict):
-    """The model's answer for one symbol, in the form of ONE_SUMMARY."""
+    """The model's answer for one symbol, in the format ONE_SUMMARY."""
 
     summary: str
 
 
 class KeyedSummary(_Strict):
-    """One of the model's answers for several symbols."""
+    """One entry of the model's answer for several symbols."""
 
     key: str
     summary: str
 
 
 class Summaries(_Strict):
-    """The model's answer for several symbols, in the form of SEVERAL_SUMMARIES."""
+    """The model's answer for several symbols, in the format SEVERAL_SUMMARIES."""
 
     summaries: list[KeyedSummary]
 
@@ -77,23 +77,23 @@ class _Message(BaseModel):
 
 class _Choice(BaseModel):
     message: _Message
-    finish_reason: Literal["stop", "length", "content_filter"] | str | None = None  # noqa: PYI051 - the three that matter
+    finish_reason: Literal["stop", "length", "content_filter"] | str | None = None  # noqa: PYI051 - documents the relevant values
 
 
 class _Completion(BaseModel):
-    """As much of a chat completion as is read here: the SDK's own parsing of the rest costs more than all else."""
+    """The fields of a chat completion that are used: the SDK's parsing of all fields is the largest cost of a reply."""
 
     choices: list[_Choice]
     usage: _Usage | None = None
 
 
 def summaries_of(answer: Summaries, key: str) -> list[str]:
-    """The summaries under a key; a good answer has exactly one that is not empty."""
+    """Return the summaries under a key that are not empty; a good answer has exactly one."""
     return [text for one in answer.summaries if one.key == key and (text := _one_line(one.summary))]
 
 
 def request_parameters(settings: Settings) -> dict[str, Any]:
-    """What every request of a job carries besides its messages: only what the model is known to take."""
+    """Return the parameters of every request of a job besides its messages: only those the model accepts."""
     model = settings.model
     parameters: dict[str, Any] = {"model": settings.model_name}
     if settings.effort:
@@ -107,14 +107,15 @@ def request_parameters(settings: Settings) -> dict[str, Any]:
 
 
 def request_body(prompt: Prompt, cap: int, form: dict[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The body of a chat completion; `parameters` are those of `request_parameters`."""
+    """Return the body of a chat completion; `cap` is in tokens, `parameters` are from `request_parameters`."""
     return {"messages": prompt.messages, "max_completion_tokens": cap, "response_format": form, **parameters}
 
 
 def first_completion_cap(prompt: Prompt, symbols: int, settings: Settings) -> int:
-    """The completion cap of a first attempt, in tokens: no larger than what the server counts for the prompt anyway.
+    """Return the completion cap of a first attempt, in tokens.
 
-    With reasoning the setting itself, since reasoning tokens count as completion.
+    It is the largest cap that does not raise the counted tokens, or more where the summaries need more. For reasoning
+    models it is the setting itself, since reasoning tokens count as completion.
     """
     if not settings.model.listed or (settings.effort is not None and settings.effort not in LITTLE_REASONING):
         return settings.max_completion_tokens
@@ -123,18 +124,18 @@ def first_completion_cap(prompt: Prompt, symbols: int, settings: Settings) -> in
 
 
 def larger_cap(cap: int, settings: Settings) -> int:
-    """The completion cap after an answer that was cut off at `cap`."""
+    """Return the completion cap, in tokens, after an answer that was cut off at `cap`."""
     larger = max(2 * cap, settings.max_completion_tokens)
     return min(larger, settings.model.max_output_tokens) if settings.model.listed else larger
 
 
 def shorter_share(prompt: Prompt, settings: Settings) -> float:
-    """The share of the budget for a prompt in the place of one that was too long for the model."""
+    """Return the share of the budget (0 to 1) for a prompt that replaces one too long for the model."""
     return SHORTENED_TO * min(1.0, prompt.tokens / settings.max_prompt_tokens)
 
 
 def counted_tokens(prompt: Prompt, cap: int) -> int:
-    """What the server will count a request as: the larger of its cap and its characters / 4."""
+    """Return the tokens for which the rate limit counts a request: the larger of its cap and its characters / 4."""
     return max(cap, _counted_chars(prompt))
 
 
@@ -143,9 +144,9 @@ def _counted_chars(prompt: Prompt) -> int:
 
 
 def read_answer(body: bytes, answer_type: type[Answer]) -> tuple[Answer, Usage]:
-    """The answer in a completion's body, and its usage.
+    """Return the answer in the body of a completion, and its usage.
 
-    Raises CutOff, Rejected or Transient, each with the usage that was billed all the same.
+    Raise CutOff, Rejected or Transient, each with the usage that was billed for the attempt.
     """
     try:
         completion = _Completion.model_validate_json(body)

@@ -1,8 +1,8 @@
-"""One request to the model becomes summaries and their usage. The only importer of `openai`.
+"""Document the symbols of a request with the model, including retries, and sum up the usage. Imports `openai`.
 
-Adds to the SDK: one client and one limiter a process for each account and model; a strict JSON schema with one
-validation; one retry layer (tenacity) in which "slow down" spends no attempt; and usage that counts failed attempts.
-Leaves out: pace, which is the limiter's, and the text of prompts.
+Adds to the SDK: one client and one limiter per process for each account and model; a strict JSON schema with one
+validation; one retry layer (tenacity) in which "slow down" does not count as an attempt; and usage that includes failed
+attempts. Leaves out: pacing (`limiter`), and the text of prompts.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ MAX_BACKOFF_S = 20.0
 
 @dataclass(slots=True)
 class _Spent:
-    """What one asking has cost so far; `again` where its symbols were asked for before."""
+    """The cost of one question to the model so far; `again` if its symbols were requested before."""
 
     again: bool
     usage: Usage = NO_USAGE
@@ -78,8 +78,8 @@ Check = Callable[[str, Symbol, bool | None], Findings]
 class OpenAIDocumenter:
     """Documents the requests of one job.
 
-    `notes` says what is known of a symbol beyond its context; `check` what is wrong with a summary, given whether it
-    seems to belong to another symbol of its request; `budget` what may be spent.
+    `notes` returns what is known of a symbol beyond its context. `check` returns the findings for a summary; its third
+    argument is whether the summary seems to belong to another symbol of the request. `budget` limits the cost.
     """
 
     def __init__(
@@ -100,20 +100,20 @@ class OpenAIDocumenter:
         self._parameters = request_parameters(settings)
 
     async def __call__(self, request: Request) -> list[Outcome | Request]:
-        """Document a request's symbols, or say which must be asked for again.
+        """Return the outcomes of a request's symbols, and requests for symbols to be requested again.
 
-        Raises JobError where no symbol could be documented, or after `stop`.
+        Raise JobError if no symbol could be documented, or after `stop`.
         """
         if len(request.symbols) == 1:
             return [await self._document_one(request, request.symbols[0])]
         return await self._document_several(request)
 
     def stop(self, fault: JobError) -> None:
-        """Begin no request any more: whoever waits to, now and later, gets this fault."""
+        """Start no further requests: every current and later waiter gets this fault."""
         self._limiter.stop(self._queue, fault)
 
     def cancel_in_flight(self) -> None:
-        """Cancel what is in flight, after `stop`. What a server bills for it is not known."""
+        """Cancel the requests in flight, after `stop`. What the server bills for them is unknown."""
         self._limiter.cancel_in_flight(self._queue)
 
     async def _document_one(self, request: Request, symbol: Symbol) -> Outcome | Request:
@@ -221,10 +221,10 @@ class OpenAIDocumenter:
         self._budget.spend(usage)
 
     async def _send(self, permit: Permit, body: dict[str, Any], adaptive_timeout: float) -> bytes:
-        """Send one request; the limiter hears how it went. Raises the translation of whatever goes wrong.
+        """Send one request and report its result to the limiter. Raise the translation of any exception of the SDK.
 
-        The SDK's `post` is what its `create` ends in. `create` first walks the whole body for names to translate, none
-        of which chat completions have, and then builds the answer as objects: 0.6 of 1.5 ms a symbol (`make bench`).
+        The SDK's `create` ends in `post`. Before that it searches the whole body for names to translate, which chat
+        completions do not have, and afterwards it builds objects of the answer: 0.6 of 1.5 ms a symbol (`make bench`).
         """
         try:
             with self._limiter.adaptive_timeout(permit, adaptive_timeout) as scope:
@@ -253,12 +253,12 @@ class OpenAIDocumenter:
 
 
 def _again(documented: Documented, symbol: Symbol) -> Request | None:
-    """A question for the same symbol alone, where its summary must not stay as it is."""
+    """Return a new request for the symbol alone if its summary has hard findings, else None."""
     checks = documented.checks
     if checks is None or not checks.hard:
         return None
     position = symbol.position
-    # A summary of another symbol is no fallback: better none than a wrong one.
+    # A summary of another symbol is not used as a fallback: no summary is better than a wrong one.
     is_own = all(finding.check != "own_symbol" for finding in checks.hard)
     return Request(
         (symbol,),
@@ -269,7 +269,7 @@ def _again(documented: Documented, symbol: Symbol) -> Request | None:
 
 
 def better(second: Documented, first: Documented) -> Documented:
-    """The summary with fewer hard findings, the second where they are even; the usage of both is in the second."""
+    """Return the summary with fewer hard findings, the second if equal; `second` has the usage of both."""
 
     def hard(one: Documented) -> int:
         return len(one.checks.hard) if one.checks else 0
@@ -278,7 +278,7 @@ def better(second: Documented, first: Documented) -> Documented:
 
 
 def _with_partial_outcomes(fault: JobError, request: Request) -> JobError:
-    """A fault of the whole job with what becomes of the request's symbols, where any was billed."""
+    """Return a copy of the fault with the outcomes of the request's symbols, if any of them was billed."""
     own = type(fault)(str(fault), fault.failure)
     if any(usage.total_tokens for usage in request.spent.values()):
         own.partial_outcomes = tuple(given_up(request, fault.failure, str(fault)))
@@ -291,7 +291,7 @@ def _halves(request: Request) -> tuple[Request, Request]:
 
 
 def _charged(request: Request, spent: _Spent, weights: Sequence[int]) -> Request:
-    """The request with what each of its symbols has now cost, this asking shared out by their weights."""
+    """Return the request with the cost of this attempt divided among its symbols by weight, added to `spent`."""
     costs = {
         symbol.position: request.spent.get(symbol.position, NO_USAGE) + usage
         for symbol, usage in zip(request.symbols, apportion(spent.total(), weights), strict=True)
@@ -313,9 +313,10 @@ def _report_to_limiter(permit: Permit, error: DoctownError, cause: openai.OpenAI
 
 
 def _wait_s(state: RetryCallState, failed_attempts: int) -> float:
-    """Return the seconds before the next attempt: 0 after "slow down", which waits at the limiter, and a time-out.
+    """Return the seconds before the next attempt.
 
-    Otherwise the server's own `Retry-After`, or exponential back-off.
+    0 after "slow down", for which the limiter waits, and after a timeout; otherwise the server's own `Retry-After`, or
+    exponential backoff with full jitter.
     """
     error = state.outcome.exception() if state.outcome else None
     if isinstance(error, SlowDown) or (isinstance(error, Transient) and error.failure == "timeout"):

@@ -1,8 +1,7 @@
-"""A summary without a model, from the facts of the context alone: no key, no network, no cost.
+"""Write a summary without a model, from the facts of the context alone: no key, no network, no cost.
 
-For places where no model may be called, for symbols that are not worth one, and for a first run. What it writes is
-labelled `offline` by the symbol's `source`. It reads the docstring's first sentence where there is one and otherwise
-says what is known of the symbol; it understands nothing.
+For environments without a model, symbols below `min_centrality`, and a first run. Such summaries have the source
+`offline`. The text is the docstring's first sentence if there is one, else a sentence of the symbol's facts.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ def document_offline(symbol: Symbol) -> Documented:
 
 
 async def document_request_offline(request: Request) -> list[Outcome | Request]:
-    """Document the symbols of a request, in the form in which the generator asks for it."""
+    """Document the symbols of a request, with the signature of a `Documenter`."""
     return [document_offline(symbol) for symbol in request.symbols]
 
 
 def summarize_facts(context: SymbolContext) -> str:
-    """One or two sentences: what the symbol is for, as far as its docstring or name says it, and how it is connected.
+    """Return one or two sentences: the symbol's purpose by its docstring or name, and its calls and callers.
 
     >>> from generation.domain.context import SymbolContext
     >>> summarize_facts(SymbolContext("a", "read_lines", "function", "python", "io.py", calls=["open"]))

@@ -1,4 +1,14 @@
-"""When the next request may leave: the arithmetic of rate limits. Pure but for its clock, which is a parameter."""
+"""Compute when the next request may be sent, from observed rate limits and latencies. Pure; the time is a parameter.
+
+`Pace` combines two token buckets (requests and tokens a minute, learned from the `x-ratelimit-*` headers), a
+concurrency limit by AIMD (additive increase, multiplicative decrease: Chiu and Jain, 1989), a pause after a rejection,
+and a timeout from exponentially weighted moving averages (EWMA) of latency. Leaves out: queues and timers (`limiter`).
+
+A bucket follows a balance on the server that it cannot see. It keeps a local balance (reduced when a request is
+reserved, refilled over time) and an offset: the EWMA of the server's stated remainder less the local balance at the
+reservation of that request. Adding each reply's difference to the local balance directly would apply one correction
+once for every request in flight.
+"""
 
 from __future__ import annotations
 
@@ -6,51 +16,51 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-# The first request to an account goes ahead alone for so long: a refused key or a retired model is answered at once
-# and then has cost one request, while a good answer takes longer than this and is not waited for.
+# How long the first request to an account is sent alone. A rejected key or a retired model is answered at once and then
+# costs a single request; a good answer takes longer than this, and other requests do not wait for it.
 CANARY_WAIT_S = 0.5
 
-# An account that has answered within this time is taken to answer now: a job that follows another loses no time.
+# An account that has answered within this time needs no such first request: a job that follows another loses no time.
 ACCOUNT_OK_TTL_S = 60.0
 
-# Weight of a reply in the moving average of the offset.
+# Weight of a reply in the EWMA of the offset.
 OFFSET_WEIGHT = 0.15
 
-# Share of the limit that is aimed at where it is enforced second by second, and the quotient of the balance and a
-# request above which a refusal shows such enforcement.
+# Share of the limit to use if it is enforced second by second, and the ratio of the balance to a request above which a
+# rejection shows such enforcement.
 EVEN_SHARE = 0.985
 HEADROOM_SHARE = 3.0
 
-# How late a turn may be taken without putting off the next.
+# How late a request may be sent without delaying the next one.
 MAX_LATE_S = 0.05
 
-# Seconds of refill that are left in a bucket: the server's book is a little behind ours, by the way to it.
+# Seconds of refill that stay in a bucket: the server's balance lags behind ours by the network latency.
 MARGIN_S = 0.05
 
-# Where no limit is known, refusals alone show the spacing: it follows their retry-after, and shrinks with each success.
+# If no limit is known, the spacing is learned from the `Retry-After` of rejections, and decays with each success.
 MAX_LEARNED_SPACING_S = 0.25
 SPACING_DECAY = 0.998
 
-# The time-out is this many standard deviations of the latency's logarithm above its mean: 1 in 740 for a lognormal.
+# The timeout is this many standard deviations of the latency's logarithm above its mean: 1 in 740 for a lognormal.
 TIMEOUT_DEVIATIONS = 3.0
 MIN_TIMEOUT_S = 2.0
 LATENCIES_NEEDED = 20
 LATENCY_WEIGHT = 0.02
 
-# Above this share of requests given up, the time-out itself is at fault and the setting holds again.
+# Above this share of timeouts, the learned timeout itself is too short and the setting is used again.
 MAX_TIMED_OUT_SHARE = 0.2
 TIMED_OUT_WEIGHT = 0.05
 
-# Latency counts as rising when its recent mean is so many times the least mean seen; the width then shrinks a little.
-# The least mean drifts to the recent one, so that a model that has become slow is not taken for an overload for ever.
+# Latency is rising when its recent mean is this many times the lowest mean; the concurrency limit then shrinks by 10 %.
+# The lowest mean drifts towards the recent one, so that a permanently slower model is not taken for an overload.
 RISING_LATENCY = 2.5
 MIN_LATENCY_DRIFT_RATE = 0.01
 NEARLY_USED = 0.8
 
-# What is missing by less than this is there: a full bucket may be so by all but the last bit of a float.
+# Tolerance of floating-point rounding: shorter waits count as 0.
 ROUNDING_S = 1e-6
 
-# How long everyone waits after a refusal that does not say how long, and the most that one may ask for.
+# Pauses after a rejection without `Retry-After`, and the maximum for one with it.
 REFUSAL_HOLD_S = 1.0
 OVERLOAD_HOLD_S = 0.1
 MAX_HOLD_S = 120.0
@@ -60,7 +70,7 @@ ABSURD_AMOUNT = 1e12
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """One limit as a reply states it: units a minute, and units left."""
+    """One limit as a reply states it: requests or tokens a minute, and how many of them remain."""
 
     limit: float
     remaining: float
@@ -68,7 +78,7 @@ class RateLimit:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a reply's headers say; None where a header is missing or makes no sense."""
+    """The limits in a reply's headers; None for a header that is missing or malformed."""
 
     requests: RateLimit | None = None
     tokens: RateLimit | None = None
@@ -78,13 +88,13 @@ NO_LIMITS = Limits()
 
 
 def parse_limits(headers: Mapping[str, str]) -> tuple[Limits, list[str]]:
-    """The limits that a reply states, and the names of headers that make no sense."""
-    senseless: list[str] = []
-    found = {kind: _parse_limit(headers, kind, senseless) for kind in ("requests", "tokens")}
-    return Limits(**found), senseless
+    """Return the limits that a reply states, and the names of malformed headers."""
+    malformed: list[str] = []
+    found = {kind: _parse_limit(headers, kind, malformed) for kind in ("requests", "tokens")}
+    return Limits(**found), malformed
 
 
-def _parse_limit(headers: Mapping[str, str], kind: str, senseless: list[str]) -> RateLimit | None:
+def _parse_limit(headers: Mapping[str, str], kind: str, malformed: list[str]) -> RateLimit | None:
     values: dict[str, float] = {}
     for part in ("limit", "remaining"):
         name = f"x-ratelimit-{part}-{kind}"
@@ -94,7 +104,7 @@ def _parse_limit(headers: Mapping[str, str], kind: str, senseless: list[str]) ->
         try:
             values[part] = _amount(text.strip())
         except ValueError:
-            senseless.append(name)
+            malformed.append(name)
     if values.get("limit", 0.0) < 1 or "remaining" not in values or values["remaining"] > values["limit"]:
         return None
     return RateLimit(values["limit"], values["remaining"])
@@ -109,7 +119,10 @@ def _amount(text: str) -> float:
 
 @dataclass(slots=True)
 class Bucket:
-    """A token bucket: `local_balance` is our own count, `local_balance + offset` the server's balance as estimated."""
+    """A token bucket of requests or tokens; `limit` is in units a minute, None while it is unknown.
+
+    `local_balance` is this process's own count; `local_balance + offset` is the estimate of the server's balance.
+    """
 
     limit: float | None = None
     local_balance: float = 0.0
@@ -118,10 +131,10 @@ class Bucket:
     refused_at_s: float = -math.inf
 
     def balance(self, now_s: float) -> float:
-        """Units believed to be left; without a known limit there is always enough."""
+        """Return the estimated units left on the server; infinity while the limit is unknown."""
         if self.limit is None:
             return math.inf
-        # A clock that went back refills nothing and starts anew from where it stands.
+        # A clock that went back refills nothing; counting restarts at its new time.
         self.refused_at_s = min(self.refused_at_s, now_s)
         self.local_balance += max(0.0, now_s - self.at_s) * self.limit / 60
         self.at_s = now_s
@@ -129,12 +142,15 @@ class Bucket:
         return self.local_balance + self.offset
 
     def wait_s(self, amount: float, now_s: float) -> float:
-        """Seconds until so much may be taken; more than the whole limit may be taken from a full bucket."""
+        """Return the seconds until `amount` (requests or tokens) may be taken, 0 to 60.
+
+        An amount above the limit may be taken from a full bucket.
+        """
         if self.limit is None:
             return 0.0
         wanted = min(amount + MARGIN_S * self.limit / 60, self.limit)
         wait_s = (wanted - self.balance(now_s)) * 60 / self.limit
-        # Whatever was believed, a minute's bucket is full after a minute of quiet.
+        # Whatever the estimate, a bucket that refills in a minute is full after a minute.
         return min(wait_s, 60.0) if wait_s > ROUNDING_S else 0.0
 
     def take(self, amount: float, now_s: float) -> float:
@@ -146,8 +162,11 @@ class Bucket:
     def update_from_headers(
         self, stated: RateLimit, balance_at_reservation: float, reserved_s: float, now_s: float
     ) -> None:
-        """Learn from a reply. One that left before the last refusal is older news than that, and its book held
-        reservations of requests that were refused and have been given back.
+        """Update the limit and the offset from the headers of a reply.
+
+        `balance_at_reservation` and `reserved_s` are the local balance and the time when the request was reserved. The
+        offset ignores a request reserved before the last rejection: that rejection is more recent, and the local
+        balance then still included reservations of rejected requests, which have been returned since.
         """
         if self.limit is None:
             self.at_s = now_s
@@ -157,7 +176,7 @@ class Bucket:
             self.offset += OFFSET_WEIGHT * (stated.remaining - balance_at_reservation - self.offset)
 
     def refused(self, stated: RateLimit, now_s: float) -> None:
-        """Learn from a refusal, whose figures are those of this moment."""
+        """Update from the headers of a rejection, which state the balance at this moment."""
         self.limit = stated.limit
         self.refused_at_s = now_s
         balance = self.balance(now_s)
@@ -167,11 +186,11 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """What is remembered of a request that has left."""
+    """The state of the pace when a request was sent, to compare with when its result is known."""
 
     at_s: float
-    requests_book: float
-    tokens_book: float
+    requests_balance: float
+    tokens_balance: float
     tokens: float
     limit_epoch: int
     had_headroom: bool
@@ -179,7 +198,7 @@ class Reservation:
 
 @dataclass(slots=True)
 class Pace:
-    """When the next request may leave. All times are seconds of one monotonic clock."""
+    """The pace of requests to one account and model. All times are seconds of one monotonic clock."""
 
     max_concurrency: int
     request_timeout_s: float
@@ -205,13 +224,16 @@ class Pace:
         self.concurrency_limit = float(self.max_concurrency)
 
     def raise_max_concurrency(self, max_concurrency: int) -> None:
-        """Allow more requests in flight, where someone asks for more than anyone before."""
+        """Raise the cap on requests in flight if a job asks for more than any before it."""
         if max_concurrency > self.max_concurrency:
             self.concurrency_limit += max_concurrency - self.max_concurrency
             self.max_concurrency = max_concurrency
 
     def wait_s(self, tokens: float, now_s: float) -> float | None:
-        """Seconds until a request of so many tokens may leave: 0 for now, None for not before an answer comes."""
+        """Return the seconds until a request of `tokens` tokens may be sent.
+
+        0 means now; None means that the concurrency limit is reached, so that a request in flight must end first.
+        """
         if self.in_flight >= max(1, int(self.concurrency_limit)):
             return None
         waits = [
@@ -239,12 +261,12 @@ class Pace:
         return spacing_s
 
     def reserve(self, tokens: float, now_s: float) -> Reservation:
-        """A request leaves."""
+        """Record that a request is sent and take its amounts from the buckets."""
         had_headroom = (
             self.tokens.balance(now_s) > HEADROOM_SHARE * tokens and self.requests.balance(now_s) > HEADROOM_SHARE
         )
         self.in_flight += 1
-        # The turn that it was, and not the moment at which a timer rang: lateness would add up.
+        # Count from the time at which the request was due, not at which the timer fired: delays would add up.
         turn_s = self.last_turn_s + self._spacing_for_s(tokens)
         self.last_turn_s = turn_s if now_s - MAX_LATE_S <= turn_s <= now_s else now_s
         if not self._is_proven(now_s) and (self.in_flight == 1 or self.lead_since_s is None):
@@ -259,7 +281,7 @@ class Pace:
         )
 
     def answered(self, reservation: Reservation, limits: Limits, now_s: float) -> None:
-        """A request came back with an answer of the model."""
+        """Record an answer of the model: update limits and latency, and adapt the concurrency limit (AIMD)."""
         self.in_flight -= 1
         self.proven_s = now_s
         self._learn_limits(reservation, limits, now_s)
@@ -273,14 +295,14 @@ class Pace:
             self.concurrency_limit = min(self.max_concurrency, self.concurrency_limit + 1 / self.concurrency_limit)
 
     def refused(self, reservation: Reservation, limits: Limits, retry_after_s: float | None, now_s: float) -> None:
-        """A request ran into the rate limit. It took nothing, and everyone waits as long as it was told to."""
+        """Record a rejection by the rate limit: return the reservation and pause all requests for `retry_after_s`."""
         self._return_reservation(reservation)
         self._hold(retry_after_s if retry_after_s is not None else REFUSAL_HOLD_S, now_s)
         for bucket, stated in ((self.requests, limits.requests), (self.tokens, limits.tokens)):
             if stated is not None:
                 bucket.refused(stated, now_s)
         if limits != NO_LIMITS:
-            # The limits are known, so the width is not at fault; what is left says whether the minute or the second is.
+            # The limits are known, so concurrency is not the cause; with headroom left, limits are enforced per second.
             self.even = self.even or (reservation.had_headroom and self._states_headroom(limits, reservation.tokens))
         elif retry_after_s is None:
             self._shrink(reservation, 0.5)
@@ -288,7 +310,7 @@ class Pace:
             self.spacing_s = min(MAX_LEARNED_SPACING_S, max(self.spacing_s, retry_after_s))
 
     def overloaded(self, reservation: Reservation, retry_after_s: float | None, now_s: float) -> None:
-        """The server itself is too busy (`slow_down`, 503): a pause, then fewer at once."""
+        """Record an overloaded server (`slow_down`, 503): pause, then halve the concurrency limit."""
         self._return_reservation(reservation)
         self._hold(retry_after_s if retry_after_s is not None else OVERLOAD_HOLD_S, now_s)
         self._shrink(reservation, 0.5)
@@ -304,21 +326,21 @@ class Pace:
             self.hold_since_s, self.hold_for_s = now_s, hold_s
 
     def lost(self) -> None:
-        """A request ended without an answer: its connection broke, it timed out or was cancelled."""
+        """Record a request that ended without an answer: broken connection, timeout or cancellation."""
         self.in_flight -= 1
 
     def timed_out(self) -> None:
-        """A request was given up. Its latency is unknown; the answers of its next, more patient attempts teach it."""
+        """Record a timeout. Its latency is unknown; later attempts have a longer timeout, and their answers count."""
         self.lost()
         self.timed_out_share += TIMED_OUT_WEIGHT * (1 - self.timed_out_share)
 
     def account_fault(self) -> None:
-        """The account or model was refused: the next request goes ahead alone again."""
+        """Record a rejected account or model: the next request is sent alone again."""
         self.lost()
         self.proven_s, self.lead_since_s = -math.inf, None
 
     def timeout_s(self) -> float:
-        """The time-out for a first attempt, from the latencies seen; never above the setting."""
+        """Return the timeout of a first attempt in seconds, from the observed latencies; never above the setting."""
         if self.latencies < LATENCIES_NEEDED or self.timed_out_share > MAX_TIMED_OUT_SHARE:
             return self.request_timeout_s
         deviation = math.sqrt(self.log_latency_variance)
@@ -327,12 +349,12 @@ class Pace:
 
     def _learn_limits(self, reservation: Reservation, limits: Limits, now_s: float) -> None:
         if limits.requests:
-            self.requests.update_from_headers(limits.requests, reservation.requests_book, reservation.at_s, now_s)
+            self.requests.update_from_headers(limits.requests, reservation.requests_balance, reservation.at_s, now_s)
         if limits.tokens:
-            self.tokens.update_from_headers(limits.tokens, reservation.tokens_book, reservation.at_s, now_s)
+            self.tokens.update_from_headers(limits.tokens, reservation.tokens_balance, reservation.at_s, now_s)
 
     def _shrink(self, reservation: Reservation, factor: float) -> None:
-        # A burst of complaints about one width is one complaint: only requests that left at the present width count.
+        # A burst of rejections at one limit counts once: only requests sent under the current limit shrink it.
         if reservation.limit_epoch == self.limit_epoch:
             self.concurrency_limit = max(1.0, min(self.concurrency_limit, self.in_flight + 1) * factor)
             self.limit_epoch += 1
@@ -343,6 +365,7 @@ class Pace:
         return enough_requests and (limits.tokens is None or limits.tokens.remaining > HEADROOM_SHARE * tokens)
 
     def _learn_latency(self, latency_s: float) -> None:
+        """Update the EWMA of the mean and the variance of the logarithm of latency (Finch, 2009)."""
         value = math.log(max(latency_s, 1e-3))
         self.latencies += 1
         weight = max(LATENCY_WEIGHT, 1 / self.latencies)
@@ -360,5 +383,5 @@ class Pace:
 
 
 def _left_s(since_s: float, for_s: float, now_s: float) -> float:
-    """Seconds left of a period; a clock that went back ends it, since nobody can say how long it has lasted."""
+    """Return the seconds left of a period; a clock that went back ends it, since its length is then unknown."""
     return 0.0 if now_s < since_s else max(0.0, since_s + for_s - now_s)

@@ -1,1 +1,1 @@
-"""What is asked for, together with what, and when."""
+"""Decide which symbols are requested, grouped how, and in which order."""

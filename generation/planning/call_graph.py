@@ -1,8 +1,8 @@
-"""Who calls whom within a job, without cycles, so that callees can be documented before their callers. Pure.
+"""The call graph within a job, without cycles, so that callees can be documented before their callers. Pure.
 
-Where a context has `callees`, these ids are its calls, exactly. Otherwise a name in `calls` counts as a symbol of the
-job only where it can be no other: it is a symbol's id, or the name of exactly one symbol. Leaves out: what becomes of
-the order (`planner`), and calls to anything outside the job.
+If a context has `callees`, these ids are exactly its calls. Otherwise a name in `calls` is resolved only if it is
+unambiguous: a symbol's id, or the name of exactly one symbol. Leaves out: how the order is used (`planner`), and calls
+to anything outside the job.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ Callees = dict[int, tuple[int, ...]]
 
 
 def callees_within(symbols: Sequence[Symbol]) -> Callees:
-    """For each symbol's position the positions of those it calls, the most central first, cycles broken.
+    """Return for each symbol's position the positions of its callees, most central first, without cycles.
 
-    A cycle is broken at its least central edge: the one whose two ends have the least centrality together.
+    Each cycle is broken at its least central edge: the one whose two ends have the lowest total centrality.
     """
     centrality = {symbol.position: symbol.centrality for symbol in symbols}
     return _without_cycles(_resolved(symbols, centrality), centrality)
@@ -43,7 +43,7 @@ def _resolved(symbols: Sequence[Symbol], centrality: Mapping[int, float]) -> Cal
 
 
 def _without_cycles(callees: Callees, centrality: Mapping[int, float]) -> Callees:
-    """Walk depth first; where the walk meets its own path, cut that cycle and go back to where it was cut."""
+    """Remove the least central edge of each cycle that a depth-first search finds, and resume at that edge."""
     kept = {caller: list(called) for caller, called in callees.items()}
     done: set[int] = set()
     for start in kept:
@@ -78,7 +78,7 @@ def _least_central_edge(cycle: Sequence[int], centrality: Mapping[int, float]) -
 
 
 def levels(callees: Mapping[int, tuple[int, ...]]) -> dict[int, int]:
-    """How many calls deep each symbol's longest chain of callees is; 0 where it calls nobody in the job.
+    """Return the length of each symbol's longest chain of callees; 0 if it calls no symbol of the job.
 
     >>> levels({1: (2, 3), 2: (3,), 3: ()})
     {3: 0, 2: 1, 1: 2}

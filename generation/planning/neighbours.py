@@ -1,7 +1,7 @@
-"""The nearest symbols of a job by their embeddings. Pure, in numpy, a block of rows at a time.
+"""The nearest symbols of a job by cosine similarity of their embeddings. Pure, in numpy, one block of rows at a time.
 
-20,000 symbols of 1,536 dimensions are 120 MB as float32 and their similarities 1.6 GB at once; in blocks of 1,024 rows
-they are 80 MB and take seconds. Leaves out: making embeddings, which come with the contexts.
+20,000 symbols of 1,536 dimensions take 120 MB as float32, and their similarities 1.6 GB at once; in blocks of 1,024
+rows these take 80 MB, within seconds. Leaves out: computing embeddings, which are part of the contexts.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ Neighbour = tuple[int, float]
 
 
 def nearest_neighbours(symbols: Sequence[Symbol]) -> dict[int, tuple[Neighbour, ...]]:
-    """For each symbol with an embedding the (position, cosine similarity) of its three nearest, nearest first.
+    """Return for each symbol with an embedding the (position, cosine similarity) of its three nearest, nearest first.
 
-    All embeddings have one dimension and none is zero; `intake` has checked that. Takes a second for 20,000 symbols
-    of 256 dimensions and needs `BLOCK_ROWS` rows of similarities at a time.
+    All embeddings must have the same dimension and none may be zero, which `intake` checks. 20,000 symbols of 256
+    dimensions take a second; memory is bounded by `BLOCK_ROWS` rows of similarities.
     """
     import numpy as np
 

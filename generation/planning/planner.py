@@ -1,7 +1,7 @@
-"""Which symbols are asked for, which together and in which order, and what that will cost. Pure.
+"""Decide which symbols are requested, how they are grouped and ordered, and estimate the cost. Pure.
 
-Leaves out: the text of prompts (`prompt_builder`), when a request may leave (`schedule`, `limiter`), and what becomes
-of a group that does not fit after all (the documenter halves it).
+Leaves out: the text of prompts (`prompts.builder`), when a request may be sent (`schedule`, `limiter`), and groups that
+turn out to be too large (the documenter splits them in half).
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from generation.prompts.builder import estimate_part_tokens, estimate_rules_toke
 LARGE_CHARS = 4_000
 MEDIUM_CHARS = 1_200
 
-# A symbol this central is read by everyone and asked for alone, as large ones are: quality falls with a group's size.
+# From this centrality on a symbol gets a request of its own, like a large one: quality falls with the size of a group.
 CENTRAL = 0.25
 
-# One or two sentences as JSON; what comes back is measured, this is for the estimate. The second is for limits.
+# Tokens of one or two sentences as JSON, for the estimate only; `MAX_SUMMARY_TOKENS` is the figure for limits.
 EXPECTED_OUTPUT_TOKENS = 80
 
-# What a callee's summary adds to its caller's prompt.
+# Tokens that a callee's summary adds to its caller's prompt.
 NOTE_TOKENS = 35
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The requests in the order of their planning, who waits for whom, and what is expected of the run.
+    """The requests in planned order, the call graph, the symbols that need no request, and the estimated cost.
 
-    `symbols` are those that a model documents; of these, `known` have been documented before and are not asked for:
-    what costs nothing is not left out either, whatever the limits are.
+    `symbols` are those that a model documents; of these, `known` have been documented before and are not requested
+    again. Known symbols cost nothing, so no limit leaves them out.
     """
 
     requests: tuple[Request, ...]
@@ -54,7 +54,7 @@ class Plan:
 
 
 def make_plan(symbols: Sequence[Symbol], settings: Settings, known: Collection[int] = ()) -> Plan:
-    """Select by centrality, leave out whose positions are `known`, group, and order the most central first."""
+    """Select symbols by centrality except the positions in `known`, group them, and order the most central first."""
     ordered = sorted(symbols, key=lambda symbol: (-symbol.centrality, symbol.position))
     known_symbols = [symbol for symbol in ordered if symbol.position in known]
     chosen = [symbol for symbol in ordered[: settings.max_symbols] if symbol.position not in known]
@@ -89,9 +89,9 @@ def _left_out(symbol: Symbol, limit: int | None) -> Failed:
 
 
 def _group(symbols: Sequence[Symbol], callees: Mapping[int, tuple[int, ...]], settings: Settings) -> list[Request]:
-    """Symbols of one level of the call graph and one language in a request, clusters and files together.
+    """Group symbols of one call-graph level and one language, keeping clusters and files together.
 
-    Within a level nobody calls anybody, so that no group can wait for itself or for one that waits for it.
+    Symbols of one level do not call each other, so no group can depend on itself or be part of a cycle of groups.
     """
     level = levels(callees)
     alone: list[Symbol] = []
@@ -114,7 +114,7 @@ def _group(symbols: Sequence[Symbol], callees: Mapping[int, tuple[int, ...]], se
 
 
 def _filled(symbols: Iterable[Symbol], level: Mapping[int, int], settings: Settings) -> Iterator[list[Symbol]]:
-    """Neighbours in the given order, as many as fit into a request."""
+    """Yield groups of consecutive symbols, each as large as a request allows."""
     group: list[Symbol] = []
     kind: tuple[int, str] | None = None
     tokens = estimate_rules_tokens()
@@ -145,8 +145,8 @@ def _expected(requests: Sequence[Request], callees: Mapping[int, tuple[int, ...]
     if settings.model_name == OFFLINE:
         return Usage()
     symbols = [symbol for request in requests for symbol in request.symbols]
-    room = settings.max_prompt_tokens - estimate_rules_tokens()
-    parts = sum(min(room, _part_tokens(symbol, callees)) for symbol in symbols)
+    max_part_tokens = settings.max_prompt_tokens - estimate_rules_tokens()
+    parts = sum(min(max_part_tokens, _part_tokens(symbol, callees)) for symbol in symbols)
     return Usage(
         input_tokens=estimate_rules_tokens() * len(requests) + parts,
         output_tokens=EXPECTED_OUTPUT_TOKENS * len(symbols),
@@ -160,7 +160,7 @@ def _part_tokens(symbol: Symbol, callees: Mapping[int, tuple[int, ...]]) -> int:
 
 
 def plan_figures(plan: Plan) -> output.Plan:
-    """Return what a plan would ask and what it would cost, as the output of a dry run has it."""
+    """Return the counts and the estimated cost of a plan, as the output of a dry run has them."""
     return {
         "requests": len(plan.requests),
         "symbols": len(plan.symbols) - len(plan.known),

@@ -1,7 +1,7 @@
-"""What a prompt may say of a symbol beyond its own context: its callees' summaries, its neighbours, its file. Pure.
+"""What a prompt says of a symbol beyond its own context: its callees' summaries, its neighbours, its file. Pure.
 
-It grows while a job runs, as callees are documented. Leaves out: how it is worded (`prompt_builder`), and in which
-order symbols are documented so that there is something to know (`schedule`).
+It grows while a job runs, as callees are documented. Leaves out: the wording (`prompts.builder`), and the order in
+which symbols are documented (`schedule`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from generation.domain.outcome import Documented, Outcome, Symbol
 from generation.planning.neighbours import nearest_neighbours
 from generation.prompts.builder import Notes, Related
 
-# A prompt is about one symbol: of what it calls, the most central few say the most.
+# A prompt is about one symbol: the few most central callees add the most.
 MAX_CALLEES = 8
 MAX_SAME_FILE = 10
 _NOTE_CHARS = 200
@@ -23,14 +23,14 @@ _NOTE_CHARS = 200
 
 @dataclass(frozen=True, slots=True)
 class SemanticContext:
-    """For each position its related symbols, and for each file its symbols, the most central first."""
+    """The related symbols of each position, and the names of the symbols of each file, most central first."""
 
     related: Mapping[int, tuple[Related, ...]]
     by_file: Mapping[str, tuple[str, ...]]
 
 
 class PromptContext:
-    """What is known within one job."""
+    """The summaries written so far in one job, and its call graph and semantic context."""
 
     def __init__(
         self, symbols: Sequence[Symbol], callees: Mapping[int, tuple[int, ...]], semantic: SemanticContext | None = None
@@ -41,12 +41,12 @@ class PromptContext:
         self._summaries: dict[int, str] = {}
 
     def add_summary(self, outcome: Outcome) -> None:
-        """Keep a summary for the symbols that call this one."""
+        """Keep a summary for the prompts of the symbols that call this one."""
         if isinstance(outcome, Documented):
             self._summaries[outcome.position] = outcome.summary
 
     def notes(self, symbol: Symbol) -> Notes:
-        """What there is to say of a symbol now."""
+        """Return what is known of a symbol now, beyond its own context."""
         called = (position for position in self._callees.get(symbol.position, ()) if position in self._summaries)
         callees = tuple((self._names[position], self._summaries[position]) for position in called)[:MAX_CALLEES]
         if self._semantic is None:
@@ -62,11 +62,11 @@ class PromptContext:
 
 
 def semantic_context(symbols: Sequence[Symbol]) -> SemanticContext:
-    """Related symbols as the contexts give them, else the nearest by embedding; and the symbols of each file."""
+    """Return related symbols as the contexts list them, else the nearest by embedding; and the symbols of each file."""
     contexts = {symbol.position: symbol.context for symbol in symbols}
     given = {position: _given(context) for position, context in contexts.items()}
-    wanting = [symbol for symbol in symbols if not given[symbol.position]]
-    nearest = nearest_neighbours(symbols) if any(one.context.embedding is not None for one in wanting) else {}
+    without_related = [symbol for symbol in symbols if not given[symbol.position]]
+    nearest = nearest_neighbours(symbols) if any(one.context.embedding is not None for one in without_related) else {}
     related = {
         position: own
         or tuple(
@@ -91,6 +91,6 @@ def _given(context: SymbolContext) -> tuple[Related, ...]:
 
 
 def _known_of(context: SymbolContext) -> str:
-    """The first paragraph of a symbol's docstring, or its kind, file and signature."""
+    """Return the first paragraph of a symbol's docstring, or its kind, file and signature."""
     paragraph = " ".join((context.docstring or "").strip().split("\n\n")[0].split())
     return (paragraph or f"{context.kind} in {context.file_path}, {context.signature or context.name}")[:_NOTE_CHARS]

@@ -1,8 +1,7 @@
-"""Which request of a plan may be asked next. Pure: state that changes, and no waiting.
+"""Decide which request of a plan can be sent next. Pure: mutable state, and no waiting.
 
-A request may be asked as soon as every symbol that its own symbols call has come to an end, documented or failed, and
-not when a whole level of the call graph has: nothing waits for what it does not need. Leaves out: the workers that ask
-(`generator`).
+A request is ready as soon as all callees of its symbols have been documented or have failed. It does not wait for a
+whole level of the call graph. Leaves out: the workers that send requests (`executor`).
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from generation.planning.planner import Plan
 
 
 class Schedule:
-    """The requests of one plan: those that wait for callees, and those that are ready, the most central first."""
+    """The requests of one plan: those that wait for callees, and those that are ready, most central first."""
 
     def __init__(self, plan: Plan) -> None:
         self._ready: list[tuple[float, int, Request]] = []
@@ -38,7 +37,7 @@ class Schedule:
                 self._callers[one].append(number)
 
     def add(self, *requests: Request) -> None:
-        """Requests that are ready; one that is asked again comes before all others, since others may wait for it."""
+        """Add ready requests; a repeated request precedes all others, since others may wait for its symbols."""
         for request in requests:
             heapq.heappush(self._ready, self._ranked(request, self._added))
             self._added += 1
@@ -47,8 +46,8 @@ class Schedule:
         rank = float("-inf") if request.spent else -request.centrality * self._direction
         return rank, number * self._direction, request
 
-    def set_reverse_order(self, backwards: bool) -> None:  # noqa: FBT001 - it says which
-        """Ask for the least central first, or for the most central again."""
+    def set_reverse_order(self, backwards: bool) -> None:  # noqa: FBT001 - the name of the method says what it means
+        """Take the least central request first, or the most central first again."""
         direction = -1 if backwards else 1
         if direction != self._direction:
             self._direction = direction
@@ -56,7 +55,7 @@ class Schedule:
             heapq.heapify(self._ready)
 
     def finish(self, position: int) -> None:
-        """A symbol has come to an end."""
+        """Record that a symbol has an outcome, and release the requests that waited only for it."""
         self.unfinished -= 1
         for number in self._callers.pop(position, ()):
             self._missing[number].discard(position)
@@ -66,15 +65,15 @@ class Schedule:
 
     @property
     def ready(self) -> int:
-        """How many requests can be asked now."""
+        """Return the number of requests that can be sent now."""
         return len(self._ready)
 
     def next(self) -> Request:
-        """The request to ask now. Raises IndexError where none is ready."""
+        """Remove and return the next request. Raise IndexError if none is ready."""
         return heapq.heappop(self._ready)[2]
 
     def give_up(self, failure: str, message: str) -> list[Outcome]:
-        """Ask nothing further; the result is what becomes of all who have not come to an end."""
+        """Remove all requests that were not taken; return the outcomes of their symbols."""
         left = [*(request for _, _, request in self._ready), *self._waiting.values()]
         self._ready.clear()
         self._waiting.clear()

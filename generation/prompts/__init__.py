@@ -1,1 +1,1 @@
-"""A symbol becomes the messages of a request, within a budget of tokens."""
+"""Build the messages of a request from symbols, within a budget of tokens."""

@@ -1,9 +1,9 @@
-"""Contexts become the messages of a request, within a budget of tokens.
+"""Build the messages of a request from contexts, within a budget of tokens.
 
-The rules are static and come first, the symbols last: the beginning of every prompt is the same to the byte. Whatever
-comes from a codebase is data: one-line facts have their line breaks folded, docstring and source stand in fences that
-they cannot close. A prompt over its budget loses the least useful first, in the steps of `CUTS`; the last step always
-fits. Leaves out: which symbols are asked for together, which is the planner's.
+The rules are static and come first, the symbols last, so that every prompt has the same prefix, byte for byte. Texts
+from a codebase are treated as data: one-line facts have their line breaks folded; docstring and source are quoted in
+fences that they cannot close. A prompt over its budget loses its least useful parts first, in the steps of `CUTS`; the
+last step always fits. Leaves out: which symbols share a request, which the planner decides.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _NAME_TOKENS = 24
 
 
 def rules(language: str = "English", *, several: bool = False) -> str:
-    """The static beginning of every prompt of a job."""
+    """Return the static beginning of every prompt of a job."""
     return (_SEVERAL_SYMBOLS if several else _ONE_SYMBOL) + _RULES.format(language=language)
 
 
@@ -56,7 +56,7 @@ _NOTE_CHARS = 400
 
 @dataclass(frozen=True, slots=True)
 class Related:
-    """A related symbol: its name, how near it is (a cosine) and what is known of it."""
+    """A related symbol: its name, its cosine similarity (-1 to 1) and a note about it."""
 
     name: str
     similarity: float | None = None
@@ -65,7 +65,7 @@ class Related:
 
 @dataclass(frozen=True, slots=True)
 class Notes:
-    """What a prompt may say beyond the symbol's own context: (name, summary) of callees, and the semantic context."""
+    """What a prompt may say beyond the symbol's context: (name, summary) of callees, and the semantic context."""
 
     callees: tuple[tuple[str, str], ...] = ()
     related: tuple[Related, ...] = ()
@@ -78,7 +78,7 @@ NO_NOTES = Notes()
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """How much of each part a text over its budget keeps: relations and notes in items, the rest in tokens."""
+    """How much of each part a shortened text keeps: relations and notes in items, the other parts in tokens."""
 
     relations: int | None = None
     notes: int | None = None
@@ -99,7 +99,7 @@ CUTS = (
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One symbol's text in a prompt and its exact count of tokens."""
+    """One symbol's text in a prompt and its exact number of tokens."""
 
     text: str
     tokens: int
@@ -108,7 +108,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """The messages of a request and their exact count of tokens."""
+    """The messages of a request and their exact number of tokens."""
 
     messages: tuple[Message, ...]
     tokens: int
@@ -116,7 +116,7 @@ class Prompt:
 
 
 class PromptBuilder:
-    """Builds the prompts of one job: its language and its budget a symbol do not change."""
+    """Builds the prompts of one job, with a fixed language and token budget per symbol."""
 
     def __init__(self, counter: TokenCounter, budget_tokens: int, language: str = "English") -> None:
         self._counter = counter
@@ -129,19 +129,22 @@ class PromptBuilder:
         return self._counter.count_messages(messages)
 
     def part(self, context: SymbolContext, notes: Notes = NO_NOTES, share: float = 1.0) -> Part:
-        """A symbol's text, such that a prompt with it alone is within `share` of the budget (or of the least one)."""
+        """Return a symbol's text, short enough that a prompt with it alone stays within a part of the budget.
+
+        That part is `share` (0 to 1) of the budget, but at least MIN_PROMPT_TOKENS.
+        """
         budget = max(MIN_PROMPT_TOKENS, int(self._budget_tokens * share))
         return build_part(context, notes, self._counter, budget - self._empty[False])
 
     def single(self, part: Part, reason: str = "") -> Prompt:
-        """The prompt for one symbol, and why it is asked for again."""
+        """Return the prompt for one symbol; `reason` says why an earlier answer was not accepted."""
         again = f"\n\nAn earlier answer was not accepted: {reason}" if reason else ""
         messages = _messages(rules(self._language), part.text + again)
         tokens = self._empty[False] + part.tokens
         return Prompt(messages, self._counter.count_messages(messages) if again else tokens, part.truncated)
 
     def several(self, parts: Mapping[str, Part]) -> Prompt:
-        """The prompt for several symbols, each under its key."""
+        """Return the prompt for several symbols, each under its key."""
         text = "\n\n".join(f"## Symbol {key}\n\n{part.text}" for key, part in parts.items())
         messages = _messages(rules(self._language, several=True), text)
         truncated = any(part.truncated for part in parts.values())
@@ -153,19 +156,22 @@ def _messages(rules_text: str, user_text: str) -> tuple[Message, ...]:
 
 
 def estimate_part_tokens(context: SymbolContext) -> int:
-    """About how many tokens a symbol's text will have, from lengths alone: for totals before anything is counted."""
+    """Estimate the tokens of a symbol's text from its length, for totals before anything is tokenized."""
     relations = sum(len(name) + 2 for name in (*context.calls, *context.called_by))
     texts = (context.name, context.file_path, context.signature, context.docstring, context.source_code)
     return estimate_tokens(relations + sum(len(text) for text in texts if text) + 180)
 
 
 def estimate_rules_tokens() -> int:
-    """About how many tokens the rules have."""
+    """Estimate the number of tokens of the rules."""
     return estimate_tokens(len(rules()))
 
 
 def build_part(context: SymbolContext, notes: Notes, counter: TokenCounter, room_tokens: int) -> Part:
-    """A symbol's text within so many tokens, which must be enough for the last of CUTS."""
+    """Return a symbol's text of at most `room_tokens` tokens, after the first step of CUTS that fits.
+
+    Raise ValueError if `room_tokens` is too small for the last step.
+    """
     for cut in CUTS:
         part = _build(context, notes, counter, room_tokens, cut)
         if part is not None:
@@ -173,36 +179,36 @@ def build_part(context: SymbolContext, notes: Notes, counter: TokenCounter, room
     raise ValueError(f"{room_tokens} tokens are too few for any prompt")
 
 
-def _build(context: SymbolContext, notes: Notes, counter: TokenCounter, room: int, cut: Cut) -> Part | None:
-    """The text under one step of cuts; None where it does not fit, or would keep too little of the source."""
+def _build(context: SymbolContext, notes: Notes, counter: TokenCounter, max_tokens: int, cut: Cut) -> Part | None:
+    """Return the text under one step of cuts; None if it does not fit or would keep too little of the source."""
     facts = _facts(context, notes, _shortener(counter), cut)
     source = context.source_code or ""
     truncated = cut is not CUTS[0]
     whole = _with_source(facts, source, context.language)
-    # A text that cannot fit need not be counted: a megabyte takes 40 ms.
-    if len(whole) <= room * MAX_CHARS_PER_TOKEN and (tokens := counter.count(whole)) <= room:
+    # Skip counting a text that cannot fit: a megabyte takes 40 ms.
+    if len(whole) <= max_tokens * MAX_CHARS_PER_TOKEN and (tokens := counter.count(whole)) <= max_tokens:
         return Part(whole, tokens, truncated)
     if not truncated or not source:
         return None
-    return _with_cut_source(context, facts, counter, room, cut.min_source_tokens)
+    return _with_cut_source(context, facts, counter, max_tokens, cut.min_source_tokens)
 
 
 def _with_cut_source(
-    context: SymbolContext, facts: str, counter: TokenCounter, room: int, min_source_tokens: int
+    context: SymbolContext, facts: str, counter: TokenCounter, max_tokens: int, min_source_tokens: int
 ) -> Part | None:
-    source_tokens = room - counter.count(_with_source(facts, MARKER, context.language))
+    source_tokens = max_tokens - counter.count(_with_source(facts, MARKER, context.language))
     if source_tokens < min_source_tokens:
         return None
     while True:
         source = cut_middle(context.source_code or "", counter, source_tokens) if source_tokens > 0 else MARKER
         text = _with_source(facts, source, context.language)
         tokens = counter.count(text)
-        if tokens <= room:
+        if tokens <= max_tokens:
             return Part(text, tokens, truncated=True)
         if source_tokens <= 0:
             return None
-        # Where pieces meet, tokens may split anew: give back what that took.
-        source_tokens -= tokens - room
+        # Tokens may split differently where the pieces meet: reduce the source by the excess.
+        source_tokens -= tokens - max_tokens
 
 
 def _with_source(facts: str, source: str, language: str) -> str:
@@ -210,15 +216,15 @@ def _with_source(facts: str, source: str, language: str) -> str:
 
 
 def uncut_text(context: SymbolContext) -> str:
-    """All that a prompt would say of a symbol by itself with any amount of room, but for its centrality.
+    """Return everything that a prompt says of a symbol itself without a token budget, except its centrality.
 
-    That moves for all symbols when one of them changes, and rules forbid that a summary speaks of it.
+    The centrality of all symbols changes when one of them does, and the rules forbid summaries to mention it.
     """
     facts = "\n".join([*_identity(context, _keep_all, CUTS[0]), *_docstring(context, _keep_all, CUTS[0])])
     return _with_source(facts, context.source_code or "", context.language)
 
 
-# Cuts a text to so many tokens; all of it stays for None.
+# Cuts a text to a number of tokens; None keeps all of it.
 Shorten = Callable[[str, int | None], str]
 
 
@@ -247,7 +253,7 @@ def _identity(context: SymbolContext, shorten: Shorten, cut: Cut) -> list[str]:
     if context.signature:
         lines.append(f"Signature: {shorten(_folded(context.signature), cut.signature)}")
     relations = [("Calls", context.calls), ("Called by", context.called_by)]
-    # The last cut has no room for what only says where a symbol belongs.
+    # The last cut leaves out the lines that only say where a symbol belongs.
     if cut.relations != 0:
         lines += _place(context, shorten, cut)
         relations = [("Extends", context.bases), ("Decorators", context.decorators), *relations]
@@ -275,7 +281,7 @@ def _docstring(context: SymbolContext, shorten: Shorten, cut: Cut) -> list[str]:
 
 
 def _noted(notes: Notes, keep: int | None) -> list[str]:
-    """What is known beyond the context, each kind under a heading that says where it comes from."""
+    """Return the notes as lines, each kind under a heading that names its origin."""
     sections = (
         ("Documented before, of what it calls", [f"{name}: {summary}" for name, summary in notes.callees]),
         ("Related symbols (nearest by embedding, with cosine similarity)", [_related(one) for one in notes.related]),
@@ -307,14 +313,14 @@ def _folded(text: str) -> str:
 
 
 def _fenced(heading: str, text: str, language: str) -> str:
-    """Quote a text in a fence longer than any row of backticks in it (CommonMark 4.5), so that it cannot close it."""
+    """Quote a text in a fence longer than any run of backticks in it (CommonMark 4.5), so that it cannot close it."""
     longest = max((len(row) for row in re.findall(r"`+", text)), default=0)
     fence = "`" * max(_SHORTEST_FENCE, longest + 1)
     return f"{heading}:\n{fence}{re.sub(r'[^A-Za-z0-9+#-]', '', language)[:20]}\n{text}\n{fence}"
 
 
 def cut_end(text: str, counter: TokenCounter, max_tokens: int | None) -> str:
-    """The beginning of a text and the marker, where it has more than `max_tokens` tokens."""
+    """Return the beginning of a text and the marker if it has more than `max_tokens` tokens, else all of it."""
     if max_tokens is None:
         return text
     head = counter.head(text, max_tokens)
@@ -322,16 +328,16 @@ def cut_end(text: str, counter: TokenCounter, max_tokens: int | None) -> str:
 
 
 def cut_middle(text: str, counter: TokenCounter, max_tokens: int) -> str:
-    """Both ends of a text, three fifths of them from the beginning, with the marker between; all of it if it fits."""
+    """Return both ends of a text (3/5 of the tokens from its start) around the marker; all of it if it fits."""
     if len(head := counter.head(text, max_tokens)) == len(text):
         return text
-    room = max(0, max_tokens - counter.count(f"\n{MARKER}\n"))
-    head = _whole_lines(counter.head(text, room * 3 // 5))
-    tail = _whole_lines(counter.tail(text, room * 2 // 5)[::-1])[::-1]
+    kept_tokens = max(0, max_tokens - counter.count(f"\n{MARKER}\n"))
+    head = _whole_lines(counter.head(text, kept_tokens * 3 // 5))
+    tail = _whole_lines(counter.tail(text, kept_tokens * 2 // 5)[::-1])[::-1]
     return f"{head}\n{MARKER}\n{tail}".strip("\n")
 
 
 def _whole_lines(piece: str) -> str:
-    """A piece without the line that was cut at its end, unless that line is most of the piece."""
+    """Drop the line that was cut at the end of a piece, unless that line is most of the piece."""
     last_break = piece.rfind("\n")
     return piece[:last_break] if last_break > len(piece) // 2 else piece

@@ -1,4 +1,4 @@
-"""The forms in which answers are asked for, as strict JSON Schemas."""
+"""The response formats of requests, as strict JSON Schemas."""
 
 from __future__ import annotations
 
