@@ -1,7 +1,7 @@
-"""RunPod's door: a job in, progress out, the output back. The only importer of `runpod`.
+"""The RunPod entry point: takes jobs, sends progress and returns outputs. The only importer of `runpod`.
 
-It translates and decides nothing: `generation.job.run_job` is the job. Run it beside `test_input.json` and it documents
-that, once; on RunPod it takes jobs until it is told to stop.
+It only adapts `generation.job.run_job` to the SDK. Run locally, it documents `test_input.json` once and exits; on
+RunPod it takes jobs until it is asked to stop.
 """
 
 from __future__ import annotations
@@ -38,14 +38,18 @@ Job = dict[str, Any]
 # The first request for a job goes out before imports compete with it for the interpreter.
 WARM_UP_AFTER_S = 0.2
 
-# An update that takes longer than this is not waited for: the result matters more.
+# Stop waiting for a progress update after this time, so that it does not delay the result.
 PROGRESS_TIMEOUT_S = 30.0
 
 
 def make_handler(
     settings: Settings, send_progress: Callable[[Job, ProgressSnapshot], Awaitable[None]], stopping: asyncio.Event
 ) -> Callable[[Job], Awaitable[Job]]:
-    """The handler for RunPod's loop: it returns the output or `{"error": one sentence}`, and raises only to cancel."""
+    """Return the handler for the SDK's loop.
+
+    The handler returns the job's output, or `{"error": one sentence, "failure": code}` where the job fails. It raises
+    only `CancelledError`.
+    """
 
     async def handle(job: Job) -> Job:
         pump = ProgressPump(functools.partial(send_progress, job))
@@ -56,7 +60,7 @@ def make_handler(
         except JobError as error:
             output = {"error": str(error), "failure": error.failure}
         except Exception as error:  # noqa: BLE001 - the SDK would send the traceback to the caller
-            # Without the exception's own text, which may repeat what it stumbled over: source code, or a secret.
+            # Log the traceback without the exception's message, which may contain source code or a secret.
             where = "".join(traceback.format_tb(error.__traceback__))
             log.error("a fault of this worker: %s\n%s", type(error).__name__, where)  # noqa: TRY400
             output = {"error": f"the worker itself failed ({type(error).__name__}): see its log", "failure": "internal"}
@@ -68,9 +72,9 @@ def make_handler(
 
 
 async def send_to_runpod(job: Job, snapshot: ProgressSnapshot) -> None:
-    """Send one update and return when it has arrived or failed.
+    """Send one progress update and return when it has been delivered or has failed.
 
-    The SDK hands each update to a thread of its own and says nothing of its end: the thread is found by its name.
+    The SDK sends each update in a new thread and does not report when it ends, so the thread is found by its name.
     """
     import runpod
 
@@ -82,14 +86,15 @@ async def send_to_runpod(job: Job, snapshot: ProgressSnapshot) -> None:
 
 
 async def send_nowhere(_job: Job, _snapshot: ProgressSnapshot) -> None:
-    """Run locally: there is nobody to send to, and the SDK would log an error for each update."""
+    """Discard the update: a local run has no receiver, and the SDK would log an error for each one."""
 
 
 def concurrency_modifier(settings: Settings, stopping: asyncio.Event) -> Callable[[int], int]:
-    """The SDK's question how many jobs to take, asked in its every turn: a constant, since a change stops the intake.
+    """Return the function that the SDK calls on every poll to ask how many jobs to run concurrently.
 
-    The first question means that the worker begins to wait for jobs, in the loop in which they will run: what the first
-    one will need is loaded meanwhile, and jobs are to hear of SIGTERM.
+    Its result is constant, since the SDK pauses taking jobs when it changes. The SDK makes the first call when it
+    starts to wait for jobs, in the event loop that will run them: that call starts the warm-up in a thread and
+    installs the SIGTERM handler.
     """
     first_time = threading.Event()
 
@@ -97,14 +102,14 @@ def concurrency_modifier(settings: Settings, stopping: asyncio.Event) -> Callabl
         if not first_time.is_set():
             first_time.set()
             threading.Timer(WARM_UP_AFTER_S, warm_up_quietly, [settings]).start()
-            tell_jobs_of_sigterm(stopping)
+            stop_jobs_on_sigterm(stopping)
         return settings.jobs_per_worker
 
     return jobs_at_once
 
 
-def tell_jobs_of_sigterm(stopping: asyncio.Event) -> None:
-    """Set the event before the SDK's own handler, which only ends the intake and lets jobs run to their end."""
+def stop_jobs_on_sigterm(stopping: asyncio.Event) -> None:
+    """Set `stopping` on SIGTERM, then call the SDK's own handler, which only stops taking new jobs."""
     loop = asyncio.get_running_loop()
     sdk_handler = signal.getsignal(signal.SIGTERM)
 
@@ -118,7 +123,10 @@ def tell_jobs_of_sigterm(stopping: asyncio.Event) -> None:
 
 
 def results_store_check(settings: Settings) -> Callable[[], Awaitable[None]]:
-    """The check by which a worker is refused that could not store results; a store that is only away may return."""
+    """Return a start-up check that fails where results could not be stored.
+
+    A store that is only unavailable for now logs a warning and passes.
+    """
     storage = open_storage(settings.model_copy(update={"storage_retry_s": 0.0}))
 
     async def check_results_store() -> None:
@@ -133,26 +141,26 @@ def results_store_check(settings: Settings) -> Callable[[], Awaitable[None]]:
 
 
 def warm_up_quietly(settings: Settings) -> None:
-    """Load what jobs will need; whatever is wrong with it is the first job's to say."""
+    """Load what jobs will need. Ignore a missing vocabulary: the first job reports it."""
     if settings.model_name != OFFLINE:
         with contextlib.suppress(VocabularyMissing):
             warm_up(settings)
 
 
 def main() -> None:
-    """Check the settings and hand the process to RunPod's loop."""
+    """Read the settings and run the SDK's loop, or one local job. Exit with one sentence where a setting is wrong."""
     set_process_defaults(os.environ)
     try:
         settings = Settings.from_env(os.environ)
     except ConfigError as error:
         sys.exit(f"handler.py: {error}")
-    # As the SDK decides it: with no queue to take jobs from, and none of its own options, this is a local run.
-    if not os.environ.get("RUNPOD_WEBHOOK_GET_JOB") and not any(given.startswith("--") for given in sys.argv[1:]):
+    # The SDK's own rule: without a job queue and without any of its options, this is a local run.
+    if not os.environ.get("RUNPOD_WEBHOOK_GET_JOB") and not any(argument.startswith("--") for argument in sys.argv[1:]):
         set_up_logging(settings.log_level)
         sys.exit(run_file(Path(*sys.argv[1:2] or ["test_input.json"]), settings))
     import runpod
 
-    # After the import, which sets the root logger up for standard output.
+    # Only after the import, which configures the root logger to write to standard output.
     set_up_logging(settings.log_level)
     send_progress = send_to_runpod if os.environ.get("RUNPOD_WEBHOOK_POST_OUTPUT") else send_nowhere
     runpod.serverless.register_fitness_check(results_store_check(settings))

@@ -1,8 +1,8 @@
-"""The command `python -m generation.bulk`: the door of runs over whole collections of codebases.
+"""The command `python -m generation.bulk`: documents whole collections of codebases.
 
-It reads the arguments and the environment, puts an engine to work, and tells how it stands: progress and faults on
-standard error, the summary on standard output; with --json both there, as lines. Ends with 0 where every symbol is
-documented, 1 where some are not, 2 where nothing ran. It decides nothing else.
+It reads the arguments and the environment, runs an engine, and reports progress and errors on standard error and the
+summary on standard output; with --json, progress and summary on standard output, as JSON lines. The exit status is 0 if
+every symbol is documented, 1 if some are not, and 2 if nothing ran.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ ALL_DOCUMENTED, SOME_FAILED, NOTHING_RAN = 0, 1, 2
 ENGINES = ("runpod", "batch", "local")
 SHARD_SIZES = {"runpod": 500, "batch": 5_000, "local": 2_000}
 IN_FLIGHT = {"runpod": 50, "batch": 4, "local": 4}
-# A job takes 50,000; RunPod's are to end before their deadline.
+# The limit of one job; jobs on RunPod should be smaller, to end before their deadline.
 MAX_SHARD_SIZE = 50_000
 MAX_IN_FLIGHT = 1_000
-# Options that are a run's own, or mean something else for a part of it.
+# Job options that are not allowed in a run: the run sets them itself, or they would apply to each shard separately.
 NOT_OPTIONS = {"max_cost_usd": "use --max-cost-usd", "max_symbols": "it is for single jobs", "dry_run": "use plan"}
 
 
 @dataclass(frozen=True)
 class CommandContext:
-    """What every command needs: the arguments, the environment, the settings by it, and the store."""
+    """What every subcommand needs: the arguments, the environment, the settings read from it, and the store."""
 
     arguments: argparse.Namespace
     environ: Mapping[str, str]
@@ -59,7 +59,7 @@ class CommandContext:
 
 
 def main() -> None:
-    """Run the command and end the process with its code."""
+    """Run the subcommand and exit with its status."""
     arguments = parser().parse_args()
     set_process_defaults(os.environ)
     set_up_logging(os.environ.get("LOG_LEVEL") or "WARNING")
@@ -76,24 +76,27 @@ def main() -> None:
 
 
 def print_status(line: str) -> None:
-    """Say something to whoever watches; standard output is for what the command was asked for."""
-    print(f"bulk: {line}", file=sys.stderr, flush=True)  # noqa: T201 - a command speaks by printing
+    """Print a status message to standard error: standard output is reserved for the command's result."""
+    print(f"bulk: {line}", file=sys.stderr, flush=True)  # noqa: T201 - output of a command
 
 
 def print_line(line: str) -> None:
-    """Write a line of what the command was asked for."""
+    """Print a line of the command's result to standard output."""
     print(line, flush=True)  # noqa: T201 - as above
 
 
 def _settings(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Settings:
-    """A model is asked from here by two of the engines only; a run that is resumed says later which it has."""
+    """Return the settings. Only `run` with the batch or the local engine needs OPENAI_API_KEY at this point.
+
+    `resume` learns its engine from the manifest and reads the settings again (`_go_on`).
+    """
     if arguments.command == "run" and arguments.via != "runpod":
         return Settings.from_env(environ)
     return settings_without_key(environ)
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     result = argparse.ArgumentParser(prog="python -m generation.bulk", description=__doc__)
     commands = result.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="document sources; the same --run goes on where it was stopped")
@@ -127,7 +130,7 @@ def _add_sources(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _whole(most: int) -> Any:  # noqa: ANN401 - what argparse calls
+def _whole(most: int) -> Any:  # noqa: ANN401 - an argparse type function
     def number(text: str) -> int:
         if not text.isdecimal() or not 1 <= int(text) <= most:
             raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {most}")
@@ -147,7 +150,7 @@ def _dollars(text: str) -> float:
 
 
 def read_options(given: Sequence[str]) -> dict[str, Any]:
-    """Options of jobs from NAME=VALUE. Raises InputError where one is unknown or wrong."""
+    """Return the job options given as NAME=VALUE. Raises InputError where one is unknown or invalid."""
     options: dict[str, Any] = {}
     for text in given:
         name, separator, value = text.partition("=")
@@ -167,7 +170,7 @@ def read_options(given: Sequence[str]) -> dict[str, Any]:
 
 
 async def _run(context: CommandContext) -> int:
-    """`run`: a new run, or one of the same name and sources that goes on."""
+    """Start a new run, or continue one of the same name, sources and options."""
     run = await _asked_for(context)
     if await save_new_run(context.storage, run):
         print_status(f"run {run.name}: {len(run.sources)} sources via {run.engine}")
@@ -179,7 +182,7 @@ async def _run(context: CommandContext) -> int:
 
 
 def _as_new(run: Run) -> Run:
-    """A run without what may change from start to start."""
+    """Return the run with the fields that may change between starts reset to fixed values."""
     return replace(run, in_flight=1, max_cost_usd=None)
 
 
@@ -213,7 +216,7 @@ async def _stored_run(context: CommandContext) -> Run:
 
 
 async def _with_changes(context: CommandContext, run: Run) -> Run:
-    """The run with what this start of it changes."""
+    """Return the run with the --in-flight and --max-cost-usd of this start, saved where they differ."""
     arguments = context.arguments
     changed = replace(
         run,
@@ -230,7 +233,7 @@ async def _resume(context: CommandContext) -> int:
 
 
 async def _go_on(context: CommandContext, run: Run) -> int:
-    """Put the engine to work until the run has ended or is stopped, and tell what it has come to."""
+    """Run the engine until the run has ended or is stopped, print the summary and return the exit status."""
     settings = Settings.from_env(context.environ) if run.engine != "runpod" else context.settings
     settings = planning.with_options(settings, run.options)
     stopping = asyncio.Event()

@@ -1,7 +1,6 @@
-"""A run as people see it, or programs: a bar where there is a terminal, else lines; JSON lines where asked for.
+"""Display of a run's progress: a bar on a terminal, else lines of text, or JSON lines on request.
 
-A display is a function that takes a `Progress`, as often as there is one, and decides what is worth showing. Leaves out
-where it is shown: the door hands in what to write with.
+A display is a function that takes every `Progress` and shows some of them. The output streams are parameters.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ PROGRESS = "bulk.progress.v1"
 
 @contextmanager
 def shown(stream: TextIO, write_record: Write | None) -> Iterator[ProgressSink]:
-    """The display for a stream: records where there is something to write them with."""
+    """Yield the display for a stream; with `write_record`, one that writes JSON records instead."""
     if write_record is not None:
         yield _spaced(lambda progress: write_record(_as_record(progress)), RECORD_EVERY_S)
     elif stream.isatty():
@@ -37,7 +36,7 @@ def shown(stream: TextIO, write_record: Write | None) -> Iterator[ProgressSink]:
 
 
 def _spaced(show: ProgressSink, every_s: float) -> ProgressSink:
-    """Show a progress at most so often, and always a new note and the end."""
+    """Limit a display to one progress every `every_s` seconds; always show a new note, and the end."""
     shown_at_s = [float("-inf")]
     newest_note = [""]
 
@@ -65,7 +64,7 @@ def _write_line(stream: TextIO, progress: Progress) -> None:
 
 
 def as_line(progress: Progress) -> str:
-    """A progress in one line."""
+    """Return a progress as one line of text."""
     parts = [
         f"sources {progress.sources_done}/{progress.sources}",
         f"shards {progress.shards_done}/{progress.shards} ({progress.in_flight} in flight)",
@@ -88,7 +87,7 @@ def _time_left(seconds: float | None) -> str:
 
 @contextmanager
 def _bar(stream: TextIO) -> Iterator[ProgressSink]:
-    """A bar of symbols, with the figures of the line below it."""
+    """Yield a display that shows a bar of symbols and, beside it, the progress as text."""
     from rich.console import Console
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn
     from rich.progress import Progress as Bar
@@ -105,7 +104,7 @@ def _bar(stream: TextIO) -> Iterator[ProgressSink]:
 
 
 def summary_lines(survey: Survey, place: str) -> list[str]:
-    """A run's end, or how far it is, for people."""
+    """Return the lines of a run's summary; `place` is where its results are."""
     lines = [
         f"run {survey.run} via {survey.engine}: {survey.sources_finished} of {survey.sources} sources finished",
         f"  {survey.counts.documented:,} of {survey.symbols:,} symbols documented"
@@ -126,7 +125,7 @@ def summary_lines(survey: Survey, place: str) -> list[str]:
 
 
 def plan_lines(plans: Sequence[SourcePlan]) -> list[str]:
-    """What sources would cost, for people: a line each, and their sum."""
+    """Return the lines of a cost estimate: one for each source, and the totals."""
     total = sum(plan.cost_usd for plan in plans)
     lines = [
         f"{plan.name}: {plan.symbols:,} symbols ({plan.known:,} known, {plan.invalid:,} invalid), {plan.requests:,} "

@@ -1,7 +1,7 @@
-"""What documenting sources would cost, by the planner's estimate of each. Buys and stores nothing.
+"""Estimates the cost of documenting sources, with the planner. Makes no requests and stores nothing.
 
-Unchanged symbols of previous results cost nothing. Leaves out reasoning and retries, as every estimate of this project
-does, and requests that the cut into shards adds in batch mode.
+Symbols that are unchanged since the previous results cost nothing. Like every estimate of this project it excludes
+reasoning tokens and retries, and also the requests that partitioning into shards adds in batch mode.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from generation.prompts.content_hash import hasher
 from generation.results.reuse import Found, Results, read_results, resolve_reuse
 from generation.storage.base import Storage
 
-# Of OpenAI's prices, for requests that may take a day.
+# The Batch API's prices as a share of the normal ones.
 BATCH_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class SourcePlan:
-    """A source in figures, with its price at once; a batch is half of it."""
+    """The estimate of a source. `known` symbols are reused; `cost_usd` is at normal prices."""
 
     name: str
     symbols: int = 0
@@ -42,25 +42,23 @@ class SourcePlan:
 
 
 async def plan_source(source: Source, storage: Storage, settings: Settings) -> SourcePlan:
-    """Read a source and estimate what it would cost."""
+    """Read a source and estimate its cost. Raises StorageError; an unreadable form is reported as `fault`."""
     previous = await storage.read(source.previous_key) if source.previous_key else None
     results = read_results(previous.body) if previous else None
     try:
         async with opened(source, storage) as plain:
-            verdicts = read_symbols(plain, source.name, set())
-            return await asyncio.to_thread(_planned, source.name, (one for _, one in verdicts), results, settings)
+            items = read_symbols(plain, source.name, set())
+            return await asyncio.to_thread(_planned, source.name, (one for _, one in items), results, settings)
     except InputError as error:
         return SourcePlan(source.name, fault=str(error).removeprefix("symbols_key: "))
 
 
-def _planned(
-    name: str, verdicts: Iterable[Symbol | Failed], previous: Results | None, settings: Settings
-) -> SourcePlan:
+def _planned(name: str, items: Iterable[Symbol | Failed], previous: Results | None, settings: Settings) -> SourcePlan:
     symbols: list[Symbol] = []
     invalid = 0
-    for verdict in verdicts:
-        if isinstance(verdict, Symbol):
-            symbols.append(verdict)
+    for item in items:
+        if isinstance(item, Symbol):
+            symbols.append(item)
         else:
             invalid += 1
     if not symbols and not invalid:
@@ -82,5 +80,5 @@ def _planned(
 
 
 def with_options(settings: Settings, options: Mapping[str, Any]) -> Settings:
-    """The settings with a run's options in their place. Raises ConfigError where they do not work together."""
+    """Return the settings with a run's options applied. Raises ConfigError where they are incompatible."""
     return settings.with_options(JobOptions.model_validate(dict(options)).as_settings())

@@ -1,7 +1,7 @@
-"""From what the command line names to sources, and from a source to its symbols, one at a time.
+"""Finds the sources that the command line names, and reads their symbols one at a time.
 
-A source is a file, or an object of the store: JSON of a job's input, a JSON list, or JSON Lines of symbols; gzip of
-each too (`intake.sources`). Leaves out how symbols are gathered into shards (`partition`).
+A source is a file or an object in the store: a job's input as JSON, a JSON list, or JSON Lines of symbols, gzipped or
+not (`intake.sources`). How symbols are partitioned into shards is defined in `partition`.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ SUFFIXES = (".json", ".jsonl", ".ndjson")
 
 
 async def find_sources(places: Sequence[str], storage: Storage, previous_prefix: str | None = None) -> list[Source]:
-    """The sources that paths, keys and prefixes name, in their order.
+    """Return the sources that paths, keys and prefixes name, in their order.
 
-    What is there as a path is a path, else it is a key of the store, or a prefix where it ends in a slash. Raises
-    InputError where one names nothing, and where two sources would have one name.
+    A place that exists as a path is a path; otherwise it is a key of the store, or a prefix if it ends in a slash.
+    Raises InputError where a place names nothing, or two sources would have the same name.
     """
     found: list[tuple[str, str, bool]] = []
     for place in places:
@@ -45,11 +45,11 @@ def _local(place: str) -> list[tuple[str, str, bool]]:
     if not path.exists():
         return []
     if path.is_file():
-        return [(_bare(path.name), str(path.resolve()), True)]
+        return [(_source_name(path.name), str(path.resolve()), True)]
     files = sorted(file for file in path.rglob("*") if file.is_file() and _is_source(file.relative_to(path).as_posix()))
     if not files:
         raise InputError(f"{path} holds no file of symbols ({', '.join(SUFFIXES)}, or one of these with .gz)")
-    return [(_bare(file.relative_to(path).as_posix()), str(file.resolve()), True) for file in files]
+    return [(_source_name(file.relative_to(path).as_posix()), str(file.resolve()), True) for file in files]
 
 
 async def _stored(place: str, storage: Storage) -> list[tuple[str, str, bool]]:
@@ -58,17 +58,17 @@ async def _stored(place: str, storage: Storage) -> list[tuple[str, str, bool]]:
             (await storage.open(place)).close()
         except StorageError as error:
             raise InputError(f"{place} is no file here, and no key of the store: {error}") from None
-        return [(_bare(place.rpartition("/")[2]), place, False)]
+        return [(_source_name(place.rpartition("/")[2]), place, False)]
     keys = [key for key in await _keys_below(place, storage) if _is_source(key.removeprefix(place))]
     if not keys:
         raise InputError(
             f"{place} is no folder here, and no key of the store begins with it and ends in .json or .jsonl"
         )
-    return [(_bare(key.removeprefix(place)), key, False) for key in keys]
+    return [(_source_name(key.removeprefix(place)), key, False) for key in keys]
 
 
 async def _keys_below(prefix: str, storage: Storage) -> list[str]:
-    """All keys, also where the store is a folder, which lists one level at a time."""
+    """Return the keys of all levels: folder storage lists only one level at a time."""
     keys = await storage.list_keys(prefix)
     if storage.bucket is not None:
         return keys
@@ -83,11 +83,11 @@ def _is_source(name: str) -> bool:
     return not hidden and name.removesuffix(".gz").endswith(SUFFIXES)
 
 
-def _bare(name: str) -> str:
-    bare = name.removesuffix(".gz")
+def _source_name(name: str) -> str:
+    stem = name.removesuffix(".gz")
     for suffix in SUFFIXES:
-        bare = bare.removesuffix(suffix)
-    return "".join(char if char.isprintable() else "_" for char in bare) or "symbols"
+        stem = stem.removesuffix(suffix)
+    return "".join(char if char.isprintable() else "_" for char in stem) or "symbols"
 
 
 def _check_names(found: Iterable[tuple[str, str, bool]]) -> None:
@@ -100,12 +100,15 @@ def _check_names(found: Iterable[tuple[str, str, bool]]) -> None:
 
 @contextlib.asynccontextmanager
 async def opened(source: Source, storage: Storage) -> AsyncIterator[BinaryIO]:
-    """The bytes of a source, unpacked. Raises StorageError where it cannot be read, InputError where it is no gzip."""
+    """Open a source and decompress it.
+
+    Raises StorageError where it cannot be read, and InputError where it is not valid gzip.
+    """
     try:
         file = _open(source.place) if source.is_local else await storage.open(source.place)
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        # No fault of the source: the run may have been started on another machine, and stopped before it read this.
+        # StorageError, which does not fail the source: the run may have been started on another machine.
         raise StorageError(f"{source.place} cannot be read here ({reason}): resume the run where it can") from None
     with file, decompressed(file, source.place) as plain:
         yield plain
@@ -116,10 +119,10 @@ def _open(path: str) -> BinaryIO:
 
 
 def read_symbols(file: BinaryIO, name: str, ignored_fields: set[str]) -> Iterator[tuple[Any, Symbol | Failed]]:
-    """The symbols of an open source in its order: each raw item, and its verdict, whose `position` is its place.
+    """Yield each item of an open source and the symbol or failure parsed from it, in order; `position` counts from 0.
 
-    Every symbol comes once: whose id has come before is Failed. Names of unknown context fields are added to
-    `ignored_fields`. Raises InputError where the file is of no known form.
+    An item whose id has occurred before is Failed. Names of unknown context fields are added to `ignored_fields`.
+    Raises InputError where the file has no known format.
     """
     raw: list[Any] = [None]
 
@@ -128,20 +131,20 @@ def read_symbols(file: BinaryIO, name: str, ignored_fields: set[str]) -> Iterato
             raw[0] = item
             yield item
 
-    for verdict in parse_symbols(kept(), ignored_fields):
-        yield raw[0], verdict
+    for parsed in parse_symbols(kept(), ignored_fields):
+        yield raw[0], parsed
 
 
 async def read_shard(storage: Storage, shard: Shard, key: str) -> list[Symbol]:
-    """The symbols of a shard whose contexts are under `key`; their `position` is their place in the source."""
+    """Return the symbols of a shard from its contexts under `key`; `position` is the position in the source."""
     async with storage_file(storage, key) as plain:
-        verdicts = [verdict for _, verdict in read_symbols(plain, key, set())]
-    symbols = [verdict for verdict in verdicts if isinstance(verdict, Symbol)]
+        parsed_items = [parsed for _, parsed in read_symbols(plain, key, set())]
+    symbols = [parsed for parsed in parsed_items if isinstance(parsed, Symbol)]
     return [Symbol(position, symbol.context) for position, symbol in zip(shard.positions, symbols, strict=True)]
 
 
 @contextlib.asynccontextmanager
 async def storage_file(storage: Storage, key: str) -> AsyncIterator[BinaryIO]:
-    """The bytes under a key, unpacked."""
+    """Open a document and decompress it. Raises StorageError or InputError."""
     with await storage.open(key) as file, decompressed(file, key) as plain:
         yield plain

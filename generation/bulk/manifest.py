@@ -1,13 +1,13 @@
-"""What a run is and how far each of its sources is: all the state that a run has, kept in the store.
+"""The persistent state of a run, in the store: its manifest, and the state of each of its sources.
 
-    bulk/{run}/manifest.json          `Run`: its engine, its options and its sources; written before anything else
-    bulk/{run}/sources/{number}.json  a source's state: its `Division` into shards, and in its place the `Summary` of
-                                      its merged results when nothing is left to do; nothing before it is divided
+    bulk/{run}/manifest.json          `Run`: its engine, options and sources; written before anything else
+    bulk/{run}/sources/{number}.json  a source's state: missing until it is divided, then its `Division` into shards,
+                                      and finally the `Summary` of its merged results
     bulk/{run}/shards/...             the contexts of shards, see `contexts_key`
 
-A source is divided once: a run that starts again finds the same shards under the same job ids. The truth about a shard
-is its results document, `results/{job_id}.json`. Leaves out what an engine remembers of its own (`runpod_engine`: what
-was submitted), and how sources are read, divided and merged (`inputs`, `partition`, `merge`).
+A source is divided once, so that a restarted run has the same shards with the same job ids. A shard's results document,
+`results/{job_id}.json`, is authoritative for it. Engines store further state (`engines.runpod.submissions`,
+`engines.batch.store`). Sources are read in `inputs`, divided in `partition` and merged in `merge`.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from generation.storage.keys import manifest_key, state_key
 
 Engine = Literal["runpod", "batch", "local"]
 
-# A job id is at most 128 characters, and two numbers follow the run's name in it.
+# A job id has at most 128 characters and consists of the run's name and two numbers.
 RUN_NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
-# Folders beside the results where these are in a folder.
+# Names of other folders next to the results, in folder storage.
 _TAKEN_NAMES = frozenset({"bulk", "checkpoints", "results"})
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file or an object that holds symbols: one source, one document of results.
+    """A file or an object of symbols, which gets one results document.
 
-    `place` is a path where `is_local`, else a key of the store. `previous_key` names the results that its unchanged
-    symbols are taken over from.
+    `place` is a path if `is_local`, else a key of the store. `previous_key` is the key of the results from which
+    unchanged symbols are reused.
     """
 
     number: int
@@ -49,7 +49,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run as it was asked for. `options` are those of a job; `max_cost_usd` is for all of the run."""
+    """A run as requested. `options` are job options; `max_cost_usd` applies to the whole run."""
 
     name: str
     engine: Engine
@@ -65,7 +65,7 @@ class Run:
 class Shard:
     """Symbols of a source that are documented together, as one job.
 
-    `positions` are their places in the source and `ids` their symbol ids, both in the order of the shard's contexts.
+    `positions` are their positions in the source and `ids` their symbol ids, both in the order of the shard's contexts.
     """
 
     job_id: str
@@ -76,7 +76,7 @@ class Shard:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What became of a source: its merged results in figures. `failures` counts failed symbols by their code."""
+    """The counts of a source's merged results. `failures` counts failed symbols by code."""
 
     symbols: int
     documented: int
@@ -89,16 +89,16 @@ class Summary:
 
     @property
     def counts(self) -> Counts:
-        """Return the same as counts."""
+        """The totals as `Counts`."""
         return Counts(self.documented, self.symbols - self.documented, self.total_tokens, self.total_cost)
 
 
 @dataclass(frozen=True, slots=True)
 class Division:
-    """A source cut into shards; `invalid` are the kept records of symbols that are in none, with their positions.
+    """A source divided into shards; `invalid` are the positions and stored records of invalid symbols.
 
-    With a `fault` the source cannot be read as a whole, and has no shards. `merged` is there once its results are in
-    their place with symbols that resuming the run may yet document.
+    A source with a `fault` could not be read and has no shards. `merged` is set once results have been written that
+    resuming the run may still improve.
     """
 
     symbols: int
@@ -117,7 +117,7 @@ _states: TypeAdapter[State] = TypeAdapter(Annotated[State, Discriminator("kind")
 
 
 def check_run_name(name: str) -> None:
-    """Raise InputError where a run cannot have this name."""
+    """Raise InputError where this is not a valid name of a run."""
     if not RUN_NAME.fullmatch(name) or not name.strip(".") or name in _TAKEN_NAMES:
         taken = ", ".join(sorted(_TAKEN_NAMES))
         rule = "1 to 100 letters, digits, dots, underscores or hyphens, not only dots"
@@ -125,12 +125,12 @@ def check_run_name(name: str) -> None:
 
 
 def shard_job_id(run_name: str, source: Source, number: int) -> str:
-    """The job id of a source's shard: the same each time, so that a job that is sent again goes on."""
+    """Return the deterministic job id of a shard, so that a repeated job continues from its checkpoint."""
     return f"{run_name}.{source.number}.{number}"
 
 
 async def load_run(storage: Storage, name: str) -> Run | None:
-    """The run of this name; None where there is none."""
+    """Return the run of this name, or None. Raises StorageError where the manifest is not of this version."""
     stored = await storage.read(manifest_key(name))
     if stored is None:
         return None
@@ -141,17 +141,17 @@ async def load_run(storage: Storage, name: str) -> Run | None:
 
 
 async def save_new_run(storage: Storage, run: Run) -> bool:
-    """Put a run's manifest into the store; False where a run of its name is there."""
+    """Store the manifest of a new run. Return False where a run of its name exists."""
     return await storage.put_if_match(manifest_key(run.name), _runs.dump_json(run), None)
 
 
 async def save_run(storage: Storage, run: Run) -> None:
-    """Put a changed manifest in the place of the one that is there."""
+    """Replace the manifest of a run."""
     await storage.write(manifest_key(run.name), _runs.dump_json(run))
 
 
 async def load_state(storage: Storage, run_name: str, source: Source) -> State | None:
-    """How far a source is; None where it has not been divided."""
+    """Return the state of a source, or None where it has not been divided. Raises StorageError."""
     key = state_key(run_name, source.number)
     stored = await storage.read(key)
     if stored is None:
@@ -163,5 +163,5 @@ async def load_state(storage: Storage, run_name: str, source: Source) -> State |
 
 
 async def save_state(storage: Storage, run_name: str, source: Source, state: State) -> None:
-    """Put the state of a source in the place of the one before it."""
+    """Replace the state of a source."""
     await storage.write(state_key(run_name, source.number), _states.dump_json(state))

@@ -1,8 +1,8 @@
-"""The results of a source from the records of its symbols: one document, in the form of a job's results document.
+"""Merges the records of a source's symbols into one document, in the format of a job's results document.
 
-Every symbol stands in it once, in the order of the source, and what was paid is added up, so that it can be read like
-any job's, and named as `previous_results_key`. At most one source is in memory, as the bytes that are written. Leaves
-out where the records come from: results of shards (`coordinator`), or lines of a batch (`batch_engine`).
+The document lists every symbol once, in the order of the source, with the totals of all records, so that it can be used
+like any job's results, also as `previous_results_key`. At most one source is in memory, as serialised records. The
+records come from the results of shards (`engines.coordinator`) or the answers of batches (`engines.batch.ledger`).
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from generation.results.report import as_json
 from generation.results.reuse import read_results
 from generation.storage.base import Storage
 
-# Each names something to do or to know; thousands of shards have the same few to say.
+# Thousands of shards mostly repeat the same few warnings.
 MAX_WARNINGS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class PaidBefore:
-    """The part of the totals that earlier runs of the jobs had paid."""
+    """The part of the totals that was paid by earlier runs of the jobs."""
 
     symbols: int = 0
     total_tokens: int = 0
@@ -34,9 +34,9 @@ class PaidBefore:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a document says beside its symbols, and what is not counted from them.
+    """The fields of a results document that are not derived from its symbols.
 
-    `pricing` is what was really paid: half of the list's for a batch.
+    `pricing` is what was really paid: half the list price for a batch.
     """
 
     job_id: str
@@ -49,7 +49,7 @@ class Header:
 
 
 class Merger:
-    """Gathers the records of a source, as the bytes that will be written, and what they add up to."""
+    """Collects the records of a source in serialised form, and their totals."""
 
     def __init__(self) -> None:
         self._documented: dict[int, bytes] = {}
@@ -63,7 +63,7 @@ class Merger:
         return position in self._documented or position in self._failed
 
     def add(self, position: int, record: Mapping[str, Any]) -> None:
-        """Take a kept record in; where a position comes again, the first one holds."""
+        """Add a stored record; ignore it where the position already has one."""
         if position in self:
             return
         self._usage += usage_of(record)
@@ -80,12 +80,12 @@ class Merger:
             self._findings.update(str(finding.get("check")) for finding in findings)
 
     def add_all(self, records: Iterable[tuple[int, Mapping[str, Any]]]) -> None:
-        """Take records in with their positions, in any order."""
+        """Add records with their positions, in any order."""
         for position, record in records:
             self.add(position, record)
 
     def merged(self, header: Header) -> tuple[bytes, Summary]:
-        """The results document of the source, and its figures."""
+        """Return the results document of the source as JSON, and its summary."""
         documented, failed = len(self._documented), len(self._failed)
         status = "success" if not failed else "partial" if documented else "failed"
         total_cost = cost_usd(self._usage, header.pricing)
@@ -126,7 +126,7 @@ class Merger:
 
 
 def usage_of(record: Mapping[str, Any]) -> Usage:
-    """What a record says was billed; counts that this version does not know are left out."""
+    """Return the usage in a record, without counts that this version does not know."""
     usage = record.get("usage", {})
     return Usage(**{name: int(usage[name]) for name in _COUNTS if name in usage})
 
@@ -139,7 +139,7 @@ def _in_order(records: Mapping[int, bytes]) -> bytes:
 
 
 async def removed_symbols(storage: Storage, source: Source, division: Division) -> tuple[str, ...]:
-    """The symbols of a source's previous results that it does not have any more."""
+    """Return the ids of symbols in a source's previous results that the source no longer has."""
     stored = await storage.read(source.previous_key) if source.previous_key else None
     previous = read_results(stored.body) if stored else None
     if previous is None:

@@ -1,7 +1,8 @@
-"""A source is read once, cut into shards, and the shards' contexts are put into the store.
+"""Reads each source once, partitions it into shards, and stores the shards' contexts.
 
-From then on the run needs the source no more, and can go on from another machine. Contexts wait on disk while the
-source is read, so that a source of any size takes little memory. A cluster stays in one shard where it fits.
+Afterwards the run no longer needs the source and can continue on another machine. While a source is read, its contexts
+are written to a temporary file, so that memory use does not grow with them. The symbols of a cluster stay together in
+one shard where they fit.
 """
 
 from __future__ import annotations
@@ -27,14 +28,17 @@ from generation.results.records import stored_record
 from generation.storage.base import Storage
 from generation.storage.keys import contexts_key
 
-# Contexts repeat themselves: the fastest level makes them a fifth, and a better one takes four times as long.
+# Contexts are repetitive: the fastest level reduces them to a fifth, and a better one takes four times as long.
 GZIP_LEVEL = 1
 MAX_CONCURRENT_PUTS = 4
 
 
 @dataclass(slots=True)
-class _Gathered:
-    """A source that has been read: its contexts in a file, and what cutting it needs."""
+class _GatheredSource:
+    """A source that has been read: its contexts in a temporary file, and what partitioning needs.
+
+    `places` maps a position to the offset and the size, in bytes, of its context in the file.
+    """
 
     file: BinaryIO
     entries: list[Entry] = field(default_factory=list)
@@ -44,22 +48,22 @@ class _Gathered:
     invalid: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
     ignored_fields: set[str] = field(default_factory=set)
 
-    def take(self, item: object, verdict: Symbol | Failed) -> None:
-        """Take a symbol in."""
-        position = verdict.position
-        if isinstance(verdict, Failed):
-            self.invalid.append((position, stored_record(verdict)))
+    def add(self, item: object, parsed: Symbol | Failed) -> None:
+        """Add an item of the source and the symbol or failure parsed from it."""
+        position = parsed.position
+        if isinstance(parsed, Failed):
+            self.invalid.append((position, stored_record(parsed)))
             return
-        context = verdict.context
+        context = parsed.context
         line = json.dumps(item).encode()
         self.places[position] = (self.file.tell(), len(line))
         self.file.write(line)
-        self.ids[position] = verdict.symbol_id
+        self.ids[position] = parsed.symbol_id
         self.tokens[position] = estimate_part_tokens(context)
         self.entries.append(Entry(position, context.cluster_label or "", context.file_path))
 
     def contexts(self, positions: Sequence[int]) -> bytes:
-        """The contexts of these symbols as a shard's object."""
+        """Return the contexts of these symbols as gzipped JSON Lines."""
         lines = []
         for position in positions:
             start, size = self.places[position]
@@ -69,7 +73,7 @@ class _Gathered:
 
 
 async def states(run: Run, storage: Storage, settings: Settings) -> AsyncIterator[tuple[Source, State]]:
-    """Every source of a run with its state, in their order; one that has none yet is divided first."""
+    """Yield every source of a run with its state, in order; divide those that have no state yet."""
     for source in run.sources:
         state = await load_state(storage, run.name, source)
         if state is None:
@@ -78,7 +82,7 @@ async def states(run: Run, storage: Storage, settings: Settings) -> AsyncIterato
 
 
 async def divide(run: Run, source: Source, storage: Storage, settings: Settings) -> Division:
-    """Read a source, put its shards into the store, and save the division; done twice it gives the same."""
+    """Read a source, store its shards' contexts, then save the division. Idempotent. Raises StorageError."""
     with tempfile.TemporaryFile() as file:
         try:
             gathered = await _gather(source, storage, cast(BinaryIO, file))
@@ -91,8 +95,8 @@ async def divide(run: Run, source: Source, storage: Storage, settings: Settings)
     return division
 
 
-async def _gather(source: Source, storage: Storage, file: BinaryIO) -> _Gathered:
-    gathered = _Gathered(file)
+async def _gather(source: Source, storage: Storage, file: BinaryIO) -> _GatheredSource:
+    gathered = _GatheredSource(file)
     async with opened(source, storage) as plain:
         await asyncio.to_thread(_read, plain, source.name, gathered)
     if not gathered.entries and not gathered.invalid:
@@ -100,12 +104,12 @@ async def _gather(source: Source, storage: Storage, file: BinaryIO) -> _Gathered
     return gathered
 
 
-def _read(plain: BinaryIO, name: str, gathered: _Gathered) -> None:
-    for item, verdict in read_symbols(plain, name, gathered.ignored_fields):
-        gathered.take(item, verdict)
+def _read(plain: BinaryIO, name: str, gathered: _GatheredSource) -> None:
+    for item, parsed in read_symbols(plain, name, gathered.ignored_fields):
+        gathered.add(item, parsed)
 
 
-def _division(run: Run, source: Source, gathered: _Gathered, settings: Settings) -> Division:
+def _division(run: Run, source: Source, gathered: _GatheredSource, settings: Settings) -> Division:
     shards = []
     for number, positions in enumerate(partition(gathered.entries, run.shard_size)):
         usage = _expected([gathered.tokens[position] for position in positions], settings)
@@ -124,21 +128,24 @@ def _division(run: Run, source: Source, gathered: _Gathered, settings: Settings)
 
 
 def _expected(part_tokens: Sequence[int], settings: Settings) -> Usage:
-    """At most what the planner will expect of a shard, but for what callees add to prompts: a request a symbol."""
+    """Return an upper bound of the planner's estimate for a shard: one request per symbol.
+
+    What summaries of callees add to prompts is not included.
+    """
     rules = estimate_rules_tokens()
-    room = settings.max_prompt_tokens - rules
-    parts = sum(min(room, tokens) for tokens in part_tokens)
+    max_part_tokens = settings.max_prompt_tokens - rules
+    parts = sum(min(max_part_tokens, tokens) for tokens in part_tokens)
     count = len(part_tokens)
     return Usage(input_tokens=rules * count + parts, output_tokens=EXPECTED_OUTPUT_TOKENS * count, requests=count)
 
 
-async def _put_contexts(run: Run, division: Division, gathered: _Gathered, storage: Storage) -> None:
-    """One shard packed at a time, as they share a file; several on their way."""
-    on_their_way = asyncio.Semaphore(MAX_CONCURRENT_PUTS)
+async def _put_contexts(run: Run, division: Division, gathered: _GatheredSource, storage: Storage) -> None:
+    """Store the contexts of all shards: compressed one at a time, since they share a file, written concurrently."""
+    slots = asyncio.Semaphore(MAX_CONCURRENT_PUTS)
     packing = asyncio.Lock()
 
     async def put(shard: Shard) -> None:
-        async with on_their_way:
+        async with slots:
             async with packing:
                 body = await asyncio.to_thread(gathered.contexts, shard.positions)
             await storage.write(contexts_key(run.name, shard.job_id), body)
@@ -147,7 +154,7 @@ async def _put_contexts(run: Run, division: Division, gathered: _Gathered, stora
 
 
 class Entry(NamedTuple):
-    """What is known of a symbol when shards are cut."""
+    """What the partitioning uses of a symbol: its position, its cluster label ("" for none) and its file."""
 
     position: int
     cluster: str
@@ -155,14 +162,17 @@ class Entry(NamedTuple):
 
 
 def partition(entries: Iterable[Entry], size: int) -> list[list[int]]:
-    """The positions of each shard: at most `size` of them, in the order of the source, the shards by their first.
+    """Return the positions of each shard: at most `size`, ascending, with the shards ordered by their first position.
+
+    Greedy: clusters, in order of first occurrence, fill a shard until the next one does not fit. A cluster that is
+    larger than a shard is split by file, and a file by size.
 
     >>> partition([Entry(0, "a", "x"), Entry(1, "b", "y"), Entry(2, "a", "z")], 2)
     [[0, 2], [1]]
     """
     shards: list[list[int]] = []
     shard: list[int] = []
-    for group in chain.from_iterable(_that_fit(cluster, size) for cluster in _by_cluster(entries)):
+    for group in chain.from_iterable(_split(cluster, size) for cluster in _by_cluster(entries)):
         if shard and len(shard) + len(group) > size:
             shards.append(shard)
             shard = []
@@ -173,7 +183,7 @@ def partition(entries: Iterable[Entry], size: int) -> list[list[int]]:
 
 
 def _by_cluster(entries: Iterable[Entry]) -> Iterable[list[Entry]]:
-    """Clusters in the order of their first symbols; without a label a file is a cluster of its own."""
+    """Return the clusters in order of first occurrence; symbols without a label form one cluster per file."""
     clusters: dict[tuple[str, str], list[Entry]] = {}
     for entry in entries:
         key = (entry.cluster, "") if entry.cluster else ("", entry.file)
@@ -181,8 +191,8 @@ def _by_cluster(entries: Iterable[Entry]) -> Iterable[list[Entry]]:
     return clusters.values()
 
 
-def _that_fit(cluster: Sequence[Entry], size: int) -> Iterator[Sequence[Entry]]:
-    """The cluster itself, or its files one after another where it is larger than a shard."""
+def _split(cluster: Sequence[Entry], size: int) -> Iterator[Sequence[Entry]]:
+    """Yield the cluster, or its files in pieces of at most `size` where it is larger than a shard."""
     if len(cluster) <= size:
         yield cluster
         return

@@ -1,9 +1,9 @@
-"""Where a run stands, as a record that tells all: what engines report and displays show.
+"""The progress of a run, which engines report and displays show.
 
-An engine is `async def run(run, storage, settings, report, stopping)`: it brings every source of the run to its merged
-results, calls `report` with a `Progress` whenever something has changed, and returns early once `stopping` is set, with
-everything in the store that whoever resumes the run needs. It raises JobError, with one sentence, where the whole run
-cannot go on: a key that is refused, a store that is away.
+An engine is `async def run(run, storage, settings, report, stopping)`. It documents every source of the run and writes
+its merged results, and calls `report` with a `Progress` whenever something has changed. Once `stopping` is set it
+returns early, with everything in the store that resuming the run needs. It raises JobError, with one sentence, where
+the whole run cannot continue, for example because a key is rejected or the store is unavailable.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from generation.domain.usage import NO_COUNTS, Counts
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Cumulative. Sources that have not been divided yet are in `sources` only: their symbols are not known."""
+    """Cumulative progress. Sources that are not divided yet count in `sources` only: their symbols are unknown."""
 
     run: str
     engine: str
@@ -34,7 +34,7 @@ class Progress:
 
     @property
     def left_s(self) -> float | None:
-        """Seconds until all known symbols are done, at the mean pace so far; None where nothing is done yet."""
+        """Estimated seconds until all known symbols are done, at the mean rate so far; None while none is done."""
         done = self.counts.done
         return self.elapsed_s / done * max(0, self.symbols - done) if done else None
 
@@ -44,7 +44,7 @@ ProgressSink = Callable[[Progress], None]
 
 @dataclass(slots=True)
 class ProgressTracker:
-    """Adds up what shards and sources report, and tells it. `live` holds the newest figures of shards in flight."""
+    """Adds up the counts of shards and sources and reports them; `live` holds the latest counts of shards in flight."""
 
     run: str
     engine: str
@@ -61,33 +61,33 @@ class ProgressTracker:
     note: str = ""
 
     def finished_before(self, summary: Summary) -> None:
-        """A source was done before this start of the run."""
+        """Count a source that was finished before this start of the run."""
         self.symbols += summary.symbols
         self.sources_done += 1
         self.done += summary.counts
         self.publish()
 
     def divided(self, division: Division) -> None:
-        """A source has its shards."""
+        """Count a source that has been divided into shards."""
         self.symbols += division.symbols
         self.shards += len(division.shards)
         self.done += Counts(failed=len(division.invalid))
         self.publish()
 
     def began(self) -> None:
-        """A shard is in flight."""
+        """Count a shard that is now in flight."""
         self.in_flight += 1
         self.publish()
 
     def watch(self, job_id: str, counts: Counts) -> None:
-        """What a shard in flight tells of itself; one that was sent again may begin anew, and is not counted back."""
+        """Record the counts of a shard in flight. Lower ones, of a job that has restarted, are ignored."""
         before = self.live.get(job_id)
         if before is None or counts.done >= before.done:
             self.live[job_id] = counts
             self.publish()
 
     def ended(self, job_id: str, counts: Counts) -> None:
-        """A shard has its results."""
+        """Count a shard that has its results."""
         self.live.pop(job_id, None)
         self.done += counts
         self.shards_done += 1
@@ -95,7 +95,7 @@ class ProgressTracker:
         self.publish()
 
     def publish(self) -> None:
-        """Report where the run stands."""
+        """Report the present progress."""
         self.report(
             Progress(
                 run=self.run,

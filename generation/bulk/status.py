@@ -1,7 +1,7 @@
-"""How far a run is, by what the store says, and what it has come to: for `status`, and at a run's end.
+"""The status of a run according to the store, for the `status` command and the end of a run.
 
-Reads nothing but the states of sources and, of those that are not finished, the results of their shards. Leaves out
-jobs in flight: what they have done shows when they end.
+Reads only the states of sources and, for unfinished ones, the results of their shards. Jobs in flight are not counted
+until they end.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MAX_CONCURRENT_READS = 8
 
 @dataclass(slots=True)
 class Survey:
-    """A run in figures. `open_shards` have no results yet; `faults` says which sources could not be read, and why."""
+    """The counts of a run. `open_shards` have no results yet; `faults` maps unreadable sources to the reason."""
 
     run: str
     engine: str
@@ -42,15 +42,15 @@ class Survey:
         return self.sources_finished == self.sources and not self.failures and not self.faults
 
     def as_record(self) -> dict[str, Any]:
-        """The survey as JSON."""
-        # A Counter is nothing that `asdict` can copy.
+        """Return the survey as a JSON-compatible record."""
+        # `asdict` cannot copy a Counter.
         figures = {**asdict(replace(self, failures=Counter())), "failures": dict(self.failures), **asdict(self.counts)}
         del figures["counts"]
         figures["total_cost"] = round(self.counts.total_cost, 6)
         return {"type": "bulk.summary.v1", **figures, "complete": self.is_complete}
 
     def add(self, name: str, summary: Summary) -> None:
-        """Count a source that is merged."""
+        """Add a merged source."""
         self.symbols += summary.symbols
         self.counts += summary.counts
         self.taken_over += summary.taken_over
@@ -60,7 +60,7 @@ class Survey:
 
 
 async def survey(run: Run, storage: Storage) -> Survey:
-    """Look at every source of a run."""
+    """Read the state of every source of a run and add up the counts. Raises StorageError."""
     found = Survey(run.name, run.engine, len(run.sources))
     for source in run.sources:
         state = await load_state(storage, run.name, source)
@@ -77,19 +77,19 @@ async def survey(run: Run, storage: Storage) -> Survey:
 
 
 async def _add_division(division: Division, storage: Storage, found: Survey) -> None:
-    places = asyncio.Semaphore(MAX_CONCURRENT_READS)
+    slots = asyncio.Semaphore(MAX_CONCURRENT_READS)
     found.symbols += division.symbols
     found.counts += Counts(failed=len(division.invalid))
     found.failures.update(str(record["failure"]) for _, record in division.invalid)
 
     async def look(job_id: str) -> None:
-        async with places:
+        async with slots:
             stored = await storage.read(results_key(job_id))
-            reading = await asyncio.to_thread(read_shard_results, stored.body) if stored else None
-        if reading is None:
+            results = await asyncio.to_thread(read_shard_results, stored.body) if stored else None
+        if results is None:
             found.open_shards += 1
             return
-        found.counts += reading.counts
-        found.failures.update(reading.failures)
+        found.counts += results.counts
+        found.failures.update(results.failures)
 
     await asyncio.gather(*(look(shard.job_id) for shard in division.shards))

@@ -1,1 +1,1 @@
-"""What is reported while a job runs."""
+"""Events and progress of a running job."""

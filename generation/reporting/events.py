@@ -1,7 +1,7 @@
-"""What happened, as records: JSON lines on standard output, one for each event of a job.
+"""A job's events, written to standard output as JSON lines.
 
-An event is frozen and says all of itself; a sink is a function that takes one. Leaves out: progress for RunPod's API,
-which is a state and not an event (`progress`).
+An event is a frozen record; a sink is a function that takes one. Progress for RunPod's API, which is a state rather
+than an event, is in `progress`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _now() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event of a job; `timestamp` is UTC in RFC 3339."""
+    """One event of a job; `timestamp` is in UTC, in RFC 3339 format."""
 
     type: str
     job_id: str
@@ -43,7 +43,10 @@ class Event:
     timestamp: str = field(default_factory=_now)
 
     def as_json(self) -> str:
-        """The event as one line of strict JSON, in ASCII: no encoding of standard output and no reader splits it."""
+        """Return the event as one line of strict JSON.
+
+        The line is ASCII, so that neither the encoding of standard output nor a Unicode line separator can split it.
+        """
         record = {"type": self.type, "job_id": self.job_id, "timestamp": self.timestamp, "payload": self.payload}
         return json.dumps(record, allow_nan=False)
 
@@ -52,19 +55,19 @@ Sink = Callable[[Event], None]
 
 
 def print_event(event: Event) -> None:
-    """Write an event to standard output, as one line that is there at once."""
+    """Write an event to standard output as one line, and flush it. Raises OSError where standard output is closed."""
     sys.stdout.write(f"{event.as_json()}\n")
     sys.stdout.flush()
 
 
 def started(job_id: str, symbol_count: int, estimated_tokens: int) -> Event:
-    """A job is about to make its first request."""
+    """Return the event for a job that is about to make its first request."""
     payload: StartedPayload = {"symbol_count": symbol_count, "estimated_tokens": estimated_tokens}
     return Event(STARTED, job_id, payload)
 
 
 def of_outcome(job_id: str, outcome: Outcome) -> Event:
-    """A symbol is documented or has failed."""
+    """Return the event for a symbol that has been documented or has failed."""
     if isinstance(outcome, Documented):
         documented: SymbolDocumentedPayload = {
             "symbol_id": outcome.symbol_id,
@@ -80,7 +83,7 @@ def of_outcome(job_id: str, outcome: Outcome) -> Event:
 
 
 def completed(job_id: str, status: Status, totals: Totals, warnings: Sequence[str]) -> Event:
-    """A job has its results."""
+    """Return the event for a job whose results are complete."""
     payload: CompletedPayload = {
         "status": status,
         "total_tokens": totals.total_tokens,

@@ -1,8 +1,8 @@
-"""The latest-wins pump between a job's outcomes and RunPod's progress API.
+"""Rate-limited progress updates: sends the latest snapshot of a job to RunPod's progress API.
 
-However fast outcomes come, at most one update is under way, updates are at least 250 ms apart, each is a cumulative
-snapshot, and none is sent after `close` has returned, so that none can arrive after the result. Leaves out how an
-update is sent: that is the door's.
+At most one update is in flight and updates start at least 250 ms apart; a snapshot that is superseded before it is
+sent is dropped. Each snapshot is cumulative. None is sent after `close` has returned, so none can arrive after the
+result. How an update is sent is up to the caller (`send`).
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ log = logging.getLogger(__name__)
 
 PROGRESS: Literal["generation.progress.v1"] = "generation.progress.v1"
 
-# The SDK starts a thread and a connection for each update; at this distance they were seen to arrive in order.
+# The SDK opens a thread and a connection for each update; at this interval they were observed to arrive in order.
 INTERVAL_S = 0.25
 
 Send = Callable[[ProgressSnapshot], Awaitable[None]]
 
 
 class ProgressPump:
-    """Sends the newest snapshot of one job, as often as the receiver bears."""
+    """Sends the latest snapshot of one job, at most once every `interval_s` seconds."""
 
     def __init__(
         self, send: Send, interval_s: float = INTERVAL_S, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -46,7 +46,7 @@ class ProgressPump:
         self._next_at_s = 0.0
 
     def observe(self, job_id: str, outcome: Outcome, totals: Totals) -> None:
-        """Take an outcome in; returns at once."""
+        """Record an outcome and the job's new totals, and schedule an update. Does not block."""
         self._job_id, self._totals = job_id, totals
         if isinstance(outcome, Documented):
             self._recent.append(outcome)
@@ -54,13 +54,13 @@ class ProgressPump:
             self._pump = asyncio.create_task(self._run())
 
     async def close(self) -> None:
-        """Send what is newest, once more, and return when nothing is under way any more."""
+        """Send the latest snapshot, if it has not been sent, and return when no update is in flight."""
         if self._pump is not None:
-            # A cancellation while this waits must not hurry an update that is under way past the job's end.
+            # Shielded: if this is cancelled, an update in flight must still finish before the job's end.
             await asyncio.shield(self._pump)
 
     async def abandon(self) -> None:
-        """Return when nothing is under way, without sending what is left."""
+        """Discard the unsent snapshot and return when no update is in flight."""
         if self._pump is not None:
             self._totals = None
             await asyncio.gather(self._pump, return_exceptions=True)
@@ -73,7 +73,7 @@ class ProgressPump:
                 return
             try:
                 await self._send(self._take_snapshot(self._totals))
-            except Exception as error:  # noqa: BLE001 - a lost update must not cost the job; the next one tells all
+            except Exception as error:  # noqa: BLE001 - a lost update must not fail the job; the next one is cumulative
                 log.warning("a progress update was lost (%s)", type(error).__name__)
             self._next_at_s = loop.time() + self._interval_s
 

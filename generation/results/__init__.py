@@ -1,1 +1,1 @@
-"""What is kept of a job, and written at its end."""
+"""Results: checkpoints while a job runs, reuse of earlier results, and the document written at its end."""

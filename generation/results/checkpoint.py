@@ -1,8 +1,9 @@
-"""What a job has paid for, saved while it runs, and found again when it starts anew.
+"""Checkpoints: the outcomes of a job, saved while it runs, so that a restart does not pay for them again.
 
-Outcomes are written in segments of JSON Lines under `checkpoints/{job_id}/`, each under a key of its own, since R2
-takes one write a second and key. A run is one start of a job; its segments are numbered, and a results document says up
-to which number of which run it holds what they hold. Leaves out: which of it a job may use again (`reuse`).
+Outcomes are appended as segments of JSON Lines under `checkpoints/{job_id}/`, like a write-ahead log. Each segment has
+its own key, since R2 accepts one write per second and key. A run is one start of a job; its segments are numbered from
+0, and a results document records for each run how many of its segments are merged into it. Which outcomes a job may
+reuse is decided in `reuse`.
 """
 
 from __future__ import annotations
@@ -27,17 +28,17 @@ from generation.storage.keys import prefix_of
 
 log = logging.getLogger(__name__)
 
-# A kill costs at most what is not in a segment yet: so many symbols, or so many seconds. At two seconds a ten minute
-# job makes 300 writes, a seventh of a cent. The first segments are small, and stay so while another run of the job is
-# under way: by them two runs know of each other.
+# A kill loses at most the outcomes that are not in a segment yet: SEGMENT_SYMBOLS symbols, or SEGMENT_AGE_S seconds. At
+# two seconds, a ten minute job makes 300 writes, which cost a seventh of a cent. The first segments are small, and stay
+# small while another run of the job is active, since runs discover each other by their segments.
 SEGMENT_SYMBOLS = 100
 FIRST_SEGMENT_SYMBOLS = 10
 SEGMENT_AGE_S = 2.0
 
-# Between tries to save where the store is away or refuses.
+# Maximum pause between attempts to save while the store fails.
 MAX_PAUSE_S = 30.0
 
-# Segments that are read at once when a job starts anew.
+# Segments read concurrently when a job restarts.
 _MAX_CONCURRENT_READS = 16
 
 _SEGMENT_NAME = re.compile(r"(?P<run>\d{20}-[0-9a-f]{8})-(?P<number>\d{6})\.jsonl")
@@ -46,33 +47,33 @@ EVERY_SEGMENT = 1_000_000
 
 
 def run_name_of(key: str) -> str:
-    """The run that wrote a segment; an empty text where the key is that of none."""
-    named = _SEGMENT_NAME.fullmatch(key.rpartition("/")[2])
-    return named["run"] if named else ""
+    """Return the name of the run that wrote a segment, or "" where the key is not a segment's."""
+    match = _SEGMENT_NAME.fullmatch(key.rpartition("/")[2])
+    return match["run"] if match else ""
 
 
-# Up to which number the segments of each run are part of something, without that number.
+# Per run: the number of leading segments that are already merged (an exclusive upper bound).
 Included = Mapping[str, int]
 
 
 def new_run() -> str:
-    """A name for this start of a job; names of later starts are larger."""
+    """Return a unique name for this run; names of later runs sort after it."""
     return f"{time.time_ns():020}-{os.urandom(4).hex()}"
 
 
-async def _alone() -> bool:
+async def _has_no_peers() -> bool:
     return False
 
 
 class Checkpoint:
-    """Saves the outcomes of one run, in the background, while more of them come.
+    """Saves the outcomes of one run in a background task.
 
-    `after_save` is awaited whenever a segment is saved, as long as the job runs; it says whether another run of the job
-    is under way.
+    `after_save` is awaited after each saved segment while the job runs, and returns whether another run of the job is
+    active.
     """
 
     def __init__(
-        self, storage: Storage, job_id: str, run: str, after_save: Callable[[], Awaitable[bool]] = _alone
+        self, storage: Storage, job_id: str, run: str, after_save: Callable[[], Awaitable[bool]] = _has_no_peers
     ) -> None:
         self._storage = storage
         self._prefix = prefix_of(job_id)
@@ -85,10 +86,10 @@ class Checkpoint:
         self._end = asyncio.Event()
         self._failed = asyncio.Event()
         self._saver: asyncio.Task[None] | None = None
-        self._complained = False
+        self._has_warned = False
 
     def add(self, outcome: Outcome) -> None:
-        """Take an outcome in; returns at once. One that no model was asked for is not worth saving."""
+        """Add an outcome to the next segment, without blocking. Outcomes that cost nothing are not saved."""
         asked = outcome.source == "model" if isinstance(outcome, Documented) else outcome.usage != NO_USAGE
         if not asked:
             return
@@ -99,22 +100,23 @@ class Checkpoint:
             self._saver = asyncio.create_task(self._save_segments(), name="checkpoint")
 
     async def save(self, timeout_s: float | None) -> int:
-        """Save what is not saved yet, within so many seconds; the result is how many outcomes are not.
+        """Save the remaining outcomes and return how many are still unsaved after `timeout_s` or the first failure.
 
-        Those are tried again, with longer and longer pauses, as long as the process lives: another run may need them.
+        The background task retries the unsaved ones with exponential backoff for as long as the process lives: another
+        run may need them. Does not raise StorageError.
         """
         self._end.set()
         self._due.set()
         self._failed.clear()
         if self._saver is not None:
             failed = asyncio.create_task(self._failed.wait())
-            # Unlike asyncio.wait_for it leaves the saver alone, whoever is cancelled: a write may be under way.
+            # Unlike asyncio.wait_for, this does not cancel the saver, which may be in the middle of a write.
             await asyncio.wait([self._saver, failed], timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
             failed.cancel()
         return len(self._unsaved)
 
     async def drop(self) -> None:
-        """Remove the run's segments, once their content is elsewhere, and return when no write is under way."""
+        """Delete the run's segments, whose content has been stored elsewhere, after a write in flight has finished."""
         self._unsaved.clear()
         await self.save(timeout_s=None)
         await remove(self._storage, [self._key(number) for number in range(self._segments)])
@@ -137,7 +139,7 @@ class Checkpoint:
                 self._segment_symbols = FIRST_SEGMENT_SYMBOLS if is_shared else larger
 
     async def _pause(self, failures: int) -> None:
-        """Wait until a segment is due; after failures for longer, and when the job has ended, for no news."""
+        """Wait until a segment is due, or back off after failures. Once the job has ended, wait only after failures."""
         pause_s = max_backoff_s(failures, SEGMENT_AGE_S, MAX_PAUSE_S)
         if self._end.is_set():
             await asyncio.sleep(pause_s if failures else 0.0)
@@ -147,18 +149,18 @@ class Checkpoint:
         self._due.clear()
 
     async def _save_segment(self) -> bool:
-        """Save all that there is now; it stays unsaved until it is."""
+        """Write all unsaved outcomes as one segment. Return False where that fails; they then remain unsaved."""
         if not (count := len(self._unsaved)):
             return True
-        # A number is never used twice: a write that was given up may arrive late, and must not replace a later one.
+        # A number is never reused: a write that was given up may still arrive, and must not replace a newer segment.
         key, self._segments = self._key(self._segments), self._segments + 1
         body = await asyncio.to_thread(_as_lines, self._unsaved[:count])
         try:
             await self._storage.write(key, body)
         except StorageError as error:
-            if not self._complained:
+            if not self._has_warned:
                 log.warning("a part of the job is not saved yet: %s", error)
-            self._complained = True
+            self._has_warned = True
             return False
         del self._unsaved[:count]
         return True
@@ -170,9 +172,10 @@ def _as_lines(outcomes: list[Outcome]) -> bytes:
 
 @dataclass(slots=True)
 class Segments:
-    """What the segments of a job hold: by run, each symbol's record once.
+    """The contents of a job's segments: `runs` maps a run to its records by symbol id.
 
-    `included` counts what was read, with what it was added to; `vanished` says that another run removed some meanwhile.
+    `included` counts the segments of each run that were read now or merged before. `vanished` is True where another
+    run deleted some of the segments before they could be read.
     """
 
     keys: list[str] = field(default_factory=list)
@@ -182,12 +185,12 @@ class Segments:
 
 
 async def read_segments(storage: Storage, keys: Iterable[str], included: Included) -> Segments:
-    """Read the segments under these keys, but for those that `included` names. Raises StorageError."""
+    """Read the segments under these keys, except those that `included` covers. Raises StorageError."""
     segments = Segments(included=dict(included))
-    places = asyncio.Semaphore(_MAX_CONCURRENT_READS)
+    slots = asyncio.Semaphore(_MAX_CONCURRENT_READS)
 
     async def read(key: str) -> dict[str, StoredRecord] | None:
-        async with places:
+        async with slots:
             stored = await storage.read(key)
         if stored is None:
             return None
@@ -195,18 +198,18 @@ async def read_segments(storage: Storage, keys: Iterable[str], included: Include
 
     wanted: list[tuple[str, str]] = []
     for key in keys:
-        if named := _SEGMENT_NAME.fullmatch(key.rpartition("/")[2]):
-            run, number = named["run"], int(named["number"])
+        if match := _SEGMENT_NAME.fullmatch(key.rpartition("/")[2]):
+            run, number = match["run"], int(match["number"])
             segments.keys.append(key)
             segments.included[run] = max(segments.included.get(run, 0), number + 1)
             if number >= included.get(run, 0):
                 wanted.append((run, key))
-    # In the order of the keys, not of the answers.
+    # In the order of the keys, not of the responses.
     for (run, _), records in zip(wanted, await asyncio.gather(*(read(key) for _, key in wanted)), strict=True):
         if records is None:
             segments.vanished = True
         else:
-            # The same symbol twice in one run: of a write that was given up and arrived all the same.
+            # The same symbol can occur twice in one run, where a write that was given up arrived after all.
             segments.runs.setdefault(run, {}).update(records)
     return segments
 
@@ -220,7 +223,7 @@ def _lines(body: bytes) -> list[object]:
 
 
 async def remove(storage: Storage, keys: Iterable[str]) -> None:
-    """Remove segments. What cannot be removed costs room and nothing else: it is named in results as included."""
+    """Delete segments. Log a StorageError: the results list them as merged, so that they only take up space."""
     try:
         await storage.delete(keys)
     except StorageError as error:

@@ -1,9 +1,10 @@
-"""Two runs of one job at the same time share it: each takes from the other what that has saved.
+"""Sharing of work between concurrent runs of one job: each reuses the outcomes that the other has saved.
 
-RunPod can hand a job out while its first worker still runs it. A run looks at the segments of others whenever it has
-saved one of its own; of a symbol that another has documented it takes the outcome and asks nobody. A later run begins
-at the other end of the order, so that two meet in the middle and not at every symbol. What both buy before they know of
-each other, and at the meeting, is in flight or in one unsaved segment. Leaves out: whose results win (`publish`).
+RunPod can deliver a job again while its first worker still runs it. A run reads the segments of other runs whenever it
+has saved one of its own, and reuses their summaries instead of making requests. Every second run processes the symbols
+in reverse order, so that two runs meet in the middle instead of competing for every symbol. Paid twice is at most what
+is in flight or in an unsaved segment before they discover each other, and where they meet. Which run's results are
+stored is decided in `publish`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 class PeerRuns:
-    """What other runs of a job have saved since this one began, and what this one has taken of it."""
+    """The outcomes that other runs of a job have saved since this one started, and which of them it has reused."""
 
     def __init__(self, storage: Storage, job_id: str, run: str, earlier: Earlier) -> None:
         self._storage = storage
@@ -44,11 +45,14 @@ class PeerRuns:
 
     @property
     def should_run_in_reverse(self) -> bool:
-        """Whether an odd number of runs that may go on began before this one: it begins at the other end."""
+        """Whether an odd number of runs that may still be active started before this one."""
         return sum(run < self._run for run in self._seen) % 2 == 1
 
     async def poll(self) -> bool:
-        """Look, unless this run was alone a moment ago: the list of a large job's segments is long."""
+        """Call `look`, at most once every SEGMENT_AGE_S while no other run is active: listing many segments is slow.
+
+        Return whether another run is active.
+        """
         now_s = asyncio.get_running_loop().time()
         if self._running or now_s >= self._next_look_s:
             self._next_look_s = now_s + SEGMENT_AGE_S
@@ -56,18 +60,18 @@ class PeerRuns:
         return False
 
     async def look(self) -> bool:
-        """Read what is new, and say whether another run is under way. What cannot be read now is read the next time."""
+        """Read new segments and return whether another run is active. Log a StorageError; the next call retries."""
         try:
             keys = await self._storage.list_keys(prefix_of(self._job_id))
             segments = await read_segments(self._storage, keys, self.included)
-            there = {run_name_of(key) for key in keys}
-            # A run whose segments are gone has put them into the results.
-            if self._running - there:
+            present = {run_name_of(key) for key in keys}
+            # A run deletes its segments only after it has stored the results that include them.
+            if self._running - present:
                 await self._read_results()
         except StorageError as error:
             log.warning("job %s: other runs of it, if there are any, are not seen now: %s", self._job_id, error)
             return bool(self._running)
-        self._running = (self._running | segments.runs.keys()) & there
+        self._running = (self._running | segments.runs.keys()) & present
         self._seen |= segments.runs.keys()
         self.included, self.keys = (
             segments.included,
@@ -84,7 +88,7 @@ class PeerRuns:
         self._results = results.records if results else self._results
 
     def take(self, position: int, symbol_id: str, content_hash: str) -> Documented | None:
-        """The outcome that another run has saved of a symbol, without what it cost."""
+        """Return the summary that another run has saved of a symbol, without its usage, or None."""
         outcome = best_of(self._records(symbol_id, content_hash), position)
         if not isinstance(outcome, Documented):
             return None
@@ -92,7 +96,10 @@ class PeerRuns:
         return replace(outcome, usage=NO_USAGE)
 
     def cost(self, symbol_id: str, content_hash: str, here: Usage) -> Usage:
-        """What a symbol has cost, here and in the other runs. Results know of all runs before them, segments of one."""
+        """Return a symbol's usage in all runs, `here` being that of this one.
+
+        Segments hold the usage of one run; results hold that of all runs before them.
+        """
         saved = (one.usage for one in self._saved.get(symbol_id, ()) if one.content_hash == content_hash)
         result = self._results.get(symbol_id)
         known = result.usage if result and result.content_hash == content_hash else NO_USAGE
@@ -106,21 +113,21 @@ class PeerRuns:
 
     @property
     def has_saved(self) -> bool:
-        """Whether any other run has saved anything."""
+        """Whether another run has saved an outcome."""
         return bool(self._saved or self._results)
 
 
 def sharing(ask: Documenter, others: PeerRuns, hashes: Mapping[int, str]) -> Documenter:
-    """The same documenter, which asks nobody for a symbol that another run has documented.
+    """Wrap a documenter so that it reuses the summaries of other runs instead of requesting them.
 
-    Its outcomes have their content hashes.
+    `hashes` maps positions to content hashes, which are set in every outcome.
     """
 
     def hashed(outcome: Outcome) -> Outcome:
         return replace(outcome, content_hash=hashes[outcome.position])
 
     async def document(request: Request) -> Sequence[Outcome | Request]:
-        # What has cost something here comes to its end here.
+        # A request that has already cost something in this run is finished in this run.
         taken = [
             outcome
             for symbol in (() if request.spent else request.symbols)
@@ -134,7 +141,7 @@ def sharing(ask: Documenter, others: PeerRuns, hashes: Mapping[int, str]) -> Doc
                 raise
         positions = {outcome.position for outcome in taken}
         left = tuple(symbol for symbol in request.symbols if symbol.position not in positions)
-        # The rest is asked for by itself: a fault of that must not strike what is known.
+        # The remaining symbols become a request of their own, so that its failure cannot affect the reused outcomes.
         return [*taken, request.part(left)] if left else taken
 
     return document

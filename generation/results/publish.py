@@ -1,7 +1,8 @@
-"""A job's results go into their place, once, and become the job's output.
+"""Stores a job's results and builds its output from them.
 
-Two runs of one job may end at the same time: a document is only ever replaced by one that has more, and who comes later
-ends with what is there. Leaves out: what a document says (`report`), and how a store writes (`storage`).
+Two runs of one job may end at the same time. Results are therefore written with optimistic concurrency: a document is
+only replaced if its version is unchanged, after its outcomes have been merged. A run whose summaries are all in a
+document that another run has stored returns that document. What a document contains is defined in `report`.
 """
 
 from __future__ import annotations
@@ -30,16 +31,16 @@ log = logging.getLogger(__name__)
 # RunPod refuses a result above 10 MB; results that could not be stored may fill an output up to this.
 EMERGENCY_OUTPUT_BYTES = 9_000_000
 
-# A stored record is at most so many times as long as the same in an output.
+# Maximum ratio of a stored record's length to the length of the same record in an output.
 FAR_TOO_LARGE = 10
 
-# Each is another run that has changed the document since it was read; there are rarely more than two runs.
+# Each conflict is another run that has written the document since it was read; more than two runs are rare.
 MAX_CONFLICTS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class _Placed:
-    """The document that is in its place now, and itself where another run has put it there."""
+class _StoredResults:
+    """The stored document; `theirs` is it parsed, where another run stored it."""
 
     body: bytes
     theirs: dict[str, Any] | None = None
@@ -47,7 +48,11 @@ class _Placed:
 
 @dataclass(frozen=True, slots=True)
 class ResultsTarget:
-    """Where a run's results go: in the place of `version`; then `segments` of other runs go, which they include."""
+    """Where a run's results are stored.
+
+    They replace the document of this `version` (None: there is none). The `segments` of other runs, which they include,
+    are deleted afterwards.
+    """
 
     storage: Storage
     run: str
@@ -56,21 +61,26 @@ class ResultsTarget:
 
 
 async def publish(report: Report, place: ResultsTarget, checkpoint: Checkpoint, settings: Settings) -> JobOutput:
-    """Store the results, remove the checkpoint, and make the output, which carries the symbols where they fit."""
+    """Store the results, delete the checkpoint and return the output, with its symbols if they fit.
+
+    Where the results cannot be stored, the output holds as many of them as fit, and a warning.
+    """
     key, storage = results_key(report.job_id), place.storage
     report.end()
     try:
-        placed = await _put_in_place(report, place, key)
+        stored_results = await _store_results(report, place, key)
     except StorageError as error:
         return await _keep_in_output(report, checkpoint, error, settings)
     await checkpoint.drop()
     await remove(storage, place.segments)
     url = storage.url(key)
     log.info("job %s: results are in %s", report.job_id, url or f"{storage.bucket}/{key}")
-    results = {"results": pointer(storage.bucket, key, url, placed.body)}
-    if placed.theirs is None:
-        return await asyncio.to_thread(_own_output, report, results, len(placed.body), settings.max_output_bytes)
-    output = _as_output(placed.theirs) | results
+    results = {"results": pointer(storage.bucket, key, url, stored_results.body)}
+    if stored_results.theirs is None:
+        return await asyncio.to_thread(
+            _own_output, report, results, len(stored_results.body), settings.max_output_bytes
+        )
+    output = _as_output(stored_results.theirs) | results
     spent_usd = cost_usd(report.own_usage, settings.pricing)
     first = "another run of this job stored its results first, and these are they"
     output["warnings"] = [*output["warnings"], f"{first}; this run has spent ${spent_usd:.6f} beside"]
@@ -78,7 +88,7 @@ async def publish(report: Report, place: ResultsTarget, checkpoint: Checkpoint, 
 
 
 def _own_output(report: Report, results: dict[str, Any], body_bytes: int, max_bytes: int) -> JobOutput:
-    """The output of what was stored. Where it cannot fit by far, the symbols are not even gathered."""
+    """Return the output for the stored results, without building the symbol lists where they are far too large."""
     if body_bytes > FAR_TOO_LARGE * max_bytes:
         output = without_symbols(_as_output(report.document_without_symbols()) | results, max_bytes)
     else:
@@ -86,24 +96,24 @@ def _own_output(report: Report, results: dict[str, Any], body_bytes: int, max_by
     return cast("JobOutput", output)
 
 
-async def _put_in_place(report: Report, place: ResultsTarget, key: str) -> _Placed:
+async def _store_results(report: Report, place: ResultsTarget, key: str) -> _StoredResults:
     storage, version = place.storage, place.version
     for _ in range(MAX_CONFLICTS):
         body = await asyncio.to_thread(report.document_body)
         if await storage.put_if_match(key, body, version):
-            return _Placed(body)
+            return _StoredResults(body)
         present = await storage.read(key)
         version = present.version if present else None
         theirs = await asyncio.to_thread(read_results, present.body) if present else None
         if present and theirs and _is_valid_output(theirs.document):
             if covers(theirs, report.outcomes):
-                return _Placed(present.body, dict(theirs.document))
+                return _StoredResults(present.body, dict(theirs.document))
             report.replace_outcomes(dict(_merged(report, theirs, know_us=place.run in theirs.included)))
     raise StorageError(f"{key} is changed by others faster than it can be written")
 
 
 def _is_valid_output(document: Mapping[str, Any]) -> bool:
-    """Whether a document, which another version or another hand may have written, can be an output."""
+    """Return whether a document, which another version or a person may have written, can be an output."""
     try:
         output = _as_output(document)
         as_json([*output["warnings"], output])
@@ -113,9 +123,10 @@ def _is_valid_output(document: Mapping[str, Any]) -> bool:
 
 
 def _merged(report: Report, theirs: Results, *, know_us: bool) -> Iterator[tuple[int, Outcome]]:
-    """What becomes of this run's outcomes beside those of another: who failed here has their summary, if there is one.
+    """Yield this run's outcomes, by position, merged with those of another run's results.
 
-    What this run has paid is added to what they know of, unless they `know_us` and have it already.
+    A symbol that failed here gets their summary, if they have one. The usage of this run is added to theirs, unless
+    they `know_us`, which means that theirs already includes it.
     """
     for outcome in report.outcomes:
         record = theirs.records.get(outcome.symbol_id)
@@ -127,18 +138,20 @@ def _merged(report: Report, theirs: Results, *, know_us: bool) -> Iterator[tuple
 
 
 async def _keep_in_output(report: Report, checkpoint: Checkpoint, error: StorageError, settings: Settings) -> JobOutput:
-    """The output where the results cannot be stored: with the symbols that fit, and the rest in the checkpoint."""
+    """Return the output where the results cannot be stored: the symbols that fit; the rest is in the checkpoint."""
     log.error("job %s: %s", report.job_id, error)
-    # A write that is under way ends by itself: it must not arrive when a later run has removed its like.
+    # Wait for a write in flight: it must not arrive after a later run has deleted this run's segments.
     unsaved = await checkpoint.save(settings.storage_retry_s + MAX_BACKOFF_S)
     report.warnings.append(f"the results are only in this output: {error}")
-    fate = "and are not saved yet" if unsaved else f"and are in its checkpoint: send the job again as {report.job_id}"
-    output = await asyncio.to_thread(limit_symbols, _as_output(report.document()), EMERGENCY_OUTPUT_BYTES, fate)
+    rest_note = (
+        "and are not saved yet" if unsaved else f"and are in its checkpoint: send the job again as {report.job_id}"
+    )
+    output = await asyncio.to_thread(limit_symbols, _as_output(report.document()), EMERGENCY_OUTPUT_BYTES, rest_note)
     return cast("JobOutput", output)
 
 
 def _as_output(document: Mapping[str, Any]) -> dict[str, Any]:
-    """A results document in the form of a job's output; its records become that in their place, to save memory."""
+    """Return a results document in the format of a job's output. Modifies its record lists in place, to save memory."""
     for name in SYMBOL_LISTS[:2]:
         records = document[name]
         for place, record in enumerate(records):

@@ -1,7 +1,7 @@
-"""Outcomes as records of JSON and back: what outputs list, what results documents and checkpoints keep. Pure.
+"""Conversion between outcomes and JSON records, for outputs, results documents and checkpoints. Pure.
 
-A record that is read may have been written by another version or another hand: what is not in the form is no record,
-and whoever needed it does without. Leaves out: where records are kept (`checkpoint`, `report`).
+A record that is read may have been written by another version or a person: an invalid one is skipped. Where records are
+stored is defined in `checkpoint` and `report`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from generation.domain.outcome import Documented, Failed, Outcome, Source
 from generation.domain.output import DocumentedSymbol, FailedSymbol
 from generation.domain.usage import NO_USAGE, Usage
 
-# What outputs leave out of a kept record: of a documented symbol, and of a failed one.
+# Fields of a stored record that outputs omit: for a documented symbol, and for a failed one.
 _KEPT_ONLY = frozenset({"usage", "checks"})
 _KEPT_OF_FAILED = _KEPT_ONLY | {"content_hash"}
 
@@ -70,13 +70,13 @@ def stored_record(outcome: Outcome) -> dict[str, Any]:
 
 
 def as_output(record: dict[str, Any]) -> dict[str, Any]:
-    """A symbol's kept record as a job output lists it."""
+    """Return a symbol's stored record as a job output lists it."""
     left_out = _KEPT_OF_FAILED if "failure" in record else _KEPT_ONLY
     return {key: value for key, value in record.items() if key not in left_out}
 
 
 def _sendable(text: str) -> str:
-    # Of a lone surrogate, which JSON can hold and UTF-8 cannot, this is a ValueError.
+    # Raises ValueError for a lone surrogate, which JSON can represent and UTF-8 cannot.
     text.encode("utf-8")
     return text
 
@@ -98,7 +98,7 @@ Text = Annotated[str, AfterValidator(_sendable)]
 
 @pydantic_dataclass(frozen=True, slots=True, config=ConfigDict(extra="ignore"))
 class StoredRecord:
-    """A record that was read. A symbol with a `summary` is documented, one with a `failure` is not."""
+    """A stored record that was read: of a documented symbol if it has a `summary`, else of a failed one."""
 
     symbol_id: Text
     content_hash: Text = ""
@@ -111,7 +111,7 @@ class StoredRecord:
     checks: Annotated[Findings, AfterValidator(_sendable_findings)] | None = None
 
     def outcome(self, position: int) -> Outcome:
-        """The outcome that the record was made from, at the place where its symbol is now."""
+        """Return the outcome that the record describes, with the symbol's present position."""
         if self.summary is not None:
             return Documented(
                 position, self.symbol_id, self.summary, self.usage, self.source, self.checks, self.content_hash
@@ -124,7 +124,7 @@ _read = TypeAdapter(StoredRecord).validate_python
 
 
 def read_records(records: Iterable[object]) -> Iterator[StoredRecord]:
-    """The records among these values; what is none is left out."""
+    """Yield the valid records among these values; skip the others."""
     for record in records:
         try:
             yield _read(record)

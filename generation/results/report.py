@@ -1,7 +1,7 @@
-"""Outcomes become totals while a job runs, and the results document at its end.
+"""Totals of a job while it runs, and its results document at the end.
 
-The document lists every symbol of the input in its order. Pure but for the clock it is given; leaves out where the
-document goes (`storage`).
+The document lists every symbol in the order of the input. Pure except for the clock, which is a parameter. Storing the
+document is left to `publish`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SYMBOL_LISTS = ("documented_symbols", "failed_symbols", "removed")
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Where a job stands: cumulative, so that the newest one tells all."""
+    """Cumulative totals of a job."""
 
     completed: int
     failed: int
@@ -46,15 +46,15 @@ class Totals:
 
     @property
     def counts(self) -> Counts:
-        """Return the same as counts."""
+        """The totals as `Counts`."""
         return Counts(self.completed, self.failed, self.total_tokens, self.total_cost)
 
 
 class Report:
-    """Folds a job's outcomes; one for each job.
+    """Accumulates the outcomes of one job.
 
-    `removed` are symbols of earlier results that the job does not have; `included` says up to which number of which
-    run's segments the document holds what they hold.
+    `removed` are the ids of symbols in the previous results that the job does not have; `included` is, per run, the
+    number of leading checkpoint segments that are merged into the document.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Report:
         self._started_s = now_s()
 
     def add(self, outcome: Outcome, paid_before: Usage = NO_USAGE) -> None:
-        """Take an outcome in; `paid_before` is the part of its usage that other runs of the job have paid."""
+        """Add an outcome; `paid_before` is the part of its usage that was paid by other runs of the job."""
         self.outcomes.append(outcome)
         self.usage += outcome.usage
         self._documented += isinstance(outcome, Documented)
@@ -83,7 +83,7 @@ class Report:
             self._before[outcome.position] = paid_before
 
     def replace_outcomes(self, better: Mapping[int, Outcome]) -> None:
-        """Put outcomes, by position, in the place of others; what their usage is more was paid by other runs."""
+        """Replace outcomes by position. The increase in their usage counts as paid by other runs."""
         former, before = self.outcomes, self._before
         self.outcomes, self._before, self.usage, self._documented = [], {}, NO_USAGE, 0
         for outcome in former:
@@ -91,13 +91,13 @@ class Report:
             self.add(now, before.get(outcome.position, NO_USAGE) + now.usage - outcome.usage)
 
     def end(self) -> None:
-        """Stop the clock: whatever is made of the report from now on tells of the same duration."""
+        """Stop the clock: everything derived from the report from now on has the same duration."""
         ended_s = self._now_s()
         self._now_s = lambda: ended_s
 
     @property
     def documented(self) -> int:
-        """How many symbols have a summary."""
+        """The number of symbols with a summary."""
         return self._documented
 
     @property
@@ -105,17 +105,17 @@ class Report:
         return sum(self._before.values(), start=NO_USAGE)
 
     def paid_here(self, outcome: Outcome) -> Usage:
-        """The part of an outcome's usage that this run has paid."""
+        """Return the part of an outcome's usage that this run has paid."""
         return outcome.usage - self._before.get(outcome.position, NO_USAGE)
 
     @property
     def own_usage(self) -> Usage:
-        """What this run has paid."""
+        """The usage that this run has paid."""
         return self.usage - self._paid_before
 
     @property
     def totals(self) -> Totals:
-        """Where the job stands now."""
+        """The present totals."""
         return Totals(
             completed=self._documented,
             failed=len(self.outcomes) - self._documented,
@@ -127,7 +127,7 @@ class Report:
 
     @property
     def status(self) -> Status:
-        """Whether all, some or none of the symbols have a summary."""
+        """The job's status: whether all, some or none of the symbols have a summary."""
         if self._documented == len(self.outcomes):
             return "success"
         return "partial" if self._documented else "failed"
@@ -138,7 +138,10 @@ class Report:
         return cast("ResultsDocument", {**self.document_without_symbols(), **lists})
 
     def document_body(self) -> bytes:
-        """The same as strict JSON in UTF-8, made record by record: the document itself takes several times its size."""
+        """Return the document as strict JSON in UTF-8.
+
+        It is serialised record by record, since the document as Python objects takes several times as much memory.
+        """
         body, lists = io.BytesIO(), dict(self._lists())
         for place, (name, value) in enumerate(self.document_without_symbols().items()):
             body.write(b", " if place else b"{")
@@ -159,7 +162,7 @@ class Report:
         yield "failed_symbols", [one for one in ordered if isinstance(one, Failed)]
 
     def document_without_symbols(self) -> ResultsDocument:
-        """Return the results document with empty lists in the place of its symbols."""
+        """Return the results document with empty symbol lists."""
         totals, before = self.totals, self._paid_before
         return {
             "job_id": self.job_id,
@@ -188,7 +191,7 @@ class Report:
 
 
 def count_checks(outcomes: Sequence[Outcome]) -> CheckCounts:
-    """How many summaries passed all checks, and how many each check found fault with."""
+    """Return how many summaries were checked, how many passed every check, and the findings of each check."""
     checked = [one.checks for one in outcomes if isinstance(one, Documented) and one.checks is not None]
     found = Counter(finding.check for checks in checked for finding in checks.findings)
     return {
@@ -214,23 +217,23 @@ def planned(
 
 
 def as_json(document: object) -> bytes:
-    """Strict JSON in UTF-8: what every receiver can read. Raises ValueError for what is neither."""
+    """Return the document as strict JSON in UTF-8. Raises ValueError for NaN, infinities and lone surrogates."""
     return json.dumps(document, ensure_ascii=False, allow_nan=False).encode("utf-8")
 
 
 def pointer(bucket: str | None, key: str, url: str | None, body: bytes) -> ResultsPointer:
-    """Where a results document is, and how to know it."""
+    """Return the location, size and SHA-256 digest of a results document."""
     digest = hashlib.sha256(body).hexdigest()
     return {"bucket": bucket, "key": key, "url": url, "bytes": len(body), "sha256": digest}
 
 
 def fitted(output: dict[str, Any], max_bytes: int) -> dict[str, Any]:
-    """The output itself, or without its symbols and with a warning where it is larger than `max_bytes`."""
+    """Return the output, without its symbols and with a warning if it is larger than `max_bytes`."""
     return output if len(as_json(output)) <= max_bytes else without_symbols(output, max_bytes)
 
 
 def without_symbols(output: dict[str, Any], max_bytes: int) -> dict[str, Any]:
-    """The output without its symbols, and with a warning that says so."""
+    """Return the output without its symbols, with a warning that it would exceed `max_bytes`."""
     reason = (
         f"the symbols are left out of this output, which would exceed {max_bytes} bytes: read them from results.key"
     )
@@ -238,19 +241,22 @@ def without_symbols(output: dict[str, Any], max_bytes: int) -> dict[str, Any]:
     return kept | {"warnings": [*output["warnings"], reason]}
 
 
-def limit_symbols(output: dict[str, Any], max_bytes: int, fate: str) -> dict[str, Any]:
-    """The output with as many of its symbols as fit, documented ones first, and a warning of the `fate` of the rest."""
+def limit_symbols(output: dict[str, Any], max_bytes: int, rest_note: str) -> dict[str, Any]:
+    """Return the output with as many symbols as fit into `max_bytes`, documented ones first.
+
+    `rest_note` ends the warning about the omitted ones: it says where they are.
+    """
     if len(as_json(output)) <= max_bytes:
         return output
     kept = output | {key: [] for key in SYMBOL_LISTS}
-    room = max_bytes - len(as_json(kept)) - 200
+    left_bytes = max_bytes - len(as_json(kept)) - 200
     left_out = 0
     for key in SYMBOL_LISTS:
         for record in output[key]:
             size = len(as_json(record)) + 2
-            if size <= room:
-                room -= size
+            if size <= left_bytes:
+                left_bytes -= size
                 kept[key].append(record)
             else:
                 left_out += 1
-    return kept | {"warnings": [*output["warnings"], f"{left_out} symbols did not fit into this output {fate}"]}
+    return kept | {"warnings": [*output["warnings"], f"{left_out} symbols did not fit into this output {rest_note}"]}

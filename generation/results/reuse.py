@@ -1,8 +1,8 @@
-"""What earlier runs of a job, and earlier results of a codebase, spare a job: summaries that need not be paid again.
+"""Reuse of outcomes from earlier runs of a job, and from earlier results of the same codebase.
 
-A summary is taken over where its symbol's content hash is the same. Of the job's own runs everything counts, also what
-was paid for symbols that failed and are asked for again; of the results that `previous_results_key` names only the
-summaries. Leaves out how outcomes are saved (`checkpoint`, `publish`).
+A summary is reused where its symbol's content hash is unchanged. Earlier runs of the same job also contribute final
+failures, and the usage paid for symbols that are requested again; the results that `previous_results_key` names
+contribute summaries only. How outcomes are saved is defined in `checkpoint` and `publish`.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from generation.storage.keys import prefix_of, results_key
 
 log = logging.getLogger(__name__)
 
-# Failures that asking again cannot change, and that were billed.
+# Failures that were billed and that another request would not change.
 FINAL = frozenset({"refused", "content_filter"})
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """A results document as far as it is used again: its records by symbol, and the segments that it includes."""
+    """A parsed results document: its records by symbol id, and the segments that are merged into it."""
 
     records: Mapping[str, StoredRecord]
     included: Included
@@ -39,7 +39,7 @@ class Results:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was found in the store: the job's own results with their version, its segments, and previous results."""
+    """What the store holds for a job: its own results and their version, its segments, and the previous results."""
 
     own: Results | None = None
     version: str | None = None
@@ -50,10 +50,11 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """What a job need not pay: by position its outcomes, and what was paid for those that are asked for again.
+    """What a job reuses: `outcomes` by position, and `paid`, the usage of symbols that must be requested again.
 
-    `removed` are symbols of previous results that are gone; `version` is that of the results that the job's own will
-    replace; `segments` are the keys of what is saved of its earlier runs, and `included` how much of it that is.
+    `removed` are ids in the previous results that the job does not have. `version` is that of the results document
+    that the job will replace, `segments` are the keys of its earlier runs' segments, and `included` is, per run, how
+    many of them were read or merged.
     """
 
     outcomes: Mapping[int, Outcome]
@@ -69,7 +70,7 @@ def _refuse_constant(name: str) -> None:
 
 
 def read_results(body: bytes) -> Results | None:
-    """A results document of any earlier version; None for what is none."""
+    """Return the parsed results document, of this or an earlier version, or None where `body` is not one."""
     try:
         document = json.loads(body, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
@@ -88,10 +89,10 @@ def read_results(body: bytes) -> Results | None:
 
 
 async def find_earlier(storage: Storage, job_id: str, previous_key: str | None) -> Found:
-    """Look for what a job need not pay.
+    """Read the job's own earlier results and segments, and the previous results.
 
-    Raises InputError where `previous_key` names no results. Where the store is away the job goes on without what it
-    may have saved, since most jobs have nothing there, and says so.
+    Raises InputError where `previous_key` names no results document, and StorageError where it cannot be read. Where
+    the job's own documents cannot be read, return a warning instead: most jobs have none.
     """
     previous = await _read_previous(storage, previous_key) if previous_key else None
     try:
@@ -103,9 +104,10 @@ async def find_earlier(storage: Storage, job_id: str, previous_key: str | None) 
 
 
 async def _find_own(storage: Storage, job_id: str) -> tuple[Results | None, str | None, Segments]:
-    """The results of a job and its segments, in an order in which a run that is ending now hides neither.
+    """Read a job's results, their version, and its segments.
 
-    It stores its results before it removes its segments: so what is no segment any more is in the results.
+    Another run may be ending now. It stores its results before it deletes its segments, so a segment that vanishes
+    between listing and reading is in the results: read again.
     """
     while True:
         keys = await storage.list_keys(prefix_of(job_id))
@@ -128,7 +130,11 @@ async def _read_previous(storage: Storage, key: str) -> Results:
 def resolve_reuse(
     found: Found, symbols: Sequence[Symbol], hashes: Mapping[int, str], all_ids: Iterable[str]
 ) -> Earlier:
-    """Say what of all that was found holds for these symbols. Pure."""
+    """Return what these symbols can reuse. Pure.
+
+    `hashes` maps positions to content hashes. `all_ids` are the ids of every symbol of the input, invalid ones
+    included, which are therefore not removed.
+    """
     outcomes: dict[int, Outcome] = {}
     paid: dict[int, Usage] = {}
     for symbol in symbols:
@@ -147,7 +153,7 @@ def resolve_reuse(
 
 
 def _own_records(found: Found, symbol_id: str) -> Iterator[StoredRecord]:
-    """What the job's own runs have saved of a symbol; what the results document has comes first."""
+    """Yield what the job's own runs have saved of a symbol, the results document's record first."""
     if found.own and (record := found.own.records.get(symbol_id)):
         yield record
     for run in found.segments.runs.values():
@@ -156,7 +162,7 @@ def _own_records(found: Found, symbol_id: str) -> Iterator[StoredRecord]:
 
 
 def as_documented(record: StoredRecord | None, position: int, content_hash: str) -> Documented | None:
-    """The summary of a record, where it was paid for and is from this content."""
+    """Return a record's summary, or None where it has none, was made offline, or is for other content."""
     if record is None or record.content_hash != content_hash:
         return None
     outcome = best_of([record], position)
@@ -164,7 +170,7 @@ def as_documented(record: StoredRecord | None, position: int, content_hash: str)
 
 
 def best_of(records: Iterable[StoredRecord], position: int) -> Outcome | None:
-    """Of records of one symbol and content, the first summary that was paid for, or a failure that stays one."""
+    """Return the first summary that a model wrote, else the first final failure, among one symbol's records."""
     outcomes = [record.outcome(position) for record in records]
     documented = (one for one in outcomes if isinstance(one, Documented) and one.source != "offline")
     final = (one for one in outcomes if isinstance(one, Failed) and one.failure in FINAL)
@@ -178,13 +184,13 @@ def _reusable(previous: Results | None, symbol: Symbol, content_hash: str) -> Do
 
 
 def covers(theirs: Results, ours: Iterable[Outcome]) -> bool:
-    """Whether a results document has a summary, from the same content, of every symbol that has one here."""
+    """Return whether a results document has a summary, of the same content, for every symbol that has one here."""
     documented = (one for one in ours if isinstance(one, Documented))
     return all(adopted(theirs, one) is not None for one in documented)
 
 
 def adopted(theirs: Results, ours: Outcome) -> Documented | None:
-    """The summary that a results document has of a symbol from the same content."""
+    """Return the summary that a results document has for a symbol with the same content, or None."""
     record = theirs.records.get(ours.symbol_id)
     if record is None or record.summary is None or not ours.content_hash or record.content_hash != ours.content_hash:
         return None

@@ -1,1 +1,1 @@
-"""The worker over HTTP, without RunPod."""
+"""The worker as an HTTP service, without RunPod."""

@@ -1,4 +1,4 @@
-"""The process that serves: `python -m generation.service`."""
+"""The service's process: `python -m generation.service`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LINE = "%(levelname)s %(name)s [%(request_id)s]: %(message)s"
 
 
 class Server(uvicorn.Server):
-    """uvicorn, which also tells the jobs that it was asked to stop."""
+    """A uvicorn server that also sets `stopping` when it receives a signal to stop."""
 
     def __init__(self, config: uvicorn.Config, stopping: asyncio.Event) -> None:
         super().__init__(config)
@@ -33,19 +33,23 @@ class Server(uvicorn.Server):
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def serve(self, sockets: Any = None) -> None:  # noqa: ANN401 - as uvicorn has it
-        """Serve until told to stop."""
+        """Serve until a signal asks the process to stop."""
         self._loop = asyncio.get_running_loop()
         await super().serve(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Take the signal, wherever it interrupts."""
+        """Pass the signal to uvicorn and set `stopping` in the event loop's thread."""
         super().handle_exit(sig, frame)
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._stopping.set)
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
-    """The worker's settings. A key that is missing does not end the service: `/health` and each job say so."""
+    """Return the worker's settings.
+
+    A missing OPENAI_API_KEY does not stop the service: `/health` and every job report it. Raises ConfigError for other
+    faults.
+    """
     if environ.get("OPENAI_API_KEY", "").strip():
         return Settings.from_env(environ)
     settings = Settings.from_env({**environ, "OPENAI_API_KEY": "missing"})
@@ -58,7 +62,7 @@ def _add_request_id(record: logging.LogRecord) -> bool:
 
 
 def main() -> None:
-    """Check the settings and serve until told to stop."""
+    """Read the settings and serve until asked to stop. Exit with one sentence where a setting is wrong."""
     set_process_defaults(os.environ)
     try:
         settings, service_settings = read_settings(os.environ), ServiceSettings.from_env(os.environ)
@@ -72,7 +76,7 @@ def main() -> None:
         make_app(service),
         host=service_settings.host,
         port=service_settings.port,
-        # The loop that the worker runs on too, under RunPod.
+        # The same event loop as under RunPod.
         loop="asyncio",
         ws="none",
         log_config=None,

@@ -1,4 +1,4 @@
-"""Which calls are admitted: tokens, content types, body sizes, and how many at once."""
+"""Admission control: tokens, content types, body sizes and the number of concurrent requests."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from generation.config import ServiceSettings
 from generation.errors import InputError
 from generation.service.answers import RequestRejected, service_full
 
-# The most symbols that a job may have, at 2 KB each.
+# The maximum number of symbols of a job (50,000), at 2 KB each.
 MAX_BODY_BYTES = 100_000_000
 
-# Of the bodies that have come and are not parsed yet, all together: what a machine of 4 GB has to spare.
+# Limit for all bodies that have been received but not parsed, together: what a machine with 4 GB can spare.
 MAX_HELD_BYTES = 300_000_000
 
-# Jobs run JOBS_PER_WORKER at once, since more would share the same pace and only end later; others wait, as many as
-# leave most of the usual 1,024 files of a process to those that run.
+# JOBS_PER_WORKER jobs run at once, since more would share the same rate limit and only end later. Others wait; this
+# many leave most of the usual 1,024 file descriptors of a process to the jobs that run.
 MAX_WAITING = 256
 
-# Who neither sends his body nor takes his events for so long is gone, whatever his connection says.
+# Idle timeout for reading a request body and for writing to a slow client.
 IDLE_TIMEOUT_S = 60.0
 
 
 class Gate:
-    """How many calls may be inside, how many of their jobs run, and how much of their bodies may be in memory."""
+    """Limits the requests being handled, the jobs running at once (`slots`) and the body bytes held in memory."""
 
     def __init__(self, jobs_at_once: int) -> None:
         self.slots = anyio.Semaphore(jobs_at_once)
@@ -40,7 +40,7 @@ class Gate:
 
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:
-        """Count a call for as long as it is inside. Raises Declined where the service is full."""
+        """Count a request while the context is open. Raises RequestRejected where the service is full."""
         if self._calls >= self._max_calls:
             raise service_full()
         self._calls += 1
@@ -51,14 +51,14 @@ class Gate:
 
 
 class Body:
-    """A call's body, counted until it is parsed."""
+    """A request body, whose bytes count against the gate's limit until `release`."""
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
         self._bytes = bytearray()
 
     def add(self, chunk: bytes) -> None:
-        """Take a piece in. Raises Declined where it is too much, for one body or for all together."""
+        """Append a chunk. Raises RequestRejected where this body, or all held bodies together, exceed their limit."""
         self._gate.held_bytes += len(chunk)
         self._bytes += chunk
         if len(self._bytes) > MAX_BODY_BYTES:
@@ -67,7 +67,10 @@ class Body:
             raise service_full()
 
     def parsed(self) -> Any:  # noqa: ANN401 - any JSON
-        """The value that it holds. What JSON does not know and Python does (NaN) is left to the job's own parsing."""
+        """Return the parsed body. Raises InputError where it is not JSON in UTF-8.
+
+        Values that Python accepts beyond the standard (NaN, Infinity) are left to the job's own validation.
+        """
         try:
             return json.loads(self._bytes.decode("utf-8"))
         except json.JSONDecodeError as error:
@@ -79,7 +82,7 @@ class Body:
             raise InputError("the body is nested too deeply") from None
 
     def release(self) -> None:
-        """Let go of it; once is enough, and more than once does no harm."""
+        """Drop the bytes and stop counting them. Idempotent."""
         self._gate.held_bytes -= len(self._bytes)
         self._bytes = bytearray()
 
@@ -90,21 +93,22 @@ def _too_large() -> RequestRejected:
 
 
 def check_token(request: Request, settings: ServiceSettings) -> None:
-    """Raise Declined where a token is asked for and the call does not carry it."""
+    """Raise RequestRejected where SERVICE_TOKEN is set and the request does not carry it."""
     if settings.service_token is None:
         return
-    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
     expected = settings.service_token.get_secret_value().encode()
-    # As bytes: of texts, only ASCII can be compared in constant time.
-    if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode("latin-1"), expected):
+    # As bytes: `compare_digest` accepts only ASCII strings.
+    if scheme.lower() != "bearer" or not hmac.compare_digest(token.strip().encode("latin-1"), expected):
         sentence = "Authorization must be Bearer, with the service's token"
         raise RequestRejected(sentence, status=401, failure="bad_token", headers={"WWW-Authenticate": "Bearer"})
 
 
 def check_content_type(request: Request) -> None:
-    """Raise Declined where the body does not call itself JSON.
+    """Raise RequestRejected where the content type is not JSON.
 
-    A page of any web site may send other types without asking first, and could so spend money from within a browser.
+    Browsers send some other content types cross-origin without a CORS preflight request, so any web page could
+    otherwise spend money on this account.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         sentence = "Content-Type must be application/json"
@@ -112,21 +116,25 @@ def check_content_type(request: Request) -> None:
 
 
 async def read_body(request: Request, body: Body) -> None:
-    """Read all of it. Raises Declined where it is too large or does not come, ClientDisconnect where nobody is left."""
-    announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced[:20]) > MAX_BODY_BYTES:
+    """Read the whole request body into `body`.
+
+    Raises RequestRejected where it is too large or stops arriving, and ClientDisconnect where the client has closed the
+    connection.
+    """
+    content_length = request.headers.get("content-length", "")
+    if content_length.isdecimal() and int(content_length[:20]) > MAX_BODY_BYTES:
         raise _too_large()
     try:
-        with anyio.fail_after(IDLE_TIMEOUT_S) as waiting:
+        with anyio.fail_after(IDLE_TIMEOUT_S) as scope:
             async for chunk in request.stream():
                 body.add(chunk)
-                waiting.deadline = anyio.current_time() + IDLE_TIMEOUT_S
+                scope.deadline = anyio.current_time() + IDLE_TIMEOUT_S
     except TimeoutError:
         sentence = f"no more of the body came for {IDLE_TIMEOUT_S:g} s"
         raise RequestRejected(sentence, status=408, failure="bad_input") from None
 
 
 def wants_events(request: Request) -> bool:
-    """Whether the caller accepts server-sent events."""
+    """Return whether the client accepts server-sent events."""
     accepted = request.headers.get("accept", "").split(",")
     return any(one.partition(";")[0].strip().lower() == "text/event-stream" for one in accepted)

@@ -1,4 +1,4 @@
-"""Errors as HTTP answers."""
+"""Errors as HTTP responses."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STATUSES: tuple[tuple[type[JobError], int], ...] = (
 
 
 class RequestRejected(HTTPException):
-    """The service does not take a call, or cannot answer it; `failure` is the code beside the sentence."""
+    """The service rejects a request or cannot complete it; `failure` is the error code of the response."""
 
     def __init__(self, sentence: str, *, status: int, failure: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(status, sentence, headers)
@@ -34,22 +34,22 @@ class RequestRejected(HTTPException):
 
 
 def service_full() -> RequestRejected:
-    """Return the answer to a call for which there is no room."""
+    """Return the error for a request that arrives while the service is full (HTTP 503)."""
     later = {"Retry-After": str(RETRY_AFTER_S)}
     return RequestRejected("the service is full: send the job again later", status=503, failure="busy", headers=later)
 
 
 def service_stopping() -> RequestRejected:
-    """Return the answer to a call that the service cannot finish because it was told to stop."""
+    """Return the error for a request that cannot be finished because the service is stopping (HTTP 503)."""
     later = {"Retry-After": str(RETRY_AFTER_S)}
     sentence = "the service was told to stop before the job had ended: send it again"
     return RequestRejected(sentence, status=503, failure="stopping", headers=later)
 
 
 def internal_error(error: Exception) -> RequestRejected:
-    """What the caller hears of a fault that nobody foresaw; the log gets the place.
+    """Return the error for an unexpected exception (HTTP 500), and log its traceback.
 
-    Without the exception's own text, which may repeat what it stumbled over: source code, or a secret.
+    Neither contains the exception's message, which may hold source code or a secret.
     """
     where = "".join(traceback.format_tb(error.__traceback__))
     log.error("a fault of this service: %s\n%s", type(error).__name__, where)
@@ -58,7 +58,7 @@ def internal_error(error: Exception) -> RequestRejected:
 
 
 def error_body(error: JobError | RequestRejected) -> bytes:
-    """Return an error as the JSON document of all errors."""
+    """Return the JSON body that all error responses share."""
     sentence = error.detail if isinstance(error, RequestRejected) else str(error)
     return as_json({"error": sentence, "failure": error.failure})
 

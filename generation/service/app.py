@@ -1,10 +1,10 @@
-"""The HTTP service: the worker without RunPod. The only importer of `fastapi`, `starlette` and `uvicorn`.
+"""The HTTP service: the worker without RunPod. Only this package imports `fastapi`, `starlette` and `uvicorn`.
 
     python -m generation.service
 
-`POST /generate` takes a job's input and answers with its output, or streams its events first; `GET /health` says
-whether a job would run now. It translates and decides nothing about a job: `generation.job.run_job` is the job. Leaves
-out TLS and accounts of its own, which belong to what stands before it.
+`POST /generate` takes a job's input and returns its output, optionally after a stream of its events; `GET /health`
+reports whether a job could run now. The service only adapts `generation.job.run_job` to HTTP. TLS and user accounts
+are left to a reverse proxy.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from generation.service.stream import EventStream, message
 
 log = logging.getLogger("generation.service")
 
-# Docker kills ten seconds after it has asked to stop.
+# Docker sends SIGKILL ten seconds after SIGTERM.
 STOP_AFTER_S = 7.0
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -60,18 +60,18 @@ Output = JobOutput | PlannedOutput
 
 
 class Deferred(Response):
-    """A response that is worked out while it is sent: only then does a caller who leaves or stops reading show."""
+    """A response produced while it is sent, with access to `receive`, so that a client's disconnection is noticed."""
 
     def __init__(self, answer: Callable[[Receive, Send], Awaitable[None]]) -> None:
         super().__init__()
         self._answer = answer
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, as ASGI calls it."""
+        """Produce and send the response (ASGI)."""
         await self._answer(receive, send)
 
 
-# nginx would otherwise keep events back until it has a page full of them.
+# x-accel-buffering: nginx would otherwise buffer events until a page is full.
 STREAM_HEADERS = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
@@ -80,14 +80,14 @@ STREAM_HEADERS = (
 
 
 class EventWriter:
-    """Who reads a stream of events; it begins with the first thing there is to send."""
+    """Writes a stream of events to a client; sends the response headers with the first chunk."""
 
     def __init__(self, send: Send) -> None:
         self.begun = False
         self._send = send
 
     async def send(self, chunk: bytes, *, more: bool = True) -> None:
-        """Send a piece. Raises TimeoutError where nothing is taken any more."""
+        """Send a chunk. Raises TimeoutError where the client has not read for IDLE_TIMEOUT_S."""
         with anyio.fail_after(IDLE_TIMEOUT_S):
             if not self.begun:
                 self.begun = True
@@ -96,7 +96,7 @@ class EventWriter:
 
 
 class Service:
-    """What the calls of one process share."""
+    """The state that all requests of the process share."""
 
     def __init__(self, settings: Settings, service_settings: ServiceSettings) -> None:
         self.settings = settings
@@ -108,7 +108,7 @@ class Service:
         self._running: set[asyncio.Task[Any]] = set()
 
     async def health(self) -> Response:
-        """Whether a job that came now would find its model. It asks nobody: the service looks by itself."""
+        """Return whether a job submitted now could use its model, as of the latest background check."""
         reason = self.readiness.reason
         answer = {"status": "healthy", "model": self.settings.model_name, "ready": reason is None}
         if reason is not None:
@@ -127,29 +127,29 @@ class Service:
             try:
                 await read_body(request, body)
                 if wants_events(request):
-                    await self._answer_with_events(body, receive, send)
+                    await self._respond_with_events(body, receive, send)
                 else:
-                    await self._answer_at_the_end(body, receive, send)
+                    await self._respond_with_output(body, receive, send)
             except ClientDisconnect:
                 log.info("the caller left before all of the body had come")
             finally:
                 body.release()
 
-    async def _answer_at_the_end(self, body: Body, receive: Receive, send: Send) -> None:
+    async def _respond_with_output(self, body: Body, receive: Receive, send: Send) -> None:
         async with self._job(body, receive, events.print_event, ignore) as job:
             await asyncio.wait({job})
             output = _output_of(job)
         response = Response(await asyncio.to_thread(as_json, output), media_type="application/json")
         await response({"type": "http"}, receive, send)
 
-    async def _answer_with_events(self, body: Body, receive: Receive, send: Send) -> None:
-        stream, reader = EventStream(), EventWriter(send)
+    async def _respond_with_events(self, body: Body, receive: Receive, send: Send) -> None:
+        stream, writer = EventStream(), EventWriter(send)
         async with self._job(body, receive, stream.emit, stream.watch) as job:
             job.add_done_callback(lambda _: stream.close())
             try:
                 async for chunk in stream.messages():
-                    await reader.send(chunk)
-                await reader.send(await _last_message(job, begun=reader.begun), more=False)
+                    await writer.send(chunk)
+                await writer.send(await _last_message(job, begun=writer.begun), more=False)
             except TimeoutError:
                 log.warning("the caller takes no more events: the connection is closed")
 
@@ -157,44 +157,44 @@ class Service:
     async def _job(
         self, body: Body, receive: Receive, emit: events.Sink, watch: Watch
     ) -> AsyncIterator[asyncio.Task[Output]]:
-        """The job as a task that ends with the block, or as soon as its caller is gone."""
+        """Run the job as a task that is cancelled when the block ends or the client disconnects."""
         job = asyncio.create_task(self._run(body, emit, watch))
-        gone = asyncio.create_task(_wait_for_disconnect(receive))
-        gone.add_done_callback(lambda _: job.cancel())
+        disconnected = asyncio.create_task(_wait_for_disconnect(receive))
+        disconnected.add_done_callback(lambda _: job.cancel())
         try:
             yield job
         finally:
-            gone.cancel()
+            disconnected.cancel()
             job.cancel()
-            await asyncio.wait({job, gone})
-            if job.cancelled() and not gone.cancelled():
+            await asyncio.wait({job, disconnected})
+            if job.cancelled() and not disconnected.cancelled():
                 log.info("the caller left: the job was cancelled")
 
     async def _run(self, body: Body, emit: events.Sink, watch: Watch) -> Output:
-        """Wait for a place and run the job there. Whatever goes wrong is a JobError or Declined."""
-        me = asyncio.current_task()
-        assert me is not None  # noqa: S101 - for the type checker
+        """Wait for a free slot and run the job. Every failure is raised as JobError or RequestRejected."""
+        this_task = asyncio.current_task()
+        assert this_task is not None  # noqa: S101 - for the type checker
         if self.stopping.is_set():
             raise service_stopping()
-        self._waiting.add(me)
+        self._waiting.add(this_task)
         try:
             async with self._gate.slots:
-                self._waiting.discard(me)
-                self._running.add(me)
+                self._waiting.discard(this_task)
+                self._running.add(this_task)
                 payload = await asyncio.to_thread(body.parsed)
                 body.release()
                 run = functools.partial(run_job, default_job_id=uuid.uuid4().hex, stopping=self.stopping)
                 return await run(payload, self.settings, emit=emit, watch=watch)
         except (JobError, RequestRejected):
             raise
-        except Exception as error:  # noqa: BLE001 - the caller gets a sentence
+        except Exception as error:  # noqa: BLE001 - the client gets one sentence
             raise internal_error(error) from None
         finally:
-            self._waiting.discard(me)
-            self._running.discard(me)
+            self._waiting.discard(this_task)
+            self._running.discard(this_task)
 
     async def end_jobs_when_stopping(self) -> None:
-        """Told to stop: send away who waits, and end what runs when its time is up."""
+        """Once `stopping` is set, cancel waiting jobs at once and running jobs after STOP_AFTER_S."""
         await self.stopping.wait()
         log.info("told to stop: %d jobs are running and %d are waiting", len(self._running), len(self._waiting))
         for job in self._waiting:
@@ -210,14 +210,17 @@ async def _wait_for_disconnect(receive: Receive) -> None:
 
 
 def _output_of(job: asyncio.Task[Output]) -> Output:
-    """A job's output. Who is gone hears nothing of an error, so that only a stop is left to be told."""
+    """Return a finished job's output, or raise its error.
+
+    A cancelled job raises `service_stopping`: the other cause, a client that has disconnected, gets no response.
+    """
     if job.cancelled():
         raise service_stopping()
     return job.result()
 
 
 async def _last_message(job: asyncio.Task[Output], *, begun: bool) -> bytes:
-    """The end of a stream. A fault before its beginning is raised: that has a status of HTTP's own."""
+    """Return the last message of a stream. Before the first chunk, raise an error instead: it gets an HTTP status."""
     try:
         return message("result", await asyncio.to_thread(as_json, _output_of(job)))
     except (JobError, RequestRejected) as error:
@@ -227,17 +230,17 @@ async def _last_message(job: asyncio.Task[Output], *, begun: bool) -> bytes:
 
 
 class RequestIdMiddleware:
-    """Around every call: an id for it, in its log lines and its response, and an answer where something breaks."""
+    """Gives each request an id, for log lines and the response, and turns unexpected exceptions into responses."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a call on, as ASGI does it."""
+        """Pass the request on to the application (ASGI)."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _sane_id(scope)
+        request_id = _valid_request_id(scope)
         current_request_id.set(request_id)
         begun = False
 
@@ -250,24 +253,24 @@ class RequestIdMiddleware:
 
         try:
             await self._app(scope, receive, send_with_id)
-        except Exception as error:  # noqa: BLE001 - the server would log its text, and answer in another form
+        except Exception as error:  # noqa: BLE001 - uvicorn would log its message and respond in another format
             fault = internal_error(error)
             if not begun:
                 await error_response(fault)(scope, receive, send_with_id)
 
 
-def _sane_id(scope: Scope) -> str:
+def _valid_request_id(scope: Scope) -> str:
     given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
     return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
 
 
-async def _answer_to_job_error(_request: Request, error: Exception) -> Response:
+async def _handle_job_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, JobError)  # noqa: S101 - it is registered for no other
     return error_response(error)
 
 
-async def _answer_to_http_error(_request: Request, error: Exception) -> Response:
-    """What the service declines, and an unknown path or method, in the form of all errors."""
+async def _handle_http_error(_request: Request, error: Exception) -> Response:
+    """Return a rejected request, an unknown path or an unknown method in the format of all errors."""
     assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for no other
     if isinstance(error, RequestRejected):
         return error_response(error)
@@ -280,7 +283,7 @@ async def _answer_to_http_error(_request: Request, error: Exception) -> Response
 
 
 def make_app(service: Service) -> FastAPI:
-    """The application that a server runs."""
+    """Return the ASGI application."""
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -294,8 +297,8 @@ def make_app(service: Service) -> FastAPI:
             await asyncio.wait(tasks)
 
     app = FastAPI(lifespan=lifespan, redirect_slashes=False, redoc_url=None)
-    app.add_exception_handler(JobError, _answer_to_job_error)
-    app.add_exception_handler(HTTPException, _answer_to_http_error)
+    app.add_exception_handler(JobError, _handle_job_error)
+    app.add_exception_handler(HTTPException, _handle_http_error)
     app.add_middleware(RequestIdMiddleware)
     if origins := service.service_settings.origins:
         app.add_middleware(

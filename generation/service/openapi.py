@@ -70,7 +70,7 @@ GENERATE_RESPONSES: dict[int | str, dict[str, Any]] = {
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI description, with the contract's own schemas."""
+    """Return the OpenAPI document, with the schemas of `generation.contract`."""
     document = get_openapi(
         title="Doctown generation worker",
         version=str(VERSION),

@@ -1,6 +1,7 @@
-"""Whether a job that came now would find its model: looked at in the background, so that asking costs nothing.
+"""Readiness checks in the background: whether a job submitted now could use its model.
 
-A look is never paid for: it is one question for the model's entry in the server's list. Leaves out how anyone is told.
+A check is free of charge: it requests the model's entry in the server's list of models. Reporting the result is left to
+`app`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from generation.prompts.tokens import VocabularyMissing
 
 log = logging.getLogger(__name__)
 
-# What was right is looked at seldom; who waits for a fault to go away is told soon.
+# Check rarely while ready; check often while not, so that a fixed fault is noticed soon.
 RECHECK_INTERVAL_S = 30.0
 RECHECK_WHEN_NOT_READY_S = 2.0
 
@@ -25,35 +26,35 @@ NOT_CHECKED_YET = "the service has just started and has not looked at its model 
 
 
 class Readiness:
-    """Knows why the service is not ready; `reason` is None where it is."""
+    """The result of the latest check: `reason` says why the service is not ready, and is None where it is."""
 
     def __init__(
         self,
-        look: Callable[[], Awaitable[str | None]],
+        check: Callable[[], Awaitable[str | None]],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.reason: str | None = NOT_CHECKED_YET
-        self._look = look
+        self._check = check
         self._sleep = sleep
 
     async def keep_checking(self) -> None:
-        """Look again and again, until it is cancelled."""
+        """Repeat the check until cancelled."""
         while True:
-            reason = await self._looked()
+            reason = await self._run_check()
             if reason != self.reason:
                 log.log(logging.WARNING if reason else logging.INFO, "%s", reason or "ready: the model can be asked")
             self.reason = reason
             await self._sleep(RECHECK_WHEN_NOT_READY_S if reason else RECHECK_INTERVAL_S)
 
-    async def _looked(self) -> str | None:
+    async def _run_check(self) -> str | None:
         try:
-            return await self._look()
-        except Exception as error:  # noqa: BLE001 - the next look may find it gone; nobody else would start one
+            return await self._check()
+        except Exception as error:  # noqa: BLE001 - the loop must go on: the next check may succeed
             return f"the service cannot look at its model ({type(error).__name__})"
 
 
 async def why_not_ready(settings: Settings) -> str | None:
-    """Why a job would fail now, in one sentence; it also loads what the first job will need."""
+    """Return why a job would fail now, in one sentence, or None. Also loads what the first job will need."""
     if settings.model_name == OFFLINE:
         return None
     try:

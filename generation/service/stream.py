@@ -1,8 +1,8 @@
-"""A job's events as server-sent events, for one reader who may be slow.
+"""A job's events as server-sent events, for one client that may be slow.
 
-What `run_job` tells is taken at once, so that a reader holds up no job; what he has not read yet waits here, and is
-never more than an event for each symbol of his own job. The text of an event is made when it is sent. Leaves out the
-connection: `service` sends what comes from here, and drops a reader who takes nothing.
+Events are queued without blocking, so that a slow client does not delay the job. The queue holds at most one event for
+each symbol of the job, plus two; an event is serialised when it is sent. The connection is left to `app`, which sends
+the messages and drops a client that stops reading.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from generation.domain.outcome import Documented, Outcome
 from generation.reporting import events
 from generation.results.report import Totals
 
-# Proxies cut a connection that is silent for a minute, some after half of that.
+# Proxies close a connection that is idle for a minute, some after 30 seconds.
 KEEP_ALIVE_S = 15.0
 KEEP_ALIVE = b": keep-alive\n\n"
 
 
 def message(event_type: str, data: bytes) -> bytes:
-    r"""One server-sent event; `data` is JSON, which has no line breaks of its own.
+    r"""Return one server-sent event; `data` is JSON without line breaks.
 
     >>> message("result", b'{"job_id": "j"}')
     b'event: result\ndata: {"job_id": "j"}\n\n'
@@ -32,30 +32,30 @@ def message(event_type: str, data: bytes) -> bytes:
 
 
 class EventStream:
-    """One job's events, on standard output as ever and for its reader too."""
+    """Prints one job's events to standard output and queues them for its client."""
 
     def __init__(self) -> None:
         self._unread: asyncio.Queue[events.Event | None] = asyncio.Queue()
 
     def emit(self, event: events.Event) -> None:
-        """Take the job's event; the reader gets those of symbols by `watch`, which knows the summaries."""
+        """Print an event, and queue it unless it is a symbol's: `watch` queues those, with their summaries."""
         events.print_event(event)
         if event.type in {events.STARTED, events.COMPLETED}:
             self._unread.put_nowait(event)
 
     def watch(self, job_id: str, outcome: Outcome, _totals: Totals) -> None:
-        """Take an outcome, as the event that it is, with its summary."""
+        """Queue a symbol's event, with its summary."""
         event = events.of_outcome(job_id, outcome)
         if isinstance(outcome, Documented):
             event = replace(event, payload={**event.payload, "summary": outcome.summary})
         self._unread.put_nowait(event)
 
     def close(self) -> None:
-        """Nothing more will come."""
+        """End the stream after the events that are queued."""
         self._unread.put_nowait(None)
 
     async def messages(self) -> AsyncIterator[bytes]:
-        """What to send, until the stream is closed; a comment where there was nothing for a while."""
+        """Yield messages until the stream is closed; yield a comment after each KEEP_ALIVE_S without an event."""
         while True:
             event = None
             with anyio.move_on_after(KEEP_ALIVE_S) as waiting:

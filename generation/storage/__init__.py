@@ -1,7 +1,7 @@
-"""Where results go and large inputs come from: Cloudflare R2, or a folder. The only importer of `boto3`.
+"""Storage for results and large inputs: Cloudflare R2 or a local folder. The only importer of `boto3`.
 
-Adds to boto3: the settings that R2 needs, one retry layer, a write on condition, and the error in one sentence; calls
-run in a thread, since boto3 blocks. Leaves out: what is written, and what becomes of a write that another was before.
+Adds to boto3: the settings that R2 needs, one retry layer, conditional writes, and errors of one sentence. Calls run in
+a thread, since boto3 blocks. What is written, and how a lost conditional write is resolved, is up to the caller.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from generation.storage.r2 import R2Storage
 
 
 def open_storage(settings: Settings) -> Storage:
-    """The bucket where one is set, else the folder."""
+    """Return the storage of R2_BUCKET where it is set, else that of RESULTS_DIR."""
     return R2Storage(settings) if settings.r2_bucket else FolderStorage(settings.results_dir)
 
 
 async def check_storage(storage: Storage) -> None:
-    """Write and remove a document. Raises StorageError where the results of a job could not be stored."""
+    """Write and delete a test document. Raises StorageError where the results of a job could not be stored."""
     key = f"checkpoints/.check/{os.urandom(8).hex()}"
     await storage.write(key, b"{}")
     await storage.delete([key])

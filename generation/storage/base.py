@@ -1,4 +1,4 @@
-"""What a store of documents can do."""
+"""The interface of document storage."""
 
 from __future__ import annotations
 
@@ -9,41 +9,49 @@ from typing import BinaryIO, Protocol
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A document as it was read; `version` tells it from what others write there later."""
+    """A document as it was read. Every write to its key changes `version` (an ETag or the like)."""
 
     body: bytes
     version: str
 
 
 class Storage(Protocol):
-    """A place for documents under keys such as `results/job.json`. Every method raises StorageError where it fails."""
+    """Documents under keys such as `results/job.json`. Every method raises StorageError on failure."""
 
     bucket: str | None
 
     async def open(self, key: str) -> BinaryIO:
-        """An open file with the bytes under a key, which must be there."""
+        """Return a document, which must exist, as an open binary file. The caller closes it."""
         ...
 
     async def read(self, key: str) -> Stored | None:
-        """The document under a key; None where there is none."""
+        """Return the document, or None where there is none."""
         ...
 
     async def write(self, key: str, body: bytes) -> None:
-        """Put a document under a key, whatever is there."""
+        """Write a document, replacing an existing one unconditionally."""
         ...
 
     async def put_if_match(self, key: str, body: bytes, version: str | None) -> bool:
-        """Put a document where `version` still is, or where nothing is (None); False where another came before."""
+        """Write a document only if the present one has this version, or none exists if it is None.
+
+        Return whether it was written: False means that another process has written the key since (optimistic
+        concurrency).
+        """
         ...
 
     async def list_keys(self, prefix: str) -> list[str]:
-        """The keys that begin with a prefix, which ends in a slash, in their order."""
+        """Return the keys that begin with `prefix`, which must end in a slash, in ascending order.
+
+        R2 returns keys of all levels. A folder returns one level only, with subfolders among the names and without
+        hidden files.
+        """
         ...
 
     async def delete(self, keys: Iterable[str]) -> None:
-        """Remove documents; those that are not there are no error."""
+        """Delete documents; missing ones are ignored."""
         ...
 
     def url(self, key: str) -> str | None:
-        """The address of a document, where it has a public one."""
+        """Return the URL of a document, or None where it has none."""
         ...

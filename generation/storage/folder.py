@@ -1,4 +1,4 @@
-"""Documents as files of a folder, for local runs and tests."""
+"""Storage in a local folder, for local runs and tests."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from generation.storage.r2 import Parameters, Result
 
 
 class FolderStorage:
-    """Documents as files of a folder; no key leads out of it.
+    """Documents as files of a folder. A key that points outside the folder raises StorageError.
 
-    The folder stands for the bucket's `results/`: `results/job.json` is its `job.json`.
+    The folder corresponds to the bucket's `results/`: the key `results/job.json` is the file `job.json`.
     """
 
     bucket: str | None = None
@@ -28,28 +28,23 @@ class FolderStorage:
         self._folder = folder.resolve()
 
     async def open(self, key: str) -> BinaryIO:
-        """As Storage says."""
         return await self._run("read from", key, self._path(key).open, "rb")
 
     async def read(self, key: str) -> Stored | None:
-        """As Storage says."""
         return await self._run("read from", key, _read_whole, self._path(key))
 
     async def write(self, key: str, body: bytes) -> None:
-        """As Storage says."""
         await self._run("written to", key, _write_whole, self._path(key), body)
 
     async def put_if_match(self, key: str, body: bytes, version: str | None) -> bool:
-        """As Storage says."""
         return await self._run("written to", key, _replace_whole, self._path(key), body, version)
 
     async def list_keys(self, prefix: str) -> list[str]:
-        """As Storage says."""
         names = await self._run("read from", prefix, _names_in, self._path(prefix))
         return [prefix + name for name in names]
 
     async def delete(self, keys: Iterable[str]) -> None:
-        """As Storage says; a folder that becomes empty goes too."""
+        """Delete documents, and folders that become empty."""
         for key in keys:
             path = self._path(key)
             await self._run("removed from", key, path.unlink, missing_ok=True)
@@ -58,7 +53,6 @@ class FolderStorage:
                     (self._folder / folder).rmdir()
 
     def url(self, key: str) -> str | None:
-        """As Storage says."""
         return self._path(key).as_uri()
 
     async def _run(
@@ -77,7 +71,7 @@ class FolderStorage:
     def _path(self, key: str) -> Path:
         try:
             path = (self._folder / key.removeprefix("results/")).resolve()
-        except (OSError, RuntimeError, ValueError):  # a link to itself, a name that no file can have
+        except (OSError, RuntimeError, ValueError):  # a symbolic link to itself, or an invalid file name
             raise StorageError("the key names no file that RESULTS_DIR can have") from None
         if not path.is_relative_to(self._folder):
             raise StorageError("the key leads out of RESULTS_DIR: it must name a file inside")
@@ -97,7 +91,7 @@ def _read_whole(path: Path) -> Stored | None:
 
 
 def _version(file: int | Path) -> str:
-    """Of a file: it is never written in place, so that each document that stands there is a file of its own."""
+    """Return a version made of inode, modification time and size: files are replaced, never written in place."""
     status = os.stat(file)  # noqa: PTH116 - of an open file too
     return f"{status.st_ino}-{status.st_mtime_ns}-{status.st_size}"
 
@@ -111,13 +105,13 @@ def _names_in(folder: Path) -> list[str]:
 
 @contextlib.contextmanager
 def _new_file(path: Path, body: bytes) -> Iterator[Path]:
-    """A whole file beside a path, ready to take its place; removed afterwards where it has not."""
+    """Yield a complete temporary file next to `path`; remove it afterwards unless it was renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(body)
-        # mkstemp gives the file to its owner alone; results are for whoever may read the folder.
+        # mkstemp makes the file readable for its owner only; results are for everyone who may read the folder.
         Path(name).chmod(0o644)
         yield Path(name)
     finally:
@@ -125,7 +119,7 @@ def _new_file(path: Path, body: bytes) -> Iterator[Path]:
 
 
 def _write_whole(path: Path, body: bytes) -> None:
-    """Write a file so that a reader sees the old one or the new one, never a part."""
+    """Write a file atomically: a reader sees the old content or the new content, never a part."""
     with _new_file(path, body) as file:
         file.replace(path)
 
@@ -144,7 +138,7 @@ def _replace_whole(path: Path, body: bytes, version: str | None) -> bool:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Keep other processes out that replace a document of the same folder."""
+    """Hold an exclusive lock (flock) on the folder, against other conditional writes in it."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)

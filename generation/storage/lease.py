@@ -1,7 +1,9 @@
-"""One coordinator of a run at a time: a lease in the store, renewed while it is held.
+"""A lease in the store, so that a run has one coordinator at a time: two would submit every shard twice.
 
-Two at once would submit every shard twice. Who finds a lease waits until it runs out, or takes it at once where its
-holder was a process of this machine that has ended. Leaves out clocks that disagree by more than a lease lasts.
+The lease expires TTL_S seconds after its last renewal. A process that finds an unexpired lease waits for it to expire,
+or takes it over at once where its holder was a process on this machine that has ended. It is acquired by a conditional
+write and renewed unconditionally: a holder that cannot reach the store for longer than TTL_S does not notice that it
+has lost the lease. Clocks must agree to within TTL_S.
 """
 
 from __future__ import annotations
@@ -26,14 +28,16 @@ POLL_INTERVAL_S = 2.0
 
 @contextlib.asynccontextmanager
 async def lease(
-    storage: Storage, run_name: str, tell: Callable[[str], None], clock_s: Callable[[], float] = time.time
+    storage: Storage, run_name: str, notify: Callable[[str], None], clock_s: Callable[[], float] = time.time
 ) -> AsyncIterator[None]:
-    """Hold a run while this is open; wait for another coordinator, and say so, where there is one.
+    """Hold the lease of a run while the context is open.
 
-    `clock_s` tells the time in seconds since the epoch, which all coordinators of a run must agree on.
+    Where another coordinator holds it, pass one sentence to `notify`, once, and wait. `clock_s` returns the time in
+    seconds since the epoch, on which all coordinators of a run must agree. Raises StorageError where the lease cannot
+    be acquired.
     """
     key = f"bulk/{run_name}/lease.json"
-    await _take(storage, key, tell, clock_s)
+    await _take(storage, key, notify, clock_s)
     renewing = asyncio.create_task(_renew(storage, key, clock_s))
     try:
         yield
@@ -44,24 +48,24 @@ async def lease(
             await storage.delete([key])
 
 
-async def _take(storage: Storage, key: str, tell: Callable[[str], None], clock_s: Callable[[], float]) -> None:
-    has_told = False
+async def _take(storage: Storage, key: str, notify: Callable[[str], None], clock_s: Callable[[], float]) -> None:
+    has_notified = False
     while True:
         stored = await storage.read(key)
         if stored is None or _is_expired(stored, clock_s()):
             if await storage.put_if_match(key, _body(clock_s()), stored.version if stored else None):
                 return
             continue
-        if not has_told:
-            tell(f"another coordinator is at work on this run, or was until {TTL_S:.0f} s ago: waiting for it")
-            has_told = True
+        if not has_notified:
+            notify(f"another coordinator is at work on this run, or was until {TTL_S:.0f} s ago: waiting for it")
+            has_notified = True
         await asyncio.sleep(POLL_INTERVAL_S)
 
 
 async def _renew(storage: Storage, key: str, clock_s: Callable[[], float]) -> None:
     while True:
         await asyncio.sleep(RENEW_INTERVAL_S)
-        # A store that is away ends the run by what else it cannot do.
+        # Ignored here: while the store is unavailable, the run itself fails on its next access.
         with contextlib.suppress(StorageError):
             await storage.write(key, _body(clock_s()))
 
@@ -72,7 +76,7 @@ def _body(now_s: float) -> bytes:
 
 
 def _machine() -> str:
-    """This machine, since it was started: a name alone may be that of many."""
+    """Return the host name and the boot id: host names are not unique, and process ids start again at boot."""
     started = Path("/proc/sys/kernel/random/boot_id")
     return f"{socket.gethostname()} {started.read_text(encoding='ascii').strip() if started.exists() else ''}"
 

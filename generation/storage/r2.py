@@ -1,4 +1,4 @@
-"""Documents in Cloudflare R2. The only importer of `boto3`; calls run in a thread, since boto3 blocks."""
+"""Storage in a Cloudflare R2 bucket. The only importer of `boto3`; calls run in a thread, since boto3 blocks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Result = TypeVar("Result")
 
 
 class R2Storage:
-    """Documents as objects of a bucket."""
+    """Documents as objects of the bucket R2_BUCKET."""
 
     def __init__(self, settings: Settings) -> None:
         self.bucket: str | None = settings.r2_bucket
@@ -36,31 +36,24 @@ class R2Storage:
         self._settings = settings
 
     async def open(self, key: str) -> BinaryIO:
-        """As Storage says."""
         return await self._run("read from", key, self._get, key)
 
     async def read(self, key: str) -> Stored | None:
-        """As Storage says."""
         return await self._run("read from", key, self._find, key)
 
     async def write(self, key: str, body: bytes) -> None:
-        """As Storage says."""
         await self._run("written to", key, self._put, key, body)
 
     async def put_if_match(self, key: str, body: bytes, version: str | None) -> bool:
-        """As Storage says."""
         return await self._run("written to", key, self._put_if, key, body, version)
 
     async def list_keys(self, prefix: str) -> list[str]:
-        """As Storage says."""
         return await self._run("read from", prefix, self._list, prefix)
 
     async def delete(self, keys: Iterable[str]) -> None:
-        """As Storage says."""
         await asyncio.gather(*(self._run("removed from", key, self._delete, key) for key in keys))
 
     def url(self, key: str) -> str | None:
-        """As Storage says."""
         return f"{self._public_base_url}/{key}" if self._public_base_url else None
 
     async def _run(
@@ -71,7 +64,11 @@ class R2Storage:
         *args: Parameters.args,
         **named: Parameters.kwargs,
     ) -> Result:
-        """Call in a thread, again and again for STORAGE_RETRY_S where the fault may pass."""
+        """Run a call in a thread and retry it, with exponential backoff and jitter, while the error is retryable.
+
+        Raises StorageError once an attempt fails later than STORAGE_RETRY_S after the first began. One attempt may take
+        CONNECT_TIMEOUT_S + READ_TIMEOUT_S.
+        """
         from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
         retrying = AsyncRetrying(
@@ -82,12 +79,12 @@ class R2Storage:
         )
         try:
             return await retrying(functools.partial(asyncio.to_thread, call), *args, **named)
-        except _client_faults() as error:
+        except _client_errors() as error:
             sentence = f"{key} cannot be {verb} the bucket of R2_BUCKET ({_code(error)})"
             raise StorageError(sentence, retryable=is_retryable(error)) from None
 
     def _get(self, key: str) -> BinaryIO:
-        # To disk: contexts of a large repository would take twice their size in memory.
+        # To disk: the contexts of a large repository would take twice their size in memory.
         file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
         try:
             shutil.copyfileobj(self._client().get_object(Bucket=str(self.bucket), Key=key)["Body"], file)
@@ -118,21 +115,21 @@ class R2Storage:
             else:
                 put(Bucket=str(self.bucket), Key=key, Body=body, IfMatch=version)
         except ClientError as error:
-            # A version that was removed meanwhile is 404.
+            # 404: the version was deleted in the meantime.
             if _status(error) not in {404, 409, 412} or _code(error) == "NoSuchBucket":
                 raise
-            # An earlier try may have won without that its answer arrived.
+            # An earlier attempt may have succeeded although its response was lost.
             return self._holds(key, body)
         return True
 
     def _holds(self, key: str, body: bytes) -> bool:
-        """Whether just this document is under a key: the ETag of what was put at once is its MD5."""
+        """Return whether the key holds exactly this document: the ETag of a single-part upload is its MD5."""
         from botocore.exceptions import ClientError
 
         try:
             etag = self._client().head_object(Bucket=str(self.bucket), Key=key)["ETag"]
         except ClientError as error:
-            if _status(error) == 404:  # noqa: PLR2004 - removed meanwhile
+            if _status(error) == 404:  # noqa: PLR2004 - deleted in the meantime
                 return False
             raise
         return etag.strip('"') == hashlib.md5(body, usedforsecurity=False).hexdigest()
@@ -142,7 +139,7 @@ class R2Storage:
         return sorted(entry["Key"] for page in pages for entry in page.get("Contents", []))
 
     def _delete(self, key: str) -> None:
-        # One by one: boto3 sends a CRC32 with a request to delete several, which R2 may not take.
+        # One by one: boto3 sends a CRC32 checksum with DeleteObjects, which R2 may reject.
         self._client().delete_object(Bucket=str(self.bucket), Key=key)
 
     def _client(self) -> S3Client:
@@ -156,7 +153,7 @@ class R2Storage:
 
 @functools.cache
 def _shared_client(endpoint_url: str, access_key_id: str, secret_access_key: str) -> S3Client:
-    """One client for the process: it takes 0.1 s to make and is safe to share between threads."""
+    """Return the process's shared client: it takes 0.1 s to create and is thread-safe."""
     import boto3
     from botocore.config import Config
     from botocore.handlers import add_expect_header
@@ -168,7 +165,7 @@ def _shared_client(endpoint_url: str, access_key_id: str, secret_access_key: str
         aws_access_key_id=access_key_id,
         aws_secret_access_key=secret_access_key,
         config=Config(
-            # R2 refuses the trailing checksums that are boto3's default over https.
+            # R2 rejects the trailing checksums that boto3 sends by default over HTTPS.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
             retries={"mode": "standard", "total_max_attempts": 1},
@@ -176,29 +173,29 @@ def _shared_client(endpoint_url: str, access_key_id: str, secret_access_key: str
             read_timeout=READ_TIMEOUT_S,
         ),
     )
-    # R2 never answers "100 Continue", and botocore would wait a second for it with every PUT.
+    # R2 never responds with "100 Continue", for which botocore would wait a second with every PUT.
     client.meta.events.unregister("before-call.s3", add_expect_header)
     return client
 
 
-def _client_faults() -> tuple[type[Exception], ...]:
+def _client_errors() -> tuple[type[Exception], ...]:
     from botocore.exceptions import BotoCoreError, ClientError
 
     return (BotoCoreError, ClientError)
 
 
 def is_retryable(error: BaseException) -> bool:
-    """Whether the same call may succeed later: the store is away or busy, and not refusing."""
+    """Return whether the same call may succeed later: the store is unavailable or busy, but does not refuse it."""
     from botocore.exceptions import ClientError, HTTPClientError
 
     if isinstance(error, ClientError):
-        return _status(error) in {408, 429} or _status(error) >= 500 or _code(error) in _PASSING_CODES  # noqa: PLR2004
-    # A connection that breaks in mid-upload is an SSLError too; a certificate that nobody vouches for stays so.
+        return _status(error) in {408, 429} or _status(error) >= 500 or _code(error) in _RETRYABLE_CODES  # noqa: PLR2004
+    # A connection that breaks during an upload is an SSLError too; an untrusted certificate is permanent.
     return isinstance(error, HTTPClientError) and "CERTIFICATE_VERIFY_FAILED" not in str(error)
 
 
-# With the status 400: the body did not arrive whole, or not in time.
-_PASSING_CODES = frozenset({"IncompleteBody", "RequestTimeout"})
+# Sent with status 400: the body arrived incomplete or too late.
+_RETRYABLE_CODES = frozenset({"IncompleteBody", "RequestTimeout"})
 
 
 def _status(error: Exception) -> int:
@@ -207,6 +204,6 @@ def _status(error: Exception) -> int:
 
 
 def _code(error: Exception) -> str:
-    """The code of a fault, without the texts around it, which may hold addresses and key ids."""
+    """Return the error's code without its message, which may contain URLs and key ids."""
     response = getattr(error, "response", None)
     return str(response["Error"].get("Code", "unknown")) if isinstance(response, dict) else type(error).__name__

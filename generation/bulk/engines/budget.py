@@ -1,18 +1,18 @@
-"""What a run may still spend: its cap, less what ended shards have cost and what those in flight may. Pure.
+"""The budget of a run: its spend cap, less the cost of ended shards and the reservations of shards in flight. Pure.
 
-A job holds its own cap over all its runs, and is refused where its estimate is above it: a shard is granted its
-estimate twice, or all that is left. Leaves out what a job does with its grant (`generation.budget`).
+A job enforces its own cap over all its runs, and is rejected where its estimate is above the cap. A shard therefore
+reserves twice its estimate, or all that is left. How a job enforces its cap is defined in `generation.model.budget`.
 """
 
 from __future__ import annotations
 
-# A grant is the worst case of the requests in flight too, which in a small shard is more than all it will cost.
+# A job's cap must cover the worst case of its requests in flight, which exceeds the total cost of a small shard.
 MIN_RESERVATION_USD = 0.05
 ESTIMATE_MARGIN = 1.25
 
 
 class RunBudget:
-    """The money of one run. Without a cap every grant is None: no cap."""
+    """The budget of one run, in US dollars. Without a cap every reservation is None (unlimited)."""
 
     def __init__(self, cap_usd: float | None) -> None:
         self.cap_usd = cap_usd
@@ -22,21 +22,24 @@ class RunBudget:
 
     @property
     def spent_usd(self) -> float:
-        """What ended shards have cost, and sources that were done before."""
+        """The cost of all ended shards, and of the sources that were finished before this start."""
         return self.before_usd + sum(self._spent.values())
 
     @property
     def has_reservations(self) -> bool:
-        """Whether a shard is in flight that may leave a part of its grant."""
+        """Whether a shard is in flight, which may return a part of its reservation."""
         return bool(self._granted)
 
     def record_cost(self, job_id: str, cost_usd: float) -> None:
-        """A shard is not in flight any more, and has cost so much in all its attempts."""
+        """Release a shard's reservation and record what all its attempts have cost."""
         self._granted.pop(job_id, None)
         self._spent[job_id] = cost_usd
 
     def reserve(self, job_id: str, expected_usd: float) -> float | None:
-        """What a shard may spend, all its attempts included; 0 where that is not enough to send it."""
+        """Reserve money for a shard and return the cap on its total cost, earlier attempts included.
+
+        Return 0 where too little is left for an attempt.
+        """
         if self.cap_usd is None:
             return None
         own_usd = self._spent.get(job_id, 0.0)

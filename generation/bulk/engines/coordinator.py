@@ -1,9 +1,9 @@
-"""Brings a run's sources to their results, shard by shard: in flight at most so many, sent again where that may help.
+"""Coordinates a run: keeps up to `in_flight` shards in flight and retries those for which that may help.
 
-Divides a source when its turn comes, hands shards to an engine, judges how they end (`outcomes`), and merges a source
-when its last shard has ended. Everything that matters is in the store before it is needed there: killed at any point,
-the next start finds the divisions, reads the shards' results and goes on. Leaves out how a shard is documented: the
-engine's `attempt` is one try at it.
+Partitions each source in turn, passes its shards to an engine, decides what follows from each attempt (`outcomes`), and
+merges a source when its last shard has ended. All state is written to the store before it is relied on, so that after a
+kill at any point the next start reads the divisions and the shards' results, and continues. How a shard is documented
+is up to the engine: `attempt` is one attempt.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from generation.storage.keys import merged_key, prefix_of, results_key
 
 log = logging.getLogger(__name__)
 
-# Between the tries of a shard, doubled with each.
+# Pause between the attempts at a shard, doubled with each fruitless one.
 FIRST_PAUSE_S = 1.0
 MAX_PAUSE_S = 30.0
 
@@ -52,31 +52,32 @@ MAX_PAUSE_S = 30.0
 class ShardEngine(Protocol):
     """A way to document shards."""
 
-    # How long attempts may take to end by themselves when the run is stopped.
+    # Seconds that attempts in flight have to end by themselves when the run is stopped.
     grace_s: float
 
-    async def attempt(self, shard: Shard, job_input: dict[str, Any], book: ProgressTracker) -> AttemptResult:
-        """Bring a shard's job to its end once, or go on with an attempt that is under way.
+    async def attempt(self, shard: Shard, job_input: dict[str, Any], progress: ProgressTracker) -> AttemptResult:
+        """Run a shard's job once, or wait for an attempt that is already in flight, and return how it ended.
 
-        `job_input` lacks `symbols_key`. Raises JobError where the whole run cannot go on.
+        `job_input` is the job's input without `symbols_key`. Repeating an attempt is safe: the job continues from its
+        checkpoint. Raises JobError where the whole run cannot continue.
         """
         ...
 
     def contexts_of(self, shard: Shard) -> str:
-        """The key under which the shard's contexts are."""
+        """Return the key of the shard's contexts."""
         ...
 
     async def forget(self, shard: Shard) -> None:
-        """Remove what is kept of a shard beside its results, at last its contexts."""
+        """Delete everything that is stored of a shard except its results, its contexts last."""
         ...
 
     async def abort(self) -> None:
-        """The run has stopped on a fault: end what is under way, as far as that needs doing."""
+        """End the attempts in flight, after a fatal fault has stopped the run."""
         ...
 
 
-class _Reserved(NamedTuple):
-    """A shard that has no results of its own: why its symbols fail."""
+class _ShardFailure(NamedTuple):
+    """Why a shard's symbols fail that have no results."""
 
     failure: str
     sentence: str
@@ -92,9 +93,9 @@ class Coordinator:
         self._storage = storage
         self._settings = settings
         self._engine = engine
-        self._book = ProgressTracker(run.name, run.engine, len(run.sources), report)
+        self._progress = ProgressTracker(run.name, run.engine, len(run.sources), report)
         self._budget = RunBudget(run.max_cost_usd)
-        self._places = asyncio.Semaphore(run.in_flight)
+        self._slots = asyncio.Semaphore(run.in_flight)
         self._merging = asyncio.Semaphore(1)
         self._changed = asyncio.Condition()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -103,7 +104,7 @@ class Coordinator:
         self._stopping = asyncio.Event()
 
     async def coordinate(self, stopping: asyncio.Event) -> None:
-        """Until all sources are merged, or `stopping` is set. Raises JobError where the run cannot go on."""
+        """Run until all sources are merged or `stopping` is set. Raises JobError where the run cannot continue."""
         self._stopping = stopping
         feeder = asyncio.create_task(self._guarded(self._feed()), name="feeder")
         stop = asyncio.create_task(stopping.wait())
@@ -126,20 +127,20 @@ class Coordinator:
             raise self._fault
 
     async def _guarded(self, work: Any) -> None:  # noqa: ANN401 - any coroutine of this class
-        """Run a part of the run; the first fault ends all of it."""
+        """Await a part of the run, and record its error: the first one ends the run."""
         try:
             await work
         except Stopped:
-            # What is left of the run is for whoever resumes it.
+            # The rest of the run is left for `resume`.
             return
         except JobError as error:
             self._fault = self._fault or error
             self._ended.set()
-        except Exception as error:  # noqa: BLE001 - whatever it is ends the run, and not in silence
+        except Exception as error:  # noqa: BLE001 - any fault ends the run and is logged
             name = type(error).__name__
             self._fault = self._fault or JobError(f"the coordinator itself failed ({name}): see its log", "internal")
             self._ended.set()
-            # Without the exception's own text, which may repeat source code.
+            # Log the traceback without the exception's message, which may contain source code.
             where = "".join(traceback.format_tb(error.__traceback__))
             log.error("a fault of the coordinator: %s\n%s", name, where)  # noqa: TRY400
 
@@ -148,18 +149,18 @@ class Coordinator:
             await self._count_spent()
         async for source, state in states(self._run, self._storage, self._settings):
             if isinstance(state, Summary):
-                self._book.finished_before(state)
+                self._progress.finished_before(state)
                 continue
-            self._book.divided(state)
+            self._progress.divided(state)
             work = _Work(source, state)
             if not state.shards:
                 await self._merge(work)
             for shard in state.shards:
-                await self._places.acquire()
+                await self._slots.acquire()
                 self._begin(self._document(work, shard))
 
     async def _count_spent(self) -> None:
-        """What earlier starts of the run have spent, before anything is granted to any shard."""
+        """Add up what earlier starts of the run have spent, before the first reservation."""
         for source in self._run.sources:
             state = await load_state(self._storage, self._run.name, source)
             if isinstance(state, Summary):
@@ -173,58 +174,64 @@ class Coordinator:
         task.add_done_callback(self._tasks.discard)
 
     async def _document(self, work: _Work, shard: Shard) -> None:
-        """Bring a shard to its end, and its source to its results where it was the last."""
-        self._book.began()
+        """Document a shard, and merge its source if it was the last one."""
+        self._progress.began()
         try:
-            given = await self._run_until_done(work.source, shard)
+            shard_failure = await self._run_until_done(work.source, shard)
         finally:
-            self._places.release()
-        reading = await self._read(shard)
-        if reading is None and given is None:
-            given = _Reserved(SHARD_FAILED, "its results are not in the store")
-        await self._record_cost(shard, reading)
-        counts = reading.counts if reading else Counts(failed=len(shard.ids))
-        self._book.ended(shard.job_id, counts)
+            self._slots.release()
+        results = await self._read(shard)
+        if results is None and shard_failure is None:
+            shard_failure = _ShardFailure(SHARD_FAILED, "its results are not in the store")
+        await self._record_cost(shard, results)
+        counts = results.counts if results else Counts(failed=len(shard.ids))
+        self._progress.ended(shard.job_id, counts)
         work.left -= 1
-        if given:
-            work.given[shard.job_id] = given
+        if shard_failure:
+            work.shard_failures[shard.job_id] = shard_failure
         if not work.left:
             await self._merge(work)
 
-    async def _run_until_done(self, source: Source, shard: Shard) -> _Reserved | None:
-        """Try a shard until its results are what they will be; the result says why where it has none."""
-        reading = await self._read(shard)
-        if reading and reading.is_settled:
+    async def _run_until_done(self, source: Source, shard: Shard) -> _ShardFailure | None:
+        """Attempt a shard until its results are final. Return None, or why its symbols without results fail.
+
+        Raises Stopped where the run is stopped, and JobError where it cannot continue.
+        """
+        results = await self._read(shard)
+        if results and results.is_settled:
             return None
-        in_vain, documented = 0, reading.documented if reading else 0
+        fruitless, documented = 0, results.documented if results else 0
         while True:
-            await self._record_cost(shard, reading)
+            await self._record_cost(shard, results)
             if (granted_usd := await self._reserve(shard)) == 0:
-                return _Reserved(CAP_REACHED, self._cap_sentence())
-            told = await self._engine.attempt(shard, self._job_input(source, shard, granted_usd), self._book)
+                return _ShardFailure(CAP_REACHED, self._cap_sentence())
+            attempt = await self._engine.attempt(shard, self._job_input(source, shard, granted_usd), self._progress)
             if self._stopping.is_set():
                 raise Stopped("the run is stopped")
-            reading = await self._read(shard)
-            verdict = judge(told, reading)
-            if verdict.course is NextStep.STOP:
-                raise JobError(verdict.sentence, verdict.failure)
-            if verdict.course is NextStep.DONE:
+            results = await self._read(shard)
+            decision = judge(attempt, results)
+            if decision.next_step is NextStep.STOP:
+                raise JobError(decision.sentence, decision.failure)
+            if decision.next_step is NextStep.DONE:
                 return None
-            now = reading.documented if reading else 0
-            in_vain = 0 if now > documented else in_vain + 1
-            documented = max(documented, now)
-            if verdict.course is NextStep.FAILED or in_vain >= MAX_FRUITLESS_ATTEMPTS:
-                return _Reserved(verdict.failure, verdict.sentence)
-            log.info("shard %s is sent again (%s): %s", shard.job_id, verdict.failure, verdict.sentence)
-            await asyncio.sleep(min(MAX_PAUSE_S, FIRST_PAUSE_S * 2 ** max(0, in_vain - 1)))
+            now_documented = results.documented if results else 0
+            fruitless = 0 if now_documented > documented else fruitless + 1
+            documented = max(documented, now_documented)
+            if decision.next_step is NextStep.FAILED or fruitless >= MAX_FRUITLESS_ATTEMPTS:
+                return _ShardFailure(decision.failure, decision.sentence)
+            log.info("shard %s is sent again (%s): %s", shard.job_id, decision.failure, decision.sentence)
+            await asyncio.sleep(min(MAX_PAUSE_S, FIRST_PAUSE_S * 2 ** max(0, fruitless - 1)))
 
-    async def _record_cost(self, shard: Shard, reading: ShardResults | None) -> None:
+    async def _record_cost(self, shard: Shard, results: ShardResults | None) -> None:
         async with self._changed:
-            self._budget.record_cost(shard.job_id, reading.total_cost if reading else 0.0)
+            self._budget.record_cost(shard.job_id, results.total_cost if results else 0.0)
             self._changed.notify_all()
 
     async def _reserve(self, shard: Shard) -> float | None:
-        """What the shard may spend, waited for while others may leave some of theirs; 0 where there is none."""
+        """Return the cap for the shard's job, after waiting while other shards may return unspent money.
+
+        None means no cap, and 0 that the run's cap is reached.
+        """
         async with self._changed:
             while True:
                 granted_usd = self._budget.reserve(shard.job_id, shard.expected_usd)
@@ -235,7 +242,7 @@ class Coordinator:
     def _cap_sentence(self) -> str:
         spent = f"${self._budget.spent_usd:.6f} are spent, and another shard could exceed it"
         sentence = f"max_cost_usd of the run ({self._budget.cap_usd}) is reached: {spent}"
-        self._book.note = f"{sentence}; resume it with a higher --max-cost-usd"
+        self._progress.note = f"{sentence}; resume it with a higher --max-cost-usd"
         return sentence
 
     def _job_input(self, source: Source, shard: Shard, granted_usd: float | None) -> dict[str, Any]:
@@ -252,14 +259,14 @@ class Coordinator:
         return await asyncio.to_thread(read_shard_results, stored.body) if stored else None
 
     async def _merge(self, work: _Work) -> None:
-        """Write a source's results; where nothing is left to do, let go of its shards."""
+        """Write a source's results; delete its shards unless resuming the run may improve them."""
         async with self._merging:
             if work.division.fault:
                 summary = Summary(0, 0, 0, {}, 0, 0.0, fault=work.division.fault)
             else:
                 summary = await self._merged(work)
-        self._book.sources_done += 1
-        self._book.publish()
+        self._progress.sources_done += 1
+        self._progress.publish()
         if RESUMABLE & summary.failures.keys():
             unfinished = replace(work.division, merged=summary)
             await save_state(self._storage, self._run.name, work.source, unfinished)
@@ -274,10 +281,10 @@ class Coordinator:
             merger.add(position, record)
         heading = _Heading(self._settings.model_name, self._settings.pricing)
         for shard in work.division.shards:
-            reading = await self._read(shard)
-            if reading:
-                heading.add(reading.document)
-                await asyncio.to_thread(merger.add_all, shard_records(shard, reading.document))
+            results = await self._read(shard)
+            if results:
+                heading.add(results.document)
+                await asyncio.to_thread(merger.add_all, shard_records(shard, results.document))
             async for position, record in self._failed_records(work, shard, merger):
                 merger.add(position, record)
         header = heading.header(
@@ -292,33 +299,41 @@ class Coordinator:
     async def _failed_records(
         self, work: _Work, shard: Shard, merger: Merger
     ) -> AsyncIterator[tuple[int, dict[str, Any]]]:
-        """Symbols of a shard that its results do not have."""
+        """Yield failed records for the symbols of a shard that its results do not contain."""
         if all(position in merger for position in shard.positions):
             return
-        given = work.given.get(shard.job_id) or _Reserved(SHARD_FAILED, "its results do not have it")
+        shard_failure = work.shard_failures.get(shard.job_id) or _ShardFailure(
+            SHARD_FAILED, "its results do not have it"
+        )
         for symbol in await read_shard(self._storage, shard, self._engine.contexts_of(shard)):
-            failed = Failed(symbol.position, symbol.symbol_id, symbol.context.file_path, given.failure, given.sentence)
+            failed = Failed(
+                symbol.position,
+                symbol.symbol_id,
+                symbol.context.file_path,
+                shard_failure.failure,
+                shard_failure.sentence,
+            )
             yield symbol.position, stored_record(failed)
 
     async def _delete_contexts(self, shard: Shard) -> None:
-        """Remove a merged shard: its contexts last, by which an interrupted removal is found."""
+        """Delete everything of a merged shard, its contexts last."""
         await self._storage.delete([results_key(shard.job_id)])
         await self._storage.delete(await self._storage.list_keys(prefix_of(shard.job_id)))
         await self._engine.forget(shard)
 
 
 class _Work:
-    """A source that is being documented: how many of its shards are left, and what became of those without results."""
+    """A source that is being documented: the number of unfinished shards, and why shards without results failed."""
 
     def __init__(self, source: Source, division: Division) -> None:
         self.source = source
         self.division = division
         self.left = len(division.shards)
-        self.given: dict[str, _Reserved] = {}
+        self.shard_failures: dict[str, _ShardFailure] = {}
 
 
 class _Heading:
-    """Adds up what shards' documents say beside their symbols."""
+    """Accumulates the header fields of the shards' results documents."""
 
     def __init__(self, model: str, pricing: Pricing) -> None:
         self._model, self._pricing = model, pricing
@@ -346,7 +361,7 @@ class _Heading:
 
 
 def shard_records(shard: Shard, document: Mapping[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The records of a shard's results document with their positions in the source."""
+    """Yield the records of a shard's results document, with their positions in the source."""
     positions = dict(zip(shard.ids, shard.positions, strict=True))
     for record in (*document["documented_symbols"], *document["failed_symbols"]):
         if (position := positions.get(record["symbol_id"])) is not None:

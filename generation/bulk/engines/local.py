@@ -1,7 +1,7 @@
-"""Documents shards in this process, with `run_job` and its pace: no RunPod, and a key of OpenAI here.
+"""Documents shards in this process by `run_job`, with OPENAI_API_KEY and without RunPod.
 
-Jobs run beside each other, JOBS_PER_WORKER of them, and share the account's pace as those of a worker do. Leaves out
-deadlines: nobody ends this process but its user, and a shard that was stopped goes on from its checkpoint.
+Up to JOBS_PER_WORKER jobs run concurrently and share the account's rate limits, as in a worker. Jobs have no deadline,
+since only the user ends this process; a shard that was stopped continues from its checkpoint.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from generation.storage.keys import contexts_key
 
 NO_DEADLINE_S = 7 * 24 * 3600.0
 
-# An output is read by nobody here: the results document is.
+# Job outputs are not used here, since the results documents are read instead.
 MIN_OUTPUT_BYTES = 1_000
 
 
 async def run(run: Run, storage: Storage, settings: Settings, report: ProgressSink, stopping: asyncio.Event) -> None:
-    """Bring a run to its end; see `progress`."""
+    """Run the engine, as `progress` defines it."""
     run = replace(run, in_flight=min(run.in_flight, settings.jobs_per_worker))
     engine = LocalEngine(run, storage, settings, stopping)
     await Coordinator(run, storage, settings, engine, report).coordinate(stopping)
 
 
 class LocalEngine:
-    """The `ShardEngine` of this process."""
+    """The `ShardEngine` that runs jobs in this process."""
 
     def __init__(self, run: Run, storage: Storage, settings: Settings, stopping: asyncio.Event) -> None:
         self._run = run
@@ -45,25 +45,22 @@ class LocalEngine:
         update = {"deadline_s": NO_DEADLINE_S, "max_output_bytes": MIN_OUTPUT_BYTES}
         self._settings = settings.model_copy(update=update)
         self._stopping = stopping
-        # What a job needs to end, and to store what it has.
+        # The time that a job needs to end and to store its results.
         self.grace_s = settings.shutdown_grace_s + settings.storage_retry_s
 
     def contexts_of(self, shard: Shard) -> str:
-        """As ShardEngine says."""
         return contexts_key(self._run.name, shard.job_id)
 
     async def forget(self, shard: Shard) -> None:
-        """As ShardEngine says."""
         await self._storage.delete([self.contexts_of(shard)])
 
     async def abort(self) -> None:
-        """As ShardEngine says: jobs of this process are cancelled with the tasks that wait for them."""
+        """Do nothing: jobs in this process are cancelled together with the tasks that await them."""
 
-    async def attempt(self, shard: Shard, job_input: dict[str, Any], book: ProgressTracker) -> AttemptResult:
-        """As ShardEngine says."""
+    async def attempt(self, shard: Shard, job_input: dict[str, Any], progress: ProgressTracker) -> AttemptResult:
 
         def watch(job_id: str, _outcome: Outcome, totals: Totals) -> None:
-            book.watch(job_id, totals.counts)
+            progress.watch(job_id, totals.counts)
 
         payload = {**job_input, "symbols_key": self.contexts_of(shard)}
         try:
@@ -81,4 +78,4 @@ class LocalEngine:
 
 
 def _ignore_event(event: Event) -> None:
-    """Standard output is the command's, for its progress."""
+    """Discard the event: standard output is reserved for the command's own output."""

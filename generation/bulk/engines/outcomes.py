@@ -1,6 +1,6 @@
-"""What an attempt at a shard means: it is done, is to be sent again, has failed, or stops the whole run. Pure.
+"""Decides what follows from an attempt at a shard: it is done, is retried, has failed, or stops the whole run. Pure.
 
-The truth about a shard is its results document; how its job ended says the rest. Leaves out how either is got hold of.
+A shard's results document is authoritative; how its job ended decides the rest.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 from generation.domain.usage import Counts
 
-# Of the account, the model or the workers' settings: every other shard would end the same way.
+# Faults of the account, the model or the workers' settings: every other shard would fail in the same way.
 FATAL = frozenset(
     {
         "account",
@@ -26,23 +26,23 @@ FATAL = frozenset(
         "unsupported_parameter",
     }
 )
-# Of symbols: asked for again, they may well be documented.
+# Failures of symbols that another request may well document.
 TRANSIENT = frozenset({"connection", "deadline_exceeded", "server_error", "timeout", "worker_stopping"})
 CAP_REACHED = "cost_cap_reached"
-# A shard whose jobs were lost, or failed in ways that may pass, more often than it is sent.
+# A shard whose jobs were lost, or failed for transient reasons, MAX_FRUITLESS_ATTEMPTS times.
 SHARD_FAILED = "shard_failed"
-# What resuming the run later may change.
+# Failures that resuming the run later may fix.
 RESUMABLE = TRANSIENT | FATAL | {CAP_REACHED, SHARD_FAILED}
-# Of a job: the same contexts would be refused again.
+# Failures of a job that would recur with the same contexts.
 PERMANENT = frozenset({"bad_input"})
 
-# So often a shard is sent without that a single symbol more is documented.
+# Consecutive attempts at a shard that document no further symbol.
 MAX_FRUITLESS_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptResult:
-    """How an attempt ended, as far as its engine was told. `unknown` where nobody can say any more."""
+    """How an attempt ended, as far as its engine knows; `unknown` where RunPod no longer knows the job."""
 
     ended: Literal["completed", "failed", "timed_out", "cancelled", "unknown"]
     failure: str | None = None
@@ -51,7 +51,10 @@ class AttemptResult:
 
 @dataclass(frozen=True, slots=True)
 class ShardResults:
-    """What a shard's results document says. `failures` counts its failed symbols, `sentences` has one of each."""
+    """The contents of a shard's results document.
+
+    `failures` counts the failed symbols by code, and `sentences` has one message for each code.
+    """
 
     documented: int
     failures: Mapping[str, int]
@@ -62,17 +65,17 @@ class ShardResults:
 
     @property
     def counts(self) -> Counts:
-        """The same as figures."""
+        """The totals as `Counts`."""
         return Counts(self.documented, sum(self.failures.values()), self.total_tokens, self.total_cost)
 
     @property
     def is_settled(self) -> bool:
-        """Whether sending the shard again would change nothing."""
+        """Whether another attempt at the shard would change nothing."""
         return not RESUMABLE & self.failures.keys()
 
 
 def read_shard_results(body: bytes) -> ShardResults | None:
-    """A shard's results document; None for what is none."""
+    """Return the parsed results document of a shard, or None where `body` is not one."""
     try:
         document = json.loads(body)
         failed = document["failed_symbols"]
@@ -89,7 +92,7 @@ def read_shard_results(body: bytes) -> ShardResults | None:
 
 
 class NextStep(Enum):
-    """What becomes of a shard next."""
+    """What to do with a shard next."""
 
     DONE = "done"
     AGAIN = "again"
@@ -97,40 +100,40 @@ class NextStep(Enum):
     STOP = "stop"
 
 
-class Verdict(NamedTuple):
-    """A course, and why."""
+class Decision(NamedTuple):
+    """The next step for a shard, and its reason: a failure code and a sentence."""
 
-    course: NextStep
+    next_step: NextStep
     failure: str = ""
     sentence: str = ""
 
 
-DONE = Verdict(NextStep.DONE)
+DONE = Decision(NextStep.DONE)
 
 
-def judge(told: AttemptResult, reading: ShardResults | None) -> Verdict:
-    """What an attempt means that ended like this and left these results."""
-    if told.ended == "completed" and reading is not None:
-        return judge_results(reading)
-    if told.failure in FATAL:
-        return Verdict(NextStep.STOP, str(told.failure), told.sentence)
-    if reading is not None and reading.is_settled:
+def judge(attempt: AttemptResult, results: ShardResults | None) -> Decision:
+    """Return the decision after an attempt that ended like this and left these results."""
+    if attempt.ended == "completed" and results is not None:
+        return judge_results(results)
+    if attempt.failure in FATAL:
+        return Decision(NextStep.STOP, str(attempt.failure), attempt.sentence)
+    if results is not None and results.is_settled:
         return DONE
-    if told.failure in PERMANENT:
-        return Verdict(NextStep.FAILED, str(told.failure), told.sentence)
-    return Verdict(NextStep.AGAIN, told.failure or SHARD_FAILED, told.sentence or _of_lost_job(told))
+    if attempt.failure in PERMANENT:
+        return Decision(NextStep.FAILED, str(attempt.failure), attempt.sentence)
+    return Decision(NextStep.AGAIN, attempt.failure or SHARD_FAILED, attempt.sentence or _describe_lost_job(attempt))
 
 
-def judge_results(reading: ShardResults) -> Verdict:
-    """What a results document alone means."""
-    for failure in FATAL & reading.failures.keys():
-        return Verdict(NextStep.STOP, failure, reading.sentences[failure])
-    for failure in sorted(RESUMABLE & reading.failures.keys()):
-        return Verdict(NextStep.AGAIN, failure, reading.sentences[failure])
+def judge_results(results: ShardResults) -> Decision:
+    """Return the decision by the results document alone."""
+    for failure in FATAL & results.failures.keys():
+        return Decision(NextStep.STOP, failure, results.sentences[failure])
+    for failure in sorted(RESUMABLE & results.failures.keys()):
+        return Decision(NextStep.AGAIN, failure, results.sentences[failure])
     return DONE
 
 
-def _of_lost_job(told: AttemptResult) -> str:
+def _describe_lost_job(attempt: AttemptResult) -> str:
     how = {
         "completed": "ended without results",
         "failed": "failed without saying why",
@@ -138,4 +141,4 @@ def _of_lost_job(told: AttemptResult) -> str:
         "cancelled": "was cancelled",
         "unknown": "is not known there any more",
     }
-    return f"its job {how[told.ended]}"
+    return f"its job {how[attempt.ended]}"

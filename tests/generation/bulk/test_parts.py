@@ -85,9 +85,9 @@ def results(documented: int, *failures: str) -> bytes:
 def test_what_an_attempt_means(told: AttemptResult, failures: Sequence[str] | None, course: NextStep) -> None:
     """By how a job ended and what results it left a shard is done, sent again, failed, or stops the run."""
     reading = None if failures is None else read_shard_results(results(2, *failures))
-    verdict = judge(told, reading)
-    assert verdict.course is course
-    assert course is NextStep.DONE or verdict.sentence
+    decision = judge(told, reading)
+    assert decision.next_step is course
+    assert course is NextStep.DONE or decision.sentence
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"documented_symbols": 3}', b"\xff"])

@@ -1,1 +1,1 @@
-"""Shards as batches of OpenAI's Batch API."""
+"""The engine that documents a run through OpenAI's Batch API."""

@@ -1,8 +1,8 @@
-"""OpenAI's Files and Batches, as far as a run needs them: a call is made until it is carried out or refused.
+"""OpenAI's Files and Batches APIs, with every call retried until it succeeds, is rejected or the outage is too long.
 
-Adds to the SDK: one retry layer that outlasts an outage; the creation of a batch, which is the one call that must not
-be carried out twice and is therefore looked for before it is tried again; and files that are read and written on disk.
-Leaves out: what is in the files (`rows`), and when a batch is due (`engine`).
+Adds to the SDK: one retry layer that outlasts an outage; exactly-once creation of a batch, by searching for it (by its
+metadata) before the call is repeated; and files that are streamed from and to disk. What the files contain is defined
+in `rows`, and when a batch is submitted in `engine`.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from generation.model.client import shared_client_and_limiter, translated
 ENDPOINT = "/v1/chat/completions"
 ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
 
-# Of 200 MB, and of the server's check of them.
+# For a file of 200 MB, including the server's validation of it.
 TRANSFER_TIMEOUT_S = 600.0
 PAGE = 100
-# A batch whose creation was not heard of is looked for so often before it is created again.
+# Searches for a batch whose creation had an unknown result, before it is created again.
 MAX_LOOKUPS = 3
-# Between this machine's clock and the server's, at most.
+# Maximum difference between this machine's clock and the server's.
 MAX_CLOCK_SKEW_S = 24 * 3600
 
 Result = TypeVar("Result")
@@ -39,8 +39,10 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Delays:
-    """Seconds: between two looks at the batches at first and at most, for which a call is tried, and for which a
-    queue may stay full that holds nothing of this run.
+    """Waiting times in seconds.
+
+    `first_s` and `most_s` are the first and the maximum interval between polls and between retries. `outage_s` is how
+    long a call is retried. `queue_s` is how long the account's queue may stay full without a batch of this run in it.
     """
 
     first_s: float = 5.0
@@ -92,7 +94,7 @@ class _Counts(_Answer):
 
 
 class Batch(_Answer):
-    """As much of a batch as is read here."""
+    """The fields of a batch that are used here."""
 
     id: str
     status: str
@@ -106,23 +108,23 @@ class Batch(_Answer):
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing more will come of it."""
+        """Whether the batch has reached a final status."""
         return self.status in ENDED
 
     @property
     def codes(self) -> tuple[str, ...]:
-        """Why it failed as a whole."""
+        """The error codes of a batch that failed as a whole."""
         faults = (self.errors.data if self.errors else None) or ()
         return tuple(fault.code for fault in faults if fault.code)
 
     @property
     def rows_done(self) -> int:
-        """How many rows have an answer, good or bad."""
+        """The number of rows that have an answer, whether a result or an error."""
         return self.request_counts.completed + self.request_counts.failed if self.request_counts else 0
 
     @property
     def billed(self) -> Usage:
-        """What the account was billed for all of it, where that is told."""
+        """The usage billed for the whole batch, or NO_USAGE where the server does not report it."""
         if self.usage is None:
             return NO_USAGE
         cached, reasoning = self.usage.input_tokens_details, self.usage.output_tokens_details
@@ -142,7 +144,7 @@ class _Batches(_Answer):
 class BatchApi:
     """The batches of one account.
 
-    Every method raises AccountError where the API refuses, and Stopped where it stays away.
+    Methods raise AccountError where the API rejects a call, and Stopped where it has been unavailable for `outage_s`.
     """
 
     def __init__(self, settings: Settings, waits: Delays) -> None:
@@ -151,27 +153,27 @@ class BatchApi:
         self._client, _ = shared_client_and_limiter(settings)
 
     async def upload(self, name: str, file: BinaryIO, *, is_new: bool) -> str:
-        """Upload a file and return its id. What earlier tries have left behind under its name is removed first."""
+        """Upload a file and return its id. Files of the same name from earlier attempts are deleted first."""
         tries = 0
 
         async def attempt() -> str:
             nonlocal tries
             tries += 1
             if tries > 1 or not is_new:
-                for left_behind in await self._files_named(name):
-                    await self.delete_file(left_behind)
+                for leftover in await self._files_named(name):
+                    await self.delete_file(leftover)
             file.seek(0)
             with translated(self._settings):
                 made = await self._client.files.create(file=(name, file), purpose="batch", timeout=TRANSFER_TIMEOUT_S)
-            # Whatever is no file object has no id: the SDK makes an object of any answer.
+            # The SDK builds an object from any response; one that is not a file has no id.
             if not isinstance(file_id := getattr(made, "id", None), str):
                 raise Transient("the server's reply is no file", failure="bad_answer")
             return file_id
 
-        return await self._insist("the upload of a file of requests", attempt)
+        return await self._call("the upload of a file of requests", attempt)
 
     async def delete_file(self, file_id: str) -> None:
-        """Remove a file; one that cannot be removed stays until it expires."""
+        """Delete a file. Ignore a failure: the file stays until it expires."""
         try:
             with translated(self._settings):
                 await self._client.delete(f"/files/{file_id}", cast_to=httpx2.Response)
@@ -179,9 +181,9 @@ class BatchApi:
             return
 
     async def create(self, file_id: str, metadata: Mapping[str, str], since_s: float, *, is_new: bool) -> Batch:
-        """Create a batch, once: where it may be there already it is looked for by its metadata.
+        """Create a batch exactly once: where it may exist already, search for it by its metadata first.
 
-        `since_s` is the time before which nobody can have tried.
+        `since_s` (seconds since the epoch) is a time before which it cannot have been created.
         """
         tries = 0
 
@@ -195,18 +197,18 @@ class BatchApi:
                 reply = await self._client.post("/batches", cast_to=httpx2.Response, body=body)
             return _read(reply.content, Batch)
 
-        return await self._insist("a batch", attempt)
+        return await self._call("a batch", attempt)
 
     async def find(self, metadata: Mapping[str, str], since_s: float) -> Batch | None:
-        """The batch with this metadata, where one was created since then."""
-        return await self._insist("the list of batches", functools.partial(self._look_for, metadata, since_s))
+        """Return the batch with this metadata created since `since_s`, or None."""
+        return await self._call("the list of batches", functools.partial(self._look_for, metadata, since_s))
 
     async def look(self, batch_id: str) -> Batch:
-        """How far a batch is."""
-        return await self._insist(f"the batch {batch_id}", functools.partial(self._get, f"/batches/{batch_id}", Batch))
+        """Return the present state of a batch."""
+        return await self._call(f"the batch {batch_id}", functools.partial(self._get, f"/batches/{batch_id}", Batch))
 
     async def cancel(self, batch_id: str) -> None:
-        """Ask for a batch to be cancelled; one that has ended meanwhile is no error."""
+        """Request the cancellation of a batch. A rejection is ignored: the batch may have ended already."""
         try:
             with translated(self._settings):
                 await self._client.post(f"/batches/{batch_id}/cancel", cast_to=httpx2.Response)
@@ -214,7 +216,7 @@ class BatchApi:
             return
 
     async def download(self, file_id: str, into: BinaryIO) -> None:
-        """Write a file's content, whole, into an empty file on disk."""
+        """Replace the content of `into`, a file on disk, by that of a file of the API, and rewind it."""
 
         async def attempt() -> None:
             into.seek(0)
@@ -225,10 +227,10 @@ class BatchApi:
                     async for chunk in reply.iter_bytes():
                         into.write(chunk)
 
-        await self._insist(f"the file {file_id}", attempt)
+        await self._call(f"the file {file_id}", attempt)
         into.seek(0)
 
-    async def _insist(self, what: str, call: Callable[[], Awaitable[Result]]) -> Result:
+    async def _call(self, what: str, call: Callable[[], Awaitable[Result]]) -> Result:
         retrying = AsyncRetrying(
             retry=retry_if_exception_type((SlowDown, Transient)),
             stop=stop_after_delay(self._waits.outage_s),
@@ -243,7 +245,7 @@ class BatchApi:
             away = f"{what} cannot be had for {self._waits.outage_s:g} s now ({error})"
             raise Stopped(f"{away}: what is done is kept, resume the run later", error.failure) from None
         except AccountError as error:
-            # Of the SDK's refusals a 404 means a model elsewhere; here it is the thing that was asked for.
+            # Elsewhere a 404 means that the model does not exist; here it is the file or the batch.
             if error.failure != "model_not_found":
                 raise
             advice = "use the key that began the run, and a server that has OpenAI's Batch API"
@@ -251,8 +253,8 @@ class BatchApi:
 
     def _wait_s(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
-        told_s = error.retry_after_s if isinstance(error, SlowDown | Transient) else None
-        return told_s or backoff_s(state.attempt_number, self._waits.first_s, self._waits.most_s)
+        server_wait_s = error.retry_after_s if isinstance(error, SlowDown | Transient) else None
+        return server_wait_s or backoff_s(state.attempt_number, self._waits.first_s, self._waits.most_s)
 
     async def _get(self, path: str, form: type[Model], params: Mapping[str, object] | None = None) -> Model:
         with translated(self._settings):
@@ -260,7 +262,7 @@ class BatchApi:
         return _read(reply.content, form)
 
     async def _look_for(self, metadata: Mapping[str, str], since_s: float) -> Batch | None:
-        """Look several times: the server may still be busy with a creation whose connection broke."""
+        """Search up to MAX_LOOKUPS times: the server may still be processing a creation whose connection broke."""
         for look in range(MAX_LOOKUPS):
             if look:
                 await asyncio.sleep(self._waits.first_s)
@@ -269,9 +271,9 @@ class BatchApi:
         return None
 
     async def _in_list(self, metadata: Mapping[str, str], since_s: float) -> Batch | None:
-        next_state: dict[str, object] = {}
+        cursor: dict[str, object] = {}
         while True:
-            page = await self._get("/batches", _Batches, {"limit": PAGE, **next_state})
+            page = await self._get("/batches", _Batches, {"limit": PAGE, **cursor})
             for batch in page.data:  # the newest first
                 if metadata.items() <= (batch.metadata or {}).items():
                     return batch
@@ -279,17 +281,17 @@ class BatchApi:
                     return None
             if not page.has_more or not page.data:
                 return None
-            next_state = {"after": page.data[-1].id}
+            cursor = {"after": page.data[-1].id}
 
     async def _files_named(self, name: str) -> list[str]:
         found: list[str] = []
-        next_state: dict[str, object] = {}
+        cursor: dict[str, object] = {}
         while True:
-            page = await self._get("/files", _Files, {"purpose": "batch", "limit": 10_000, **next_state})
+            page = await self._get("/files", _Files, {"purpose": "batch", "limit": 10_000, **cursor})
             found += [file.id for file in page.data if file.filename == name]
             if not page.has_more or not page.data:
                 return found
-            next_state = {"after": page.data[-1].id}
+            cursor = {"after": page.data[-1].id}
 
 
 Model = TypeVar("Model", bound=_Answer)

@@ -1,9 +1,10 @@
-"""Documents a run through OpenAI's Batch API: rows into files, files into batches, answers back to their symbols.
+"""Documents a run through OpenAI's Batch API: writes rows to files, submits files as batches, and collects answers.
 
-Rows are written from contexts on disk, so that a run of any size takes little memory. A batch is submitted once: what
-may have happened is in the store before it is done (`store`), and what was not heard of is looked for
-(`api`). Symbols that are not done after an answer go into a further batch, or past it (`finish_now`). Leaves out:
-what is asked and what an answer means (`rows`), and callees' summaries, since a batch has no order.
+Rows are written from contexts on disk, so that memory use does not grow with the contexts. Every batch is submitted
+exactly once: each step is written ahead to the store (`store`), and after a restart a batch whose creation had an
+unknown result is searched for (`api`). Symbols that need another answer go into a later batch or, with `finish_now`, to
+the normal API. What is asked and how an answer is interpreted is defined in `rows`. Prompts have no summaries of
+callees, since the rows of a batch are processed in no particular order.
 """
 
 from __future__ import annotations
@@ -46,10 +47,10 @@ from generation.storage.base import Storage
 log = logging.getLogger(__name__)
 
 QUEUE_FULL = "token_limit_exceeded"
-# Answers that are saved, and symbols that are asked directly, at a time.
+# Answers per object in the store, and symbols per round of direct requests.
 MAX_CONCURRENT_SAVES = 1_000
 MAX_CONCURRENT_DIRECT_REQUESTS = 100
-# Of a spend cap: a batch that the cap cuts short is not worth a day below this.
+# Minimum cost, as a share of the spend cap, of a batch that the cap limits: a smaller one is not worth a day's wait.
 MIN_CAP_SHARE = 0.05
 CANCELLED = "worker_stopping"
 MAX_CONFLICTS = 5
@@ -57,7 +58,7 @@ MAX_CONFLICTS = 5
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a file may hold: OpenAI's 50,000 requests and 200 MB, and a margin."""
+    """The limits of a file: OpenAI's 50,000 requests and 200 MB, less a margin."""
 
     rows: int = 49_000
     file_bytes: int = 190_000_000
@@ -67,7 +68,7 @@ DELAYS = Delays()
 LIMITS = Limits()
 
 
-async def run(  # noqa: PLR0913 - what every engine is given, and what this one may be told
+async def run(  # noqa: PLR0913 - the parameters of every engine, and this one's own
     run: Run,
     storage: Storage,
     settings: Settings,
@@ -78,7 +79,10 @@ async def run(  # noqa: PLR0913 - what every engine is given, and what this one 
     waits: Delays = DELAYS,
     limits: Limits = LIMITS,
 ) -> None:
-    """Bring a run to its end; see `progress`. Stopped or killed, its batches go on, and so does the next start."""
+    """Run the engine, as `progress` defines it.
+
+    Batches continue after a stop or a kill; the next start collects them.
+    """
     engine = _Engine(run, storage, settings, report, waits=waits, limits=limits)
     working = asyncio.create_task(engine.work(finish_now=finish_now))
     stop = asyncio.create_task(stopping.wait())
@@ -97,10 +101,13 @@ async def run(  # noqa: PLR0913 - what every engine is given, and what this one 
 async def cancel(
     run: Run, storage: Storage, settings: Settings, report: ProgressSink, *, waits: Delays = DELAYS
 ) -> None:
-    """Cancel a run's batches and merge what they have finished; a run that is resumed asks for the rest."""
+    """Cancel a run's batches and merge what they have finished; resuming the run requests the rest.
+
+    Raises Stopped where another process keeps working on the run.
+    """
     for _ in range(MAX_CONFLICTS):
         engine = _Engine(run, storage, settings, report, waits=waits, limits=LIMITS)
-        # A process that runs the run finds its batches cancelled, and may be the first to say so.
+        # Another process that is running the run may collect the cancelled batches first (Taken).
         with contextlib.closing(engine), contextlib.suppress(Taken):
             await engine.end()
             return
@@ -110,49 +117,49 @@ async def cancel(
 class _Engine:
     """One start of one run."""
 
-    def __init__(  # noqa: PLR0913 - what `run` is given
+    def __init__(  # noqa: PLR0913 - the parameters of `run`
         self, run: Run, storage: Storage, settings: Settings, report: ProgressSink, *, waits: Delays, limits: Limits
     ) -> None:
         self._run = run
         self._storage = storage
         options = JobOptions.model_validate(dict(run.options)).as_settings()
-        self._asked_for = settings.with_options(options)
-        self._settings = batch_settings(self._asked_for)
+        self._run_settings = settings.with_options(options)
+        self._settings = batch_settings(self._run_settings)
         if self._settings.model_name == OFFLINE:
             raise ConfigError("--via batch asks a model: set MODEL_NAME to one of OpenAI's")
         self._waits = waits
         self._limits = limits
-        self._rows_at_most = limits.rows
+        self._max_rows = limits.rows
         self._api = BatchApi(self._settings, waits)
         self._store = PartStore(storage, run.name)
-        self._book = ProgressTracker(run.name, run.engine, len(run.sources), report)
-        left_out = ["the Batch API was asked without semantic context"] * self._asked_for.include_semantic_context
-        self._ledger = BatchState(run, storage, self._settings, self._book, left_out)
+        self._progress = ProgressTracker(run.name, run.engine, len(run.sources), report)
+        left_out = ["the Batch API was asked without semantic context"] * self._run_settings.include_semantic_context
+        self._ledger = BatchState(run, storage, self._settings, self._progress, left_out)
         self._open: dict[int, Part] = {}
         self._numbers: dict[int, list[int]] = {}
         self._seen: dict[int, tuple[str, int]] = {}
         self._pending: deque[int] = deque()
         self._next_part = 0
         self._queue_is_full = False
-        self._goes_carefully = False
+        self._is_cautious = False
         self._refused_since_s: float | None = None
         self._queue_pause_s = waits.first_s
-        self._waits_for_money = False
+        self._waits_for_budget = False
         self._cap_reached = False
         self._fault: JobError | None = None
 
     def close(self) -> None:
-        """Let go of what is on disk."""
+        """Close the temporary files."""
         self._ledger.symbols.close()
 
-    # --- The way of a run
+    # --- Main loops
 
     async def work(self, *, finish_now: bool) -> None:
-        """Until every source has its results, or nothing more may be spent."""
+        """Work until every source has its results or the spend cap is reached."""
         await self._store.open()
         await self._store.mark_cancelled(is_cancelled=False)
         await self._load()
-        direct = self._await_their_turn(finish_now=finish_now)
+        direct = self._queue_symbols(finish_now=finish_now)
         for part in list(self._open.values()):
             if part.status == "planned":
                 await self._upload_again(part)
@@ -163,7 +170,7 @@ class _Engine:
             moved = await self._look(direct if finish_now else self._pending)
             await self._submit_all()
             await self._ledger.merge_complete()
-            self._tell()
+            self._publish_progress()
             if not self._open and (not self._pending or self._cap_reached):
                 break
             pause_s = self._waits.first_s if moved else min(self._waits.most_s, 2 * pause_s)
@@ -172,39 +179,39 @@ class _Engine:
         await self._merge_rest(CAP_REACHED, self._cap_sentence())
 
     async def end(self) -> None:
-        """Cancel what is submitted, and merge what there is."""
+        """Cancel the submitted batches and merge the answers that exist."""
         await self._store.open()
         await self._store.mark_cancelled(is_cancelled=True)
         await self._load()
         for part in list(self._open.values()):
-            await self._call_off(part)
+            await self._withdraw_or_find(part)
         pause_s = self._waits.first_s
         while self._open:
             for part in self._open.values():
                 await self._api.cancel(str(part.batch_id))
             await self._look(self._pending)
-            self._tell()
+            self._publish_progress()
             if self._open:
                 await asyncio.sleep(pause_s)
             pause_s = min(self._waits.most_s, 2 * pause_s)
         await self._merge_rest(CANCELLED, "the run was cancelled: resume it to go on")
 
-    # --- What is there
+    # --- State of earlier starts
 
     async def _load(self) -> None:
-        """Read the symbols, and what was answered to them before."""
+        """Load the symbols, and the answers of earlier starts. Raises ConfigError where the vocabulary is missing."""
         try:
             counter = await asyncio.to_thread(warm_up, self._settings)
         except VocabularyMissing as error:
             raise ConfigError(str(error)) from None
         self._writer = RowWriter(self._run.name, self._settings, counter)
         self._counter = counter
-        async for source, state in states(self._run, self._storage, self._asked_for):
+        async for source, state in states(self._run, self._storage, self._run_settings):
             await self._ledger.load(source, state)
-        await self._recall()
+        await self._replay()
 
-    async def _recall(self) -> None:
-        """Take in what earlier starts have bought, and the parts that are under way."""
+    async def _replay(self) -> None:
+        """Replay the answers of earlier starts and load the parts that are in flight."""
         for part in await self._store.parts():
             self._next_part = part.number + 1
             if part.status != "ended":
@@ -214,28 +221,28 @@ class _Engine:
                     number for place in places if (number := self._ledger.symbols.number(place)) is not None
                 ]
                 continue
-            self._book.shards_done += 1
+            self._progress.shards_done += 1
             async for source, outcome in self._store.answers(part):
                 number = self._ledger.symbols.number((source, outcome.position))
                 if number is not None:
-                    self._ledger.learn(number, outcome, is_direct=part.is_direct)
+                    self._ledger.record_answer(number, outcome, is_direct=part.is_direct)
         self._ledger.finish_replay()
 
-    def _await_their_turn(self, *, finish_now: bool) -> deque[int]:
-        """Queue whoever is neither done nor asked for: for a batch, or for the direct way (the result)."""
+    def _queue_symbols(self, *, finish_now: bool) -> deque[int]:
+        """Queue the symbols that are neither done nor in flight, for a batch or for direct requests (returned)."""
         in_flight = {number for numbers in self._numbers.values() for number in numbers}
         direct: deque[int] = deque()
         for number in self._ledger.waiting(in_flight):
-            was_asked = self._ledger.standing(number).asked > 0
+            was_asked = self._ledger.state(number).asked > 0
             (direct if finish_now and was_asked else self._pending).append(number)
         return direct
 
     # --- Batches
 
     async def _look(self, again: deque[int]) -> bool:
-        """Look at the batches, and take in those that have ended; whether anything has moved.
+        """Poll the batches and collect those that have ended. Return whether any has changed.
 
-        Symbols that must be asked for again are appended to `again`.
+        Symbols that need another answer are appended to `again`.
         """
         moved = False
         for part in [part for part in self._open.values() if part.status == "submitted"]:
@@ -256,22 +263,26 @@ class _Engine:
         if self._refused_since_s is not None:
             self._refused_since_s, self._queue_pause_s = None, self._waits.first_s
             self._queue_is_full = False
-            self._rows_at_most = min(self._limits.rows, 2 * self._rows_at_most)
+            self._max_rows = min(self._limits.rows, 2 * self._max_rows)
 
     async def _refused(self, part: Part) -> None:
-        """The account's queue is full: wait until something has ended; where it holds nothing of ours, ask for less."""
-        self._queue_is_full = self._goes_carefully = True
+        """Handle a batch rejected because the account's queue is full.
+
+        Submit the part again once another batch of this run has ended. If there is no other, wait, then put the rows
+        back and halve the maximum size of a part.
+        """
+        self._queue_is_full = self._is_cautious = True
         self._seen.pop(part.number, None)
         is_alone = not any(one.status == "submitted" and one != part for one in self._open.values())
         if is_alone:
-            await self._wait_for_the_queue()
+            await self._wait_for_queue()
         if is_alone and part.rows > 1:
-            self._rows_at_most = part.rows // 2
+            self._max_rows = part.rows // 2
             await self._withdraw(part)
         else:
             await self._save(replace(part, status="uploaded", batch_id=None, attempt=part.attempt + 1))
 
-    async def _wait_for_the_queue(self) -> None:
+    async def _wait_for_queue(self) -> None:
         now_s = time.monotonic()
         self._refused_since_s = self._refused_since_s or now_s
         if now_s - self._refused_since_s > self._waits.queue_s:
@@ -281,13 +292,13 @@ class _Engine:
         self._queue_pause_s = min(self._waits.most_s, 2 * self._queue_pause_s)
 
     async def _withdraw(self, part: Part) -> None:
-        """Let go of a part that no batch was made of: its rows wait again."""
+        """End a part that has no batch and put its rows back at the front of the queue."""
         self._pending.extendleft(reversed(self._numbers[part.number]))
         await self._save(replace(part, status="ended"))
         await self._remove_file(part)
 
     async def _collect(self, part: Part, batch: Batch, again: deque[int]) -> None:
-        """Save what has come of a part, and only then let it be over."""
+        """Save the answers to a part, then mark it as ended. Raises JobError where they show a fault of the account."""
         numbers = self._numbers[part.number]
         with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
             for file_id, file in ((batch.output_file_id, output), (batch.error_file_id, errors)):
@@ -302,16 +313,16 @@ class _Engine:
                 saved += 1
                 for number, outcome in some:
                     self._fault = self._fault or fault_of(outcome)
-                    self._ledger.learn(number, outcome, is_direct=False)
+                    self._ledger.record_answer(number, outcome, is_direct=False)
         await self._remove_file(part)
         await self._save(replace(part, status="ended", answers=saved))
-        self._queue_is_full = self._waits_for_money = False
+        self._queue_is_full = self._waits_for_budget = False
         again.extend(self._ledger.close_finished(numbers))
         if self._fault:
             raise self._fault
 
     async def _submit_all(self) -> None:
-        """Submit whatever may be."""
+        """Submit parts for as long as `_may_submit` allows. Raises Stopped where the run was cancelled."""
         while self._may_submit():
             waiting = [part for part in self._open.values() if part.status == "uploaded"]
             part = min(waiting, key=lambda one: one.number) if waiting else await self._new_part()
@@ -322,22 +333,25 @@ class _Engine:
             await self._submit(part)
 
     def _may_submit(self) -> bool:
-        """Once the queue was full, one batch goes ahead at a time, and none before another has left."""
+        """Return whether a batch may be submitted now.
+
+        Once the queue has been full, only one batch is validated at a time; while it is full, a batch must end first.
+        """
         submitted = [part for part in self._open.values() if part.status == "submitted"]
         if self._queue_is_full and submitted:
             return False
         is_validating = any(self._seen.get(part.number, ("validating", 0))[0] == "validating" for part in submitted)
-        return not (self._goes_carefully and is_validating)
+        return not (self._is_cautious and is_validating)
 
     async def _new_part(self) -> Part | None:
-        """The next part, uploaded; None where there are no rows, or none that may be paid now."""
-        if not self._pending or self._waits_for_money:
+        """Return the next part, uploaded, or None where no rows are left or the spend cap allows none now."""
+        if not self._pending or self._waits_for_budget:
             return None
         with tempfile.TemporaryFile() as file:
             numbers, at_most, is_cut = await asyncio.to_thread(self._fill, cast(BinaryIO, file))
             if is_cut and not self._is_worth_it(at_most):
                 self._pending.extendleft(reversed(numbers))
-                self._waits_for_money, self._cap_reached = bool(self._open), not self._open
+                self._waits_for_budget, self._cap_reached = bool(self._open), not self._open
                 return None
             part = Part(self._next_part, len(numbers), at_most)
             self._next_part += 1
@@ -347,11 +361,14 @@ class _Engine:
             return await self._upload(part, cast(BinaryIO, file), is_new=True)
 
     def _fill(self, file: BinaryIO) -> tuple[list[int], Usage, bool]:
-        """Write rows until a file is full; whether it is the spend cap that ends it."""
+        """Write rows until the file is full.
+
+        Return the numbers of their symbols, their maximum usage, and whether the spend cap ended the file.
+        """
         left_usd = self._left_usd()
         numbers: list[int] = []
         at_most, size = NO_USAGE, 0
-        while self._pending and len(numbers) < self._rows_at_most:
+        while self._pending and len(numbers) < self._max_rows:
             line, usage = self._ledger.line(self._pending[0], self._writer)
             if size + len(line) > self._limits.file_bytes and numbers:
                 break
@@ -370,12 +387,12 @@ class _Engine:
         return self._run.max_cost_usd - self._ledger.money.spent_usd - open_usd
 
     def _is_worth_it(self, at_most: Usage) -> bool:
-        """Whether a part that the cap cuts short is submitted: where others are open, theirs may leave more."""
+        """Return whether to submit a part that the cap limits: not while open parts may still return unspent money."""
         least_usd = MIN_CAP_SHARE * (self._run.max_cost_usd or 0.0)
         return not self._open and cost_usd(at_most, self._ledger.money.half) >= least_usd and at_most != NO_USAGE
 
     async def _upload_again(self, part: Part) -> None:
-        """A part whose upload nobody has heard of: its file is written anew."""
+        """Write and upload the file of a part whose upload had an unknown result."""
         with tempfile.TemporaryFile() as file:
             for number in self._numbers[part.number]:
                 line, _ = await asyncio.to_thread(self._ledger.line, number, self._writer)
@@ -388,7 +405,7 @@ class _Engine:
         return await self._save(replace(part, status="uploaded", file_id=file_id))
 
     async def _submit(self, part: Part) -> None:
-        """Make a batch of a part, once, also where it may have been made without our hearing of it."""
+        """Create the batch of a part exactly once, even if an earlier attempt may have created it."""
         is_new = part.status == "uploaded"
         if is_new:
             part = await self._save(replace(part, status="begun", begun_at_s=time.time()))
@@ -396,8 +413,8 @@ class _Engine:
         await self._save(replace(part, status="submitted", batch_id=batch.id))
         log.info("run %s: batch %s has %d requests", self._run.name, batch.id, part.rows)
 
-    async def _call_off(self, part: Part) -> None:
-        """Let go of a part that is no batch yet, and find the batch of one that may be."""
+    async def _withdraw_or_find(self, part: Part) -> None:
+        """Withdraw a part that has no batch; where it may have one, find out first."""
         if part.status == "begun":
             batch = await self._api.find(self._metadata(part), part.begun_at_s)
             if batch:
@@ -420,40 +437,44 @@ class _Engine:
             self._open.pop(part.number, None)
             self._numbers.pop(part.number, None)
             self._seen.pop(part.number, None)
-            self._book.shards_done += 1
+            self._progress.shards_done += 1
         else:
             self._open[part.number] = part
         return part
 
     async def _remove_file(self, part: Part) -> None:
-        """The file holds source code, and is of no use any more."""
+        """Delete the uploaded file of a part: it contains source code and is no longer needed."""
         if part.file_id:
             await self._api.delete_file(part.file_id)
 
-    # --- Past the batches
+    # --- Direct requests
 
     async def _finish(self, direct: deque[int]) -> None:
-        """Ask for what batches have left, one by one and at full price."""
+        """Request the remaining symbols from the normal API, one per request, at full price."""
         while direct and not self._cap_reached:
             numbers = [direct.popleft() for _ in range(min(MAX_CONCURRENT_DIRECT_REQUESTS, len(direct)))]
-            answers = [answer async for answer in self._directly(numbers)]
+            answers = [answer async for answer in self._request_directly(numbers)]
             part = Part(self._next_part, len(answers), status="ended", answers=1, is_direct=True)
             self._next_part += 1
             for number, answer in answers:
                 self._fault = self._fault or fault_of(answer)
-                self._ledger.learn(number, answer, is_direct=True)
+                self._ledger.record_answer(number, answer, is_direct=True)
             await self._store.write_answers(
                 part, 0, [(self._ledger.symbols.place(one)[0], answer) for one, answer in answers]
             )
             await self._store.add(part, ())
             self._ledger.close_finished(numbers)
-            self._tell()
+            self._publish_progress()
             if self._fault:
                 raise self._fault
             await self._ledger.merge_complete()
 
-    async def _directly(self, numbers: Sequence[int]) -> AsyncIterator[tuple[int, Outcome]]:
-        """What comes of symbols that are asked for as the live worker does; in a request a symbol is its number."""
+    async def _request_directly(self, numbers: Sequence[int]) -> AsyncIterator[tuple[int, Outcome]]:
+        """Request symbols as a normal job does, and yield their numbers and outcomes.
+
+        Within the requests, a symbol's position is its number. A spend cap or a fault ends the outcomes early, and is
+        recorded.
+        """
         symbols = [Symbol(number, self._ledger.symbols.symbol(number).context) for number in numbers]
         plan = replace(make_plan(symbols, self._settings), requests=tuple(self._request(one) for one in symbols))
         left_usd = self._left_usd()
@@ -477,11 +498,11 @@ class _Engine:
             self._fault = error
 
     def _request(self, symbol: Symbol) -> Request:
-        standing = self._ledger.standing(symbol.position)
-        if standing.fallback is None:
+        state = self._ledger.state(symbol.position)
+        if state.fallback is None:
             return Request((symbol,))
-        fallback = replace(standing.fallback, usage=NO_USAGE)
-        return Request((symbol,), reasons={symbol.position: standing.reason}, fallback={symbol.position: fallback})
+        fallback = replace(state.fallback, usage=NO_USAGE)
+        return Request((symbol,), reasons={symbol.position: state.reason}, fallback={symbol.position: fallback})
 
     # --- The end
 
@@ -489,19 +510,19 @@ class _Engine:
         await self._ledger.merge_rest(failure, sentence)
         if not self._ledger.is_resumable:
             await self._store.remove()
-        self._tell()
+        self._publish_progress()
 
     def _cap_sentence(self) -> str:
         spent = f"${self._ledger.money.spent_usd:.6f} are spent"
         return f"max_cost_usd of the run ({self._run.max_cost_usd}) is reached: {spent}"
 
-    def _tell(self) -> None:
+    def _publish_progress(self) -> None:
         money = self._ledger.money
-        self._book.done = replace(self._book.done, total_tokens=money.tokens, total_cost=money.spent_usd)
-        self._book.shards = self._next_part
-        self._book.in_flight = sum(part.status == "submitted" for part in self._open.values())
-        self._book.note = self._note()
-        self._book.publish()
+        self._progress.done = replace(self._progress.done, total_tokens=money.tokens, total_cost=money.spent_usd)
+        self._progress.shards = self._next_part
+        self._progress.in_flight = sum(part.status == "submitted" for part in self._open.values())
+        self._progress.note = self._note()
+        self._progress.publish()
 
     def _note(self) -> str:
         if self._cap_reached:

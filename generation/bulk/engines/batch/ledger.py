@@ -1,7 +1,7 @@
-"""The symbols of a run through the Batch API: which are asked for, what became of each, its cost, and their results.
+"""The state of a run through the Batch API: which symbols to request, their outcomes and costs, and merged results.
 
-Contexts and last records are on disk; in memory is what has not come to an end after an answer. Leaves out how symbols
-are asked (`engine`), and what an answer means (`rows`).
+Contexts and final records are on disk; only the states of unfinished symbols are in memory. Requests are made in
+`engine`, and answers are interpreted in `rows`.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ from generation.results.reuse import Results, read_results
 from generation.storage.base import Storage
 from generation.storage.keys import contexts_key, merged_key
 
-# What may be shown of a code of the API.
+# Error codes of the API that are safe to repeat in a message.
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 
 
 class Money:
-    """What the symbols of each source have cost so far in batches and, at full price, beside them."""
+    """The usage billed for each source so far, in batches (half price) and by direct requests (full price)."""
 
     def __init__(self, pricing: Pricing) -> None:
         self.full, self.half = pricing, batch_pricing(pricing)
@@ -60,23 +60,23 @@ class Money:
         self._direct: defaultdict[int, Usage] = defaultdict(Usage)
 
     def spend(self, source: int, usage: Usage, *, is_direct: bool) -> None:
-        """Count what a symbol of a source was billed."""
+        """Add the usage billed for a symbol of a source."""
         (self._direct if is_direct else self._batch)[source] += usage
 
     @property
     def tokens(self) -> int:
-        """All tokens that were billed, for sources that were done before too."""
+        """All tokens billed, including sources that were finished before this start."""
         here = (*self._batch.values(), *self._direct.values())
         return self.before_tokens + sum(usage.total_tokens for usage in here)
 
     @property
     def spent_usd(self) -> float:
-        """What the run has cost, sources that were done before included."""
+        """The cost of the run, including sources that were finished before this start."""
         batch, direct = (sum(all_of.values(), start=NO_USAGE) for all_of in (self._batch, self._direct))
         return self.before_usd + cost_usd(batch, self.half) + cost_usd(direct, self.full)
 
     def pricing_of(self, source: int) -> Pricing:
-        """What the tokens of a source were paid with: half, or the mean where some were paid in full."""
+        """Return the price of a source's tokens: half price, or the weighted mean where some were paid in full."""
         batch, direct = self._batch[source], self._direct[source]
         if direct == NO_USAGE:
             return self.half
@@ -96,132 +96,134 @@ class Money:
 
 
 class BatchState:
-    """The symbols of one run, by number; `warnings` go into the results of every source."""
+    """The symbols of one run by number, and their states; `warnings` go into the results of every source."""
 
     def __init__(
-        self, run: Run, storage: Storage, settings: Settings, book: ProgressTracker, warnings: Sequence[str]
+        self, run: Run, storage: Storage, settings: Settings, progress: ProgressTracker, warnings: Sequence[str]
     ) -> None:
         self._run = run
         self._storage = storage
         self._settings = settings
-        self._book = book
+        self._progress = progress
         self._warnings = tuple(warnings)
         self._content_hash = hasher(settings)
         self._known: dict[int, frozenset[str]] = {}
         self._sources: dict[int, tuple[Source, Division]] = {}
-        self._standings: dict[int, SymbolState] = {}
+        self._states: dict[int, SymbolState] = {}
         self._started_s = time.monotonic()
         self.symbols = Symbols()
         self.money = Money(settings.pricing)
         self.is_resumable = False
 
     async def load(self, source: Source, state: Division | Summary) -> None:
-        """Take a source in; one that has its results is only counted."""
+        """Load a source's symbols; a source that has its results is only counted."""
         if isinstance(state, Summary):
             self.money.before_usd += state.total_cost
             self.money.before_tokens += state.total_tokens
-            self._book.finished_before(state)
+            self._progress.finished_before(state)
         else:
-            await self._take(source, state)
+            await self._load_division(source, state)
 
     def finish_replay(self) -> None:
-        """All answers of earlier starts are learned; who failed in a way that may pass has a new chance."""
-        for number, standing in list(self._standings.items()):
-            if isinstance(standing.outcome, Failed) and standing.outcome.failure in RESUMABLE:
-                self._standings[number] = replace(standing, outcome=None, failed_attempts=0)
-            elif standing.outcome is not None:
-                self._end_standing(number)
+        """Finish replaying the answers of earlier starts: symbols with a resumable failure are requested again."""
+        for number, state in list(self._states.items()):
+            if isinstance(state.outcome, Failed) and state.outcome.failure in RESUMABLE:
+                self._states[number] = replace(state, outcome=None, failed_attempts=0)
+            elif state.outcome is not None:
+                self._finish(number)
 
     def waiting(self, in_flight: set[int]) -> list[int]:
-        """Whoever is neither done nor in flight, the most central first."""
+        """Return the symbols that are neither done nor in flight, the most central first."""
         waiting = [one for one in range(len(self.symbols)) if not self.symbols.has_ended(one) and one not in in_flight]
         return sorted(waiting, key=lambda number: (-self.symbols.centralities[number], number))
 
-    def standing(self, number: int) -> SymbolState:
-        """What has come of a symbol so far."""
-        return self._standings.get(number, NEW)
+    def state(self, number: int) -> SymbolState:
+        """Return the state of a symbol."""
+        return self._states.get(number, NEW)
 
     def row(self, number: int) -> Row:
-        """The question that is asked of a symbol next, or that is in flight."""
-        return Row(*self.symbols.place(number), self.standing(number).asked)
+        """Return the symbol's row that is in flight or will be requested next."""
+        return Row(*self.symbols.place(number), self.state(number).asked)
 
     def line(self, number: int, writer: RowWriter) -> tuple[bytes, Usage]:
-        """A symbol's row as it is asked for next, and what its answer may cost at most."""
+        """Return the line of a symbol's next row, and the maximum usage of its answer."""
         symbol, content_hash = self.symbols.symbol(number), self.symbols.hashes[number]
-        return writer.line(self.row(number), symbol, self.standing(number), content_hash)
+        return writer.line(self.row(number), symbol, self.state(number), content_hash)
 
     def answers(self, numbers: Sequence[int], batch: Batch, lines: Iterable[bytes]) -> Iterator[tuple[int, Outcome]]:
-        """One answer for each row of a part, whatever the files hold."""
+        """Yield exactly one answer for each row of a part, by number.
+
+        A row without a readable answer fails. Usage that the batch reports but its lines do not is apportioned among
+        these.
+        """
         hashes, name = self.symbols.hashes, self._run.name
         missing = {self.row(number).custom_id(name, hashes[number]): number for number in numbers}
-        told = NO_USAGE
+        reported = NO_USAGE
         for line in read_lines(lines):
             number = missing.pop(line.custom_id, None)
             if number is None:
                 continue
             symbol = self.symbols.symbol(number)
-            turn = self.standing(number).asked
+            turn = self.state(number).asked
             answer = judge(line, turn, symbol, self.check(number), self._settings)
-            told += answer.usage
+            reported += answer.usage
             yield number, replace(answer, content_hash=self.symbols.hashes[number])
-        # What was sold and got lost is in the batch's own sum.
-        lost = [max(0, count) for count in astuple(batch.billed - told)[:4]] if batch.billed != NO_USAGE else []
-        failure, message = _of_missing(batch)
+        # The batch's total also contains what was billed for answers that are lost.
+        lost = [max(0, count) for count in astuple(batch.billed - reported)[:4]] if batch.billed != NO_USAGE else []
+        failure, message = _failure_of_missing(batch)
         for number, usage in zip(missing.values(), apportion(Usage(*lost), [1] * len(missing) or [1]), strict=False):
-            retries = 1 if self.standing(number).asked else 0
+            retries = 1 if self.state(number).asked else 0
             answer = failed(self.symbols.symbol(number), failure, message, usage + Usage(requests=1, retries=retries))
             yield number, replace(answer, content_hash=self.symbols.hashes[number])
 
     def check(self, number: int) -> Callable[[str, Symbol], Findings]:
-        """What finds fault with summaries of a symbol."""
+        """Return the function that checks summaries of a symbol."""
         known = self._known[self.symbols.place(number)[0]]
         language = self._settings.output_language
         return lambda summary, symbol: check_summary(summary, symbol.context, known, language=language)
 
-    def learn(self, number: int, answer: Outcome, *, is_direct: bool) -> None:
-        """Take an answer in; one from before its symbol changed was paid and is none."""
+    def record_answer(self, number: int, answer: Outcome, *, is_direct: bool) -> None:
+        """Record an answer. For one to an earlier version of the symbol, only the cost is recorded."""
         self.money.spend(self.symbols.place(number)[0], answer.usage, is_direct=is_direct)
         if answer.content_hash != self.symbols.hashes[number] or self.symbols.has_ended(number):
             return
-        standing = self.standing(number)
-        self._standings[number] = (
-            next_after_direct(standing, answer)
-            if is_direct
-            else next_state(standing, answer, self._settings.max_retries)
+        state = self.state(number)
+        self._states[number] = (
+            next_after_direct(state, answer) if is_direct else next_state(state, answer, self._settings.max_retries)
         )
 
     def close_finished(self, numbers: Iterable[int]) -> list[int]:
-        """Let those end that have an outcome now; the result is who must be asked again."""
+        """Finish the symbols that have an outcome and return those that need another request."""
         again = []
         for number in numbers:
             if self.symbols.has_ended(number):
                 continue
-            if self.standing(number).outcome is not None:
-                self._end_standing(number)
+            if self.state(number).outcome is not None:
+                self._finish(number)
             else:
                 again.append(number)
         return again
 
-    def _end_standing(self, number: int) -> None:
-        outcome = self._standings.pop(number).outcome
+    def _finish(self, number: int) -> None:
+        outcome = self._states.pop(number).outcome
         if outcome is not None:
-            self._end(number, outcome)
+            self._store_outcome(number, outcome)
 
-    def _end(self, number: int, outcome: Outcome) -> None:
+    def _store_outcome(self, number: int, outcome: Outcome) -> None:
         position = self.symbols.place(number)[1]
         content_hash = self.symbols.hashes[number]
         self.symbols.end(number, stored_record(replace(outcome, position=position, content_hash=content_hash)))
         is_documented = isinstance(outcome, Documented)
-        self._book.done += Counts(documented=is_documented, failed=not is_documented)
+        self._progress.done += Counts(documented=is_documented, failed=not is_documented)
 
-    async def _take(self, source: Source, division: Division) -> None:
-        """Take a source's symbols in; those that no model is asked for, or has been asked for before, end at once."""
+    async def _load_division(self, source: Source, division: Division) -> None:
+        """Load a source's symbols; finish those that are invalid, reused or not selected for the model."""
         self._sources[source.number] = (source, division)
-        self._book.symbols += division.symbols
+        self._progress.symbols += division.symbols
         numbers = self.symbols.begin(source.number, division.symbols)
         for position, record in division.invalid:
             self.symbols.end(numbers[position], record)
-        self._book.done += Counts(failed=len(division.invalid))
+        self._progress.done += Counts(failed=len(division.invalid))
         names: set[str] = set()
         previous = await self._previous(source)
         for shard in division.shards:
@@ -229,7 +231,7 @@ class BatchState:
                 number = numbers[symbol.position]
                 self.symbols.put(number, symbol, self._content_hash(symbol.context))
                 names |= known_names([symbol.context])
-                self._take_over(number, symbol, previous)
+                self._reuse(number, symbol, previous)
         self._known[source.number] = frozenset(names)
         self._select(numbers)
 
@@ -237,15 +239,15 @@ class BatchState:
         stored = await self._storage.read(source.previous_key) if source.previous_key else None
         return await asyncio.to_thread(read_results, stored.body) if stored else None
 
-    def _take_over(self, number: int, symbol: Symbol, previous: Results | None) -> None:
+    def _reuse(self, number: int, symbol: Symbol, previous: Results | None) -> None:
         kept = previous.records.get(symbol.symbol_id) if previous else None
         if kept and kept.content_hash == self.symbols.hashes[number] and kept.source != OFFLINE:
             outcome = kept.outcome(symbol.position)
             if isinstance(outcome, Documented):
-                self._end(number, replace(outcome, source="previous", usage=NO_USAGE))
+                self._store_outcome(number, replace(outcome, source="previous", usage=NO_USAGE))
 
     def _select(self, numbers: Sequence[int]) -> None:
-        """The most central symbols of a source are asked for; the rest ends here, as in a job."""
+        """Finish the symbols that `max_symbols` and `min_centrality` exclude from the model, as a job does."""
         symbols, settings = self.symbols, self._settings
         valid = [number for number in numbers if symbols.hashes[number]]
         valid.sort(key=lambda number: (-symbols.centralities[number], number))
@@ -253,24 +255,24 @@ class BatchState:
         for rank, number in enumerate(valid):
             if settings.max_symbols is not None and rank >= settings.max_symbols:
                 message = f"left out: max_symbols is {settings.max_symbols} and other symbols are more central"
-                self._end(number, failed(symbols.symbol(number), "not_selected", message))
+                self._store_outcome(number, failed(symbols.symbol(number), "not_selected", message))
             elif symbols.centralities[number] < settings.min_centrality:
                 symbol = symbols.symbol(number)
                 symbols.hashes[number] = offline_hash(symbol.context)
-                self._end(number, document_offline(symbol))
+                self._store_outcome(number, document_offline(symbol))
 
     async def merge_complete(self) -> None:
-        """Write the results of sources that have come to their end."""
+        """Write the results of the sources whose symbols are all done."""
         for number in [number for number in self._sources if not self.symbols.left[number]]:
             await self._merge(number, "", "")
 
     async def merge_rest(self, failure: str, sentence: str) -> None:
-        """Write what there is of the others; whoever is not done fails, and is asked for when the run is resumed."""
+        """Write the results of the other sources. Unfinished symbols fail; resuming the run requests them again."""
         for number in list(self._sources):
             await self._merge(number, failure, sentence)
 
     async def _merge(self, number: int, failure: str, sentence: str) -> None:
-        """Write a source's results; where nothing is left to do for it, let go of its contexts."""
+        """Write a source's results; where resuming cannot improve them, save its summary and delete its contexts."""
         source, division = self._sources.pop(number)
         if division.fault:
             summary = Summary(0, 0, 0, {}, 0, 0.0, fault=division.fault)
@@ -278,7 +280,7 @@ class BatchState:
             header = self._header(source, division, await removed_symbols(self._storage, source, division))
             body, summary = await asyncio.to_thread(self._merged, number, header, failure, sentence)
             await self._storage.write(merged_key(self._run.name, source.name), body)
-        self._book.sources_done += 1
+        self._progress.sources_done += 1
         if not summary.fault and RESUMABLE & summary.failures.keys():
             self.is_resumable = True
             return
@@ -291,10 +293,10 @@ class BatchState:
         merger.add_all(self.symbols.records(numbers))
         for one in numbers:
             if not self.symbols.has_ended(one):
-                standing = self.standing(one)
+                state = self.state(one)
                 symbol, content_hash = self.symbols.symbol(one), self.symbols.hashes[one]
                 outcome: Outcome = failed(symbol, failure, sentence)
-                outcome = replace(standing.fallback or outcome, usage=standing.usage, content_hash=content_hash)
+                outcome = replace(state.fallback or outcome, usage=state.usage, content_hash=content_hash)
                 merger.add(symbol.position, stored_record(outcome))
         return merger.merged(header)
 
@@ -310,8 +312,8 @@ class BatchState:
         )
 
 
-def _of_missing(batch: Batch) -> tuple[str, str]:
-    """Why a row has no answer, when its batch has ended like this."""
+def _failure_of_missing(batch: Batch) -> tuple[str, str]:
+    """Return the failure code and message of a row without an answer, given how its batch ended."""
     if batch.status == "failed":
         code = next((f" ({code})" for code in batch.codes if _CODE.fullmatch(code)), "")
         return "server_error", f"the batch failed as a whole{code}"

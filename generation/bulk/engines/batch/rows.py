@@ -1,8 +1,8 @@
-"""Rows of a batch: what is asked of a symbol, what its answer says, and whether it is asked again. Pure.
+"""The rows of a batch: how a symbol's request is written, how its answer is read, and whether it is repeated. Pure.
 
-A symbol's row is the live worker's request for it alone, without its callees' summaries: a batch has no order. The
-answers to a symbol so far are its `SymbolState`, and `next_state` decides what follows from them. Leaves out: files
-and batches (`api`), and where answers are stored (`store`).
+A row is the request that a normal job would make for the symbol alone, without summaries of its callees, since the rows
+of a batch are processed in no particular order. The answers so far make up a symbol's `SymbolState`, and `next_state`
+is the transition function. Files and batches are handled in `api`, and answers are stored in `store`.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ from generation.prompts.builder import PromptBuilder
 from generation.prompts.formats import ONE_SUMMARY
 from generation.prompts.tokens import TokenCounter
 
-# These pass, and cost an attempt.
+# Transient failures: the row is repeated, up to max_retries times.
 TRANSIENT = frozenset({"bad_answer", "timeout", "connection", "server_error"})
 _HASH_CHARS = 12
 
 
 class Row(NamedTuple):
-    """A question: the symbol's source and its position there, and how many times it was asked before."""
+    """A request: the symbol's source, its position there, and the number of requests for it before this one."""
 
     source: int
     position: int
     turn: int
 
     def custom_id(self, run_name: str, content_hash: str) -> str:
-        """The row's id: an answer that comes after the symbol has changed is none to it.
+        """Return the row's id, with a prefix of the content hash: answers to an earlier version do not match it.
 
         >>> Row(0, 17, 1).custom_id("all-of-it", "1f0e9e0c6a4d5b7f8c3d2e1a0b9c8d7e")
         'all-of-it/0/17/1/1f0e9e0c6a4d'
@@ -58,20 +58,21 @@ class Row(NamedTuple):
 
 
 def batch_settings(settings: Settings) -> Settings:
-    """The settings under which a batch asks: of a symbol alone, and of nothing that other symbols must be there for."""
+    """Return the settings for a batch: one symbol per request, and nothing that depends on other symbols."""
     return settings.model_copy(update={"batch_mode": False, "callees_first": False, "include_semantic_context": False})
 
 
 def batch_pricing(pricing: Pricing) -> Pricing:
-    """What the Batch API takes for tokens of these prices: half."""
+    """Return the Batch API's prices: half of these."""
     return Pricing(pricing.input_per_1m / 2, pricing.cached_input_per_1m / 2, pricing.output_per_1m / 2)
 
 
 @dataclass(frozen=True, slots=True)
 class SymbolState:
-    """What has come of a symbol so far; with an `outcome` it is not asked any more. `usage` is all it has cost.
+    """The answers to a symbol so far. A symbol with an `outcome` is finished.
 
-    `reason` says why its next answer must be another than its `fallback`.
+    `asked` counts its requests and `usage` adds up their cost. `fallback` is a summary that failed a hard check, and
+    `reason` says what the next answer must do differently.
     """
 
     asked: int = 0
@@ -87,12 +88,13 @@ class SymbolState:
 NEW = SymbolState()
 
 
-def next_state(standing: SymbolState, answer: Outcome, max_retries: int) -> SymbolState:
-    """How a symbol stands after one more answer, whose `usage` is its own: the live worker's remedies, a row each.
+def next_state(state: SymbolState, answer: Outcome, max_retries: int) -> SymbolState:
+    """Return a symbol's state after another answer, with the same remedies as a normal job, one row for each.
 
-    A fault of the account is no answer: the symbol stands as before, but for what was paid.
+    The answer's `usage` is that of its row alone. A fault of the account or the model leaves the state as it was,
+    except for `asked` and `usage`.
     """
-    now = replace(standing, asked=standing.asked + 1, usage=standing.usage + answer.usage)
+    now = replace(state, asked=state.asked + 1, usage=state.usage + answer.usage)
     return (
         _next_after_summary(now, answer)
         if isinstance(answer, Documented)
@@ -118,20 +120,20 @@ def _next_after_failure(now: SymbolState, answer: Failed, max_retries: int) -> S
     return now if answer.failure in FATAL else _ended(now, now.fallback or answer)
 
 
-def next_after_direct(standing: SymbolState, answer: Outcome) -> SymbolState:
-    """How a symbol stands after the live worker has tried all that it can."""
-    now = replace(standing, asked=standing.asked + 1, usage=standing.usage + answer.usage)
+def next_after_direct(state: SymbolState, answer: Outcome) -> SymbolState:
+    """Return a symbol's state after a direct request, which has already tried every remedy."""
+    now = replace(state, asked=state.asked + 1, usage=state.usage + answer.usage)
     is_none = isinstance(answer, Failed) and answer.failure in FATAL | {CAP_REACHED}
     return now if is_none else _ended(now, answer)
 
 
-def _ended(standing: SymbolState, outcome: Outcome) -> SymbolState:
-    """Only the outcome is looked at from now on: what it took is let go of."""
-    return SymbolState(asked=standing.asked, usage=standing.usage, outcome=replace(outcome, usage=standing.usage))
+def _ended(state: SymbolState, outcome: Outcome) -> SymbolState:
+    """Return a finished state, without the fields that are only needed to ask again."""
+    return SymbolState(asked=state.asked, usage=state.usage, outcome=replace(outcome, usage=state.usage))
 
 
 class RowWriter:
-    """Writes the rows of one run."""
+    """Serialises the rows of one run."""
 
     def __init__(self, run_name: str, settings: Settings, counter: TokenCounter) -> None:
         self._run_name = run_name
@@ -139,14 +141,14 @@ class RowWriter:
         self._prompts = PromptBuilder(counter, settings.max_prompt_tokens, settings.output_language)
         self._parameters = request_parameters(settings)
 
-    def line(self, row: Row, symbol: Symbol, standing: SymbolState, content_hash: str) -> tuple[bytes, Usage]:
-        """The line of a row, and what its answer may cost at most."""
-        prompt = self._prompts.single(self._prompts.part(symbol.context), standing.reason)
-        if standing.was_too_long:
+    def line(self, row: Row, symbol: Symbol, state: SymbolState, content_hash: str) -> tuple[bytes, Usage]:
+        """Return the line of a row, and the maximum usage of its answer."""
+        prompt = self._prompts.single(self._prompts.part(symbol.context), state.reason)
+        if state.was_too_long:
             share = shorter_share(prompt, self._settings)
-            prompt = self._prompts.single(self._prompts.part(symbol.context, share=share), standing.reason)
+            prompt = self._prompts.single(self._prompts.part(symbol.context, share=share), state.reason)
         cap = first_completion_cap(prompt, 1, self._settings)
-        if standing.was_cut_off:
+        if state.was_cut_off:
             cap = larger_cap(cap, self._settings)
         asked = {
             "custom_id": row.custom_id(self._run_name, content_hash),
@@ -154,7 +156,7 @@ class RowWriter:
             "url": ENDPOINT,
             "body": request_body(prompt, cap, ONE_SUMMARY, self._parameters),
         }
-        # In ASCII: a line separator of Unicode inside of a text is no end of a line to any reader.
+        # ASCII only: some readers would take a Unicode line separator within a string for the end of the line.
         return json.dumps(asked).encode() + b"\n", Usage(input_tokens=prompt.tokens, output_tokens=cap)
 
 
@@ -168,7 +170,7 @@ class _Fault(BaseModel):
 
 
 class Line(BaseModel):
-    """A line of a batch's output or error file."""
+    """One line of a batch's output file or error file."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
@@ -178,7 +180,7 @@ class Line(BaseModel):
 
 
 def read_lines(lines: Iterable[bytes]) -> Iterable[Line]:
-    """The lines that are whole; whose is broken has no answer."""
+    """Yield the lines that parse; a malformed line counts as unanswered."""
     for line in lines:
         try:
             yield Line.model_validate_json(line)
@@ -190,7 +192,7 @@ Check = Callable[[str, Symbol], Findings]
 
 
 def judge(line: Line, turn: int, symbol: Symbol, check: Check, settings: Settings) -> Outcome:
-    """What a line says of its symbol, with the usage of this row alone."""
+    """Return the outcome that a line holds, with the usage of this row alone."""
     asked = Usage(requests=1, retries=1 if turn else 0)
     try:
         summary, usage = _answer(line, settings)
@@ -201,7 +203,7 @@ def judge(line: Line, turn: int, symbol: Symbol, check: Check, settings: Setting
 
 
 def _answer(line: Line, settings: Settings) -> tuple[str, Usage]:
-    """The summary in a line. Raises what the live worker raises of the same answer."""
+    """Return the summary in a line and its usage. Raises what a normal request raises for the same answer."""
     if line.response is None:
         raise Transient("the batch ended before the request was executed", failure="timeout")
     status, body = line.response.status_code, line.response.body
@@ -219,18 +221,18 @@ def _answer(line: Line, settings: Settings) -> tuple[str, Usage]:
 
 
 def _failure(error: DoctownError) -> tuple[str, str]:
-    """Code and sentence. That the server asked for a slower pace is nothing that a caller could act by."""
+    """Return the failure code and message. A rate limit becomes a server error, since a user cannot act on it."""
     failure = "server_error" if isinstance(error, SlowDown) else getattr(error, "failure", "server_error")
     return str(failure), str(error)
 
 
 def failed(symbol: Symbol, failure: str, message: str, usage: Usage = NO_USAGE) -> Failed:
-    """The symbol without a summary."""
+    """Return the outcome of a symbol that has failed."""
     return Failed(symbol.position, symbol.symbol_id, symbol.context.file_path, failure, message, usage)
 
 
 def fault_of(answer: Outcome) -> JobError | None:
-    """The fault of the account or the model that an answer tells of: whatever is asked next would end the same way."""
+    """Return the fault of the account or the model in an answer, which every request would meet, or None."""
     if isinstance(answer, Failed) and answer.failure in FATAL:
         return JobError(answer.message, answer.failure)
     return None

@@ -1,12 +1,12 @@
-"""What a run through the Batch API keeps: in the store how far its batches are, on this disk its contexts and records.
+"""The data of a run through the Batch API: the state of its batches in the store, contexts and records on local disk.
 
-    bulk/{run}/batch/run.json                    what tells this run from another of its name; whether it is cancelled
-    bulk/{run}/batch/parts/{number}.json         a `Part`: a batch, from its planning to its end
-    bulk/{run}/batch/rows/{number}.json          which symbols it asks for
-    bulk/{run}/batch/answers/{number}-{n}.jsonl  what was answered: kept records, each with its source and position
+bulk/{run}/batch/run.json                    a token unique to this run, and whether the run is cancelled
+bulk/{run}/batch/parts/{number}.json         a `Part`: a batch, from its planning to its end
+    bulk/{run}/batch/rows/{number}.json          the symbols that it requests
+    bulk/{run}/batch/answers/{number}-{n}.jsonl  its answers: stored records, each with its source and position
 
-A part's state is saved before the step that it names is taken, so that whoever goes on knows what may have happened.
-Answers hold once their part has ended. Leaves out: what is done at each step (`engine`).
+The state of a part is written ahead of each step (write-ahead log), so that a restart knows which step may have been
+executed. Answers are valid once their part has ended. The steps themselves are in `engine`.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ SymbolRef = tuple[int, int]  # source and position
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Rows that are submitted together.
+    """Rows that are submitted together, as one batch.
 
     planned -> uploaded (`file_id`) -> begun (since `begun_at_s` a batch may exist) -> submitted (`batch_id`) -> ended.
-    `at_most` is what its answers may cost, `attempt` counts the batches that were made of it, `answers` the objects
-    that hold what came of it. One that `is_direct` went past the Batch API, at full price.
+    `at_most` is the maximum usage of its answers, `attempt` counts the batches created from it, and `answers` the
+    objects that hold its answers. A part with `is_direct` was requested from the normal API, at full price.
     """
 
     number: int
@@ -67,7 +67,7 @@ _rows: TypeAdapter[dict[int, list[int]]] = TypeAdapter(dict[int, list[int]])
 
 
 class PartStore:
-    """The parts of one run. Two processes that run it at once are told from one another by what they write."""
+    """The parts of one run. Conditional writes detect a second process that works on the same run."""
 
     def __init__(self, storage: Storage, run_name: str) -> None:
         self._storage = storage
@@ -77,7 +77,11 @@ class PartStore:
         self.token = ""
 
     async def open(self) -> None:
-        """Find what tells this run from others of its name, on other stores of the same account; make it at first."""
+        """Read the run's token, or create it at the first start.
+
+        The token distinguishes runs of the same name that use the same account from different stores. Raises
+        StorageError.
+        """
         key = f"{self._prefix}run.json"
         if (stored := await self._storage.read(key)) is None:
             await self._storage.put_if_match(key, _marks.dump_json(_Mark(os.urandom(8).hex())), None)
@@ -86,17 +90,17 @@ class PartStore:
             raise StorageError(f"{key} is removed as soon as it is written")
         self.token = _known(_marks, stored.body, key).token
 
-    async def mark_cancelled(self, is_cancelled: bool) -> None:  # noqa: FBT001 - one of two marks
-        """Let other processes that run this run know."""
+    async def mark_cancelled(self, is_cancelled: bool) -> None:  # noqa: FBT001 - sets or clears the flag
+        """Set or clear the flag that makes other processes stop working on the run."""
         await self._storage.write(f"{self._prefix}run.json", _marks.dump_json(_Mark(self.token, is_cancelled)))
 
     async def is_cancelled(self) -> bool:
-        """Whether the run was cancelled, here or elsewhere."""
+        """Return whether the run was cancelled, by this or another process."""
         stored = await self._storage.read(f"{self._prefix}run.json")
         return stored is not None and _marks.validate_json(stored.body).is_cancelled
 
     async def parts(self) -> list[Part]:
-        """All parts, in their order."""
+        """Return all parts, by number."""
         found = []
         for key in await self._storage.list_keys(f"{self._prefix}parts/"):
             if stored := await self._storage.read(key):
@@ -105,7 +109,7 @@ class PartStore:
         return sorted(found, key=lambda part: part.number)
 
     async def add(self, part: Part, places: Iterable[SymbolRef]) -> None:
-        """Save a new part with its rows."""
+        """Save a new part and its rows."""
         rows: dict[int, list[int]] = {}
         for source, position in places:
             rows.setdefault(source, []).append(position)
@@ -113,7 +117,7 @@ class PartStore:
         await self.save(part)
 
     async def save(self, part: Part) -> None:
-        """Save how far a part is. Raises Taken where another process has done so since."""
+        """Save a part's state. Raises Taken where another process has saved it since it was read."""
         key = f"{self._prefix}parts/{part.number:06}.json"
         if not await self._storage.put_if_match(key, _parts.dump_json(part), self._versions.get(key)):
             raise Taken(f"another process works on the run {self._run_name}: let it end first")
@@ -121,14 +125,14 @@ class PartStore:
             self._versions[key] = stored.version
 
     async def places(self, part: Part) -> list[SymbolRef]:
-        """The rows of a part."""
+        """Return the symbols of a part. Raises StorageError where they are missing."""
         key = self._rows_key(part)
         if (stored := await self._storage.read(key)) is None:
             raise StorageError(f"{key} is not there: without it the run cannot go on")
         return [(source, place) for source, rows in _known(_rows, stored.body, key).items() for place in rows]
 
     async def write_answers(self, part: Part, number: int, answers: Iterable[tuple[int, Outcome]]) -> None:
-        """Save some of what came of a part: outcomes with their sources."""
+        """Save some answers to a part: outcomes with the numbers of their sources."""
         lines = (
             as_json({"place": [source, outcome.position], "record": stored_record(outcome)})
             for source, outcome in answers
@@ -136,7 +140,7 @@ class PartStore:
         await self._storage.write(self._answers_key(part, number), b"\n".join(lines))
 
     async def answers(self, part: Part) -> AsyncIterator[tuple[int, Outcome]]:
-        """All that came of a part that has ended."""
+        """Yield all answers to a part that has ended. Raises StorageError where some are missing."""
         for number in range(part.answers):
             key = self._answers_key(part, number)
             if (stored := await self._storage.read(key)) is None:
@@ -148,7 +152,7 @@ class PartStore:
                     yield source, kept.outcome(position)
 
     async def remove(self) -> None:
-        """Forget all parts, when nothing is left to do."""
+        """Delete all parts, once the run is finished."""
         for folder in ("answers", "rows", "parts"):
             await self._storage.delete(await self._storage.list_keys(f"{self._prefix}{folder}/"))
 
@@ -159,7 +163,7 @@ class PartStore:
         return f"{self._prefix}answers/{part.number:06}-{number:06}.jsonl"
 
 
-def _known(form: TypeAdapter[Any], body: bytes, key: str) -> Any:  # noqa: ANN401 - what the form says
+def _known(form: TypeAdapter[Any], body: bytes, key: str) -> Any:  # noqa: ANN401 - the adapter's type
     try:
         return form.validate_json(body)
     except ValidationError:
@@ -167,7 +171,10 @@ def _known(form: TypeAdapter[Any], body: bytes, key: str) -> Any:  # noqa: ANN40
 
 
 class _Spool:
-    """Texts in a file that is gone with the process, each found again by where it begins."""
+    """Byte strings in an anonymous temporary file, each identified by its offset.
+
+    A record is its length (32 bits, little-endian) followed by its bytes.
+    """
 
     _SIZE = struct.Struct("<I")
 
@@ -193,7 +200,7 @@ _contexts = TypeAdapter(SymbolContext)
 
 
 class Symbols:
-    """The symbols of a run by number: contexts and what became of them on disk, the rest in a few bytes each."""
+    """The symbols of a run by number: contexts and final records on disk, the rest in compact arrays."""
 
     def __init__(self) -> None:
         self._spool = _Spool()
@@ -209,11 +216,11 @@ class Symbols:
         return len(self._sources)
 
     def close(self) -> None:
-        """Let go of what is on disk."""
+        """Close the temporary file."""
         self._spool.close()
 
     def begin(self, source: int, count: int) -> range:
-        """Make room for the symbols of a source; the result is their numbers, in the order of their positions."""
+        """Allocate the numbers of a source's symbols and return them, in the order of their positions."""
         self._first[source] = first = len(self)
         self.left[source] = count
         self._contexts.extend([_NOWHERE] * count)
@@ -224,41 +231,41 @@ class Symbols:
         return range(first, first + count)
 
     def put(self, number: int, symbol: Symbol, content_hash: str) -> None:
-        """Keep a symbol's context, but for what only neighbours are found by."""
+        """Store a symbol's context, without the embedding, which is only needed to find neighbours."""
         text = _contexts.dump_json(symbol.context, exclude={"embedding"}, exclude_defaults=True)
         self._contexts[number] = self._spool.add(text)
         self.centralities[number] = symbol.centrality
         self.hashes[number] = content_hash
 
     def symbol(self, number: int) -> Symbol:
-        """A symbol that was put, at its position in its source."""
+        """Return a stored symbol, with its position in its source."""
         context = _contexts.validate_json(self._spool.read(self._contexts[number]))
         return Symbol(self.place(number)[1], context)
 
     def place(self, number: int) -> SymbolRef:
-        """A symbol's source and its position there."""
+        """Return a symbol's source and its position there."""
         source = self._sources[number]
         return source, number - self._first[source]
 
     def number(self, place: SymbolRef) -> int | None:
-        """The symbol at a place; None where its source is not one of these."""
+        """Return the number of the symbol at a place, or None where its source has no such symbol here."""
         source, position = place
         first = self._first.get(source)
         number = None if first is None else first + position
         return number if number is not None and number < len(self) and self._sources[number] == source else None
 
     def end(self, number: int, record: Mapping[str, Any]) -> None:
-        """Keep a symbol's last record, by which it has ended."""
+        """Store a symbol's final record, which finishes it."""
         if not self.has_ended(number):
             self.left[self._sources[number]] -= 1
         self._records[number] = self._spool.add(as_json(record))
 
     def has_ended(self, number: int) -> bool:
-        """Whether a symbol has its last record."""
+        """Return whether a symbol has its final record."""
         return self._records[number] != _NOWHERE
 
     def of(self, source: int) -> range:
-        """The numbers of a source's symbols."""
+        """Return the numbers of a source's symbols."""
         first = self._first[source]
         end = first
         while end < len(self) and self._sources[end] == source:
@@ -266,7 +273,7 @@ class Symbols:
         return range(first, end)
 
     def records(self, numbers: Sequence[int]) -> Iterator[tuple[int, dict[str, Any]]]:
-        """The last records of those that have ended, with their positions."""
+        """Yield the positions and final records of those symbols that have one."""
         for number in numbers:
             if self.has_ended(number):
                 yield self.place(number)[1], json.loads(self._spool.read(self._records[number]))

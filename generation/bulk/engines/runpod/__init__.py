@@ -1,1 +1,1 @@
-"""Shards as jobs of a RunPod endpoint."""
+"""The engine that documents shards as jobs of a RunPod endpoint."""

@@ -1,8 +1,8 @@
-"""The calls of RunPod's queue API that a caller of an endpoint needs: submit a job, look at it, cancel it.
+"""A client for RunPod's queue API: submits a job, gets its status, cancels it.
 
-Adds to HTTP: the documented rates, further tries where a call may be repeated, and errors in one sentence. A call that
-submits is never repeated here: an answer that is lost may have been a job accepted. Leaves out the SDK's own client,
-which retries on http only and cannot tell a refusal from a broken answer, and what jobs mean (`runpod_engine`).
+Adds to HTTP: the documented rate limits, retries of idempotent calls, and errors of one sentence. A submission is not
+repeated after its response is lost, since the job may have been accepted. The SDK's own client is not used: it retries
+on http only and cannot distinguish a rejection from a broken response. What jobs mean is defined in `engine`.
 """
 
 from __future__ import annotations
@@ -22,27 +22,30 @@ from generation.bulk.engines.runpod.settings import RunPodSettings
 from generation.errors import ConfigError, InputError, JobError, Unreachable
 
 WINDOW_S = 10.0
-# Arrivals are closer together than departures now and then.
+# Calls may arrive closer together than they were sent.
 WINDOW_MARGIN = 1.05
-# Calls in 10 s and calls at once, as documented; for cancelling the second is not.
+# Calls per 10 s and concurrent calls, as RunPod documents them; the concurrency of /cancel is not documented.
 RATES = {"run": (1000, 200), "status": (2000, 400), "cancel": (100, 20)}
 
 TIMEOUT_S = 30.0
-# So long a call is repeated whose answer says to come again, or that had none.
+# Time for which a call is retried that has had no response, or a retryable one.
 RETRY_S = 300.0
 FIRST_BACKOFF_S = 0.25
 MAX_BACKOFF_S = 10.0
 
 
 class Answer(NamedTuple):
-    """An HTTP status and the JSON object that came with it; {} where none did."""
+    """An HTTP status and the JSON object of the response, {} where it has none."""
 
     status: int
     body: dict[str, Any]
 
 
 class Rate:
-    """At most so many calls begin in any window, and so many are under way."""
+    """A sliding-window rate limit with a concurrency limit.
+
+    At most `most` calls begin in any window of WINDOW_S, and at most `most_at_once` are in flight.
+    """
 
     def __init__(
         self,
@@ -56,13 +59,13 @@ class Rate:
         self._window_s = WINDOW_S * WINDOW_MARGIN
         self._now_s = now_s
         self._sleep = sleep
-        self._places = asyncio.Semaphore(most_at_once)
+        self._slots = asyncio.Semaphore(most_at_once)
         self._turn = asyncio.Lock()
 
     @contextlib.asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
-        """A place for one call, waited for."""
-        async with self._places:
+        """Wait until a call may begin, and count it as in flight while the context is open."""
+        async with self._slots:
             async with self._turn:
                 if len(self._begun) == self._most:
                     await self._sleep(self._begun[0] + self._window_s - self._now_s())
@@ -71,18 +74,22 @@ class Rate:
 
 
 class RunPodApi:
-    """An endpoint as its callers know it."""
+    """The queue API of one endpoint."""
 
     def __init__(
         self, settings: RunPodSettings, session: aiohttp.ClientSession, rates: Mapping[str, Rate] | None = None
     ) -> None:
-        """`rates` go before RATES: for a clock of their own."""
+        """Use `rates` instead of RATES where given, for a clock of their own in tests."""
         self._settings = settings
         self._session = session
         self._rates = rates or {name: Rate(*rate) for name, rate in RATES.items()}
 
     async def submit(self, job_input: dict[str, Any], webhook: str | None) -> str:
-        """Queue a job; the result is RunPod's id of it. Raises Unreachable where that is not certain."""
+        """Queue a job and return RunPod's id of it.
+
+        Raises ConfigError or InputError where the job is rejected. Raises Unreachable where there was no usable
+        response, with `maybe_accepted` where the job may have been queued all the same.
+        """
         body = {"input": job_input, "webhook": webhook} if webhook else {"input": job_input}
         deadline_s = time.monotonic() + RETRY_S
         tries = 0
@@ -103,15 +110,15 @@ class RunPodApi:
             await asyncio.sleep(backoff_s(tries, FIRST_BACKOFF_S, MAX_BACKOFF_S))
 
     async def status(self, job_id: str) -> dict[str, Any] | None:
-        """What is known of a job; None where it is unknown."""
+        """Return the response to /status, or None where RunPod does not know the job."""
         return await self._until_answered("status", "GET", f"/status/{job_id}")
 
     async def cancel(self, job_id: str) -> None:
-        """Cancel a job; one that has ended, or is unknown, stays as it is."""
+        """Cancel a job; one that has ended or is unknown is ignored."""
         await self._until_answered("cancel", "POST", f"/cancel/{job_id}")
 
     async def _until_answered(self, name: str, method: str, path: str) -> dict[str, Any] | None:
-        """Call until there is an answer: these may be repeated."""
+        """Make an idempotent call, with retries for RETRY_S. Return the response, or None for HTTP 404."""
         deadline_s = time.monotonic() + RETRY_S
         tries = 0
         while True:

@@ -1,10 +1,10 @@
-"""Documents shards on RunPod: submits each as a job, looks at it until it has ended, and loses none.
+"""Documents shards on RunPod: submits each as a job and polls it until it has ended.
 
-A job is known by a deterministic job id, so that one that is sent again goes on where it stopped. What must not happen
-is that two workers run the same job at once, for both would pay. Each attempt therefore reads its contexts under a key
-of its own, and the key of the one before is removed first: a copy that nobody knows of, since the answer to /run was
-lost or RunPod has forgotten the job, finds nothing to document when its turn comes. One that has begun already is
-known by what it saves, and is waited for. Leaves out what the end of a job means (`outcomes`).
+Job ids are deterministic, so that a resubmitted job continues from its checkpoint. Two workers must not run the same
+job at once, since both would pay. Each attempt therefore reads its contexts under its own key, and the key of the
+previous attempt is deleted first: a copy of the job whose RunPod id is unknown, because the response to /run was lost
+or RunPod has forgotten the job, finds no contexts when it starts. A copy that has already started is detected by the
+checkpoints that it saves, and is waited for. What the end of a job means is defined in `outcomes`.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from generation.storage.keys import cancelled_key, contexts_key, contexts_prefix
 
 CANCELLED = "cancelled"
 
-# Each look at a job comes later than the one before by this factor.
-LOOK_LATER = 1.3
+# Factor by which the interval between polls of a job grows.
+POLL_BACKOFF = 1.3
 
-# So long one shard is offered to an API that does not say whether it takes it.
+# Time for which one shard is resubmitted while /run returns no usable response.
 OUTAGE_S = 600.0
 
 ENDED: Mapping[str, Literal["completed", "failed", "timed_out", "cancelled"]] = {
@@ -49,8 +49,11 @@ ENDED: Mapping[str, Literal["completed", "failed", "timed_out", "cancelled"]] = 
 
 @dataclass(frozen=True, slots=True)
 class PollIntervals:
-    """Seconds between looks at a job, and for a copy of a job that nobody knows of: until it would have shown itself by
-    what it saves, and how long it may then be silent before it is taken for dead.
+    """Intervals in seconds.
+
+    `first_look_s` and `last_look_s` are the first and the maximum interval between polls of a job. A copy of a job with
+    an unknown id has `doubt_s` to save something, which shows that it runs, and is then considered dead after
+    `silence_s` without saving anything.
     """
 
     first_look_s: float = 0.25
@@ -62,7 +65,7 @@ class PollIntervals:
 POLL_INTERVALS = PollIntervals()
 
 
-async def run(  # noqa: PLR0913 - what every engine takes, and where the endpoint is
+async def run(  # noqa: PLR0913 - the parameters of every engine, and this one's own
     run: Run,
     storage: Storage,
     settings: Settings,
@@ -72,41 +75,42 @@ async def run(  # noqa: PLR0913 - what every engine takes, and where the endpoin
     runpod: RunPodSettings,
     patience: PollIntervals = POLL_INTERVALS,
 ) -> None:
-    """Bring a run to its end; see `progress`."""
+    """Run the engine, as `progress` defines it."""
     await storage.delete([cancelled_key(run.name)])
-    async with reached(runpod) as api:
+    async with open_api(runpod) as api:
         engine = RunPodEngine(run, storage, api, patience)
         await engine.load()
         await Coordinator(run, storage, settings, engine, report).coordinate(stopping)
 
 
 async def cancel(run: Run, storage: Storage, runpod: RunPodSettings) -> int:
-    """Cancel every job of a run that may be under way; the result is how many.
+    """Cancel every job of a run that may be in flight, and return their number.
 
-    A coordinator that is at work elsewhere finds its jobs cancelled, and then the mark by which it knows why.
+    The marker is written first, so that a coordinator in another process knows why its jobs were cancelled. Raises
+    JobError at the first call that fails.
     """
     await storage.write(cancelled_key(run.name), b"{}")
     submissions = Submissions(storage, run.name)
     await submissions.load()
     ids = submissions.runpod_ids()
-    async with reached(runpod) as api:
+    async with open_api(runpod) as api:
         await asyncio.gather(*(api.cancel(runpod_id) for runpod_id in ids))
     return len(ids)
 
 
 @contextlib.asynccontextmanager
-async def reached(runpod: RunPodSettings) -> AsyncIterator[RunPodApi]:
-    """The endpoint's API."""
-    # The rates hold how many calls are under way; the SDK's proxies and certificates are the environment's.
+async def open_api(runpod: RunPodSettings) -> AsyncIterator[RunPodApi]:
+    """Open an HTTP session and yield the endpoint's API."""
+    # No connection limit: `Rate` limits concurrency. Proxies and certificates come from the environment, as in the SDK.
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector, trust_env=True) as session:
         yield RunPodApi(runpod, session)
 
 
 class RunPodEngine:
-    """The `ShardEngine` of RunPod."""
+    """The `ShardEngine` that runs jobs on RunPod."""
 
-    # Jobs go on without their coordinator.
+    # Jobs continue without their coordinator.
     grace_s = 0.0
 
     def __init__(self, run: Run, storage: Storage, api: RunPodApi, patience: PollIntervals) -> None:
@@ -115,13 +119,13 @@ class RunPodEngine:
         self._api = api
         self._patience = patience
         self._submissions = Submissions(storage, run.name)
-        # By shard the attempt under whose key its contexts are, where that is not the first.
+        # Per job id: the attempt under whose key the contexts are, where it is not the first.
         self._moved: dict[str, int] = {}
-        self._looked_after: set[str] = set()
-        self._under_way: set[str] = set()
+        self._checked_earlier: set[str] = set()
+        self._in_flight: set[str] = set()
 
     async def load(self) -> None:
-        """Read what earlier starts of the run have left."""
+        """Load the submissions of earlier starts, and the keys of their contexts."""
         await self._submissions.load()
         prefix = contexts_prefix(self._run.name)
         for key in await self._storage.list_keys(prefix):
@@ -130,50 +134,47 @@ class RunPodEngine:
                 self._moved[job_id] = max(int(attempt), self._attempt_of_contexts(job_id))
 
     def contexts_of(self, shard: Shard) -> str:
-        """As ShardEngine says."""
         return contexts_key(self._run.name, shard.job_id, self._attempt_of_contexts(shard.job_id))
 
     async def forget(self, shard: Shard) -> None:
-        """As ShardEngine says."""
         await self._submissions.forget(shard.job_id)
         await self._storage.delete(self._contexts_up_to(shard.job_id, self._attempt_of_contexts(shard.job_id)))
 
     async def abort(self) -> None:
-        """As ShardEngine says: every other job would meet the same fault, or spend what nobody waits for."""
+        """Cancel the jobs in flight, which would meet the same fault or spend money for unused results."""
         with contextlib.suppress(JobError):
-            await asyncio.gather(*(self._api.cancel(runpod_id) for runpod_id in set(self._under_way)))
+            await asyncio.gather(*(self._api.cancel(runpod_id) for runpod_id in set(self._in_flight)))
 
-    async def attempt(self, shard: Shard, job_input: dict[str, Any], book: ProgressTracker) -> AttemptResult:
-        """As ShardEngine says."""
+    async def attempt(self, shard: Shard, job_input: dict[str, Any], progress: ProgressTracker) -> AttemptResult:
         give_up_s = time.monotonic() + OUTAGE_S
-        submission = await self._under_way_before(shard) or await self._submit(shard, job_input)
+        submission = await self._earlier_submission(shard) or await self._submit(shard, job_input)
         while submission.runpod_id is None:
-            if await self._is_run_unknown(shard, submission.attempt):
+            if await self._await_unknown_copy(shard, submission.attempt):
                 return AttemptResult("completed")
             if time.monotonic() > give_up_s:
                 raise Unreachable("RunPod has answered no /run for minutes: resume the run later")
             submission = await self._submit(shard, job_input)
-        told = await self._look_until_ended(shard, submission.runpod_id, book)
-        if told.ended == "unknown" and await self._is_run_unknown(shard, submission.attempt):
+        result = await self._poll_until_ended(shard, submission.runpod_id, progress)
+        if result.ended == "unknown" and await self._await_unknown_copy(shard, submission.attempt):
             return AttemptResult("completed")
-        if told.ended == "cancelled" and await self._storage.read(cancelled_key(self._run.name)):
+        if result.ended == "cancelled" and await self._storage.read(cancelled_key(self._run.name)):
             raise JobError(f"the run was cancelled: `resume {self._run.name}` goes on with it", CANCELLED)
-        return told
+        return result
 
-    async def _under_way_before(self, shard: Shard) -> Submission | None:
-        """What an earlier start of the run has submitted and has not ended yet, as far as anyone knows.
+    async def _earlier_submission(self, shard: Shard) -> Submission | None:
+        """Return the submission of an earlier start that may still be in flight, or None.
 
-        How one has ended that is over says nothing any more: the fault that it met may be gone.
+        One that has ended is ignored, since the cause of its failure may be gone.
         """
-        submission = None if shard.job_id in self._looked_after else self._submissions.newest(shard.job_id)
-        self._looked_after.add(shard.job_id)
+        submission = None if shard.job_id in self._checked_earlier else self._submissions.newest(shard.job_id)
+        self._checked_earlier.add(shard.job_id)
         if submission is None or submission.runpod_id is None:
             return submission
         status = await self._api.status(submission.runpod_id)
         return submission if status is None or result_of(status) is None else None
 
     async def _submit(self, shard: Shard, job_input: dict[str, Any]) -> Submission:
-        """Submit the next attempt; its id is unknown where it may have been accepted or not."""
+        """Submit the next attempt. `runpod_id` is None in the result where it may have been accepted."""
         job_id = shard.job_id
         before = self._submissions.newest(job_id)
         attempt = max(before.attempt + 1 if before else 1, self._attempt_of_contexts(job_id))
@@ -189,8 +190,8 @@ class RunPodEngine:
         await self._submissions.accepted(job_id, attempt, runpod_id)
         return Submission(attempt, runpod_id)
 
-    async def _look_until_ended(self, shard: Shard, runpod_id: str, book: ProgressTracker) -> AttemptResult:
-        self._under_way.add(runpod_id)
+    async def _poll_until_ended(self, shard: Shard, runpod_id: str, progress: ProgressTracker) -> AttemptResult:
+        self._in_flight.add(runpod_id)
         wait_s = self._patience.first_look_s
         try:
             while True:
@@ -198,18 +199,19 @@ class RunPodEngine:
                 status = await self._api.status(runpod_id)
                 if status is None:
                     return AttemptResult("unknown")
-                if told := result_of(status):
-                    return told
+                if result := result_of(status):
+                    return result
                 if counts := counts_of(status.get("output")):
-                    book.watch(shard.job_id, counts)
-                wait_s = min(self._patience.last_look_s, wait_s * LOOK_LATER)
+                    progress.watch(shard.job_id, counts)
+                wait_s = min(self._patience.last_look_s, wait_s * POLL_BACKOFF)
         finally:
-            self._under_way.discard(runpod_id)
+            self._in_flight.discard(runpod_id)
 
-    async def _is_run_unknown(self, shard: Shard, attempt: int) -> bool:
-        """Whether a copy of the job ran without that its id is known; if so, return when it has ended, or is silent.
+    async def _await_unknown_copy(self, shard: Shard, attempt: int) -> bool:
+        """Return whether a copy of the job with an unknown id has run to its end, after waiting for one that runs.
 
-        A copy that has not begun by now never documents anything: its contexts are moved away.
+        Moves the contexts first, so that a copy that has not started yet cannot document anything. False where no copy
+        shows itself, or one falls silent.
         """
         await self._move_contexts(shard.job_id, attempt + 1)
         saved = await self._saved(shard)
@@ -235,7 +237,7 @@ class RunPodEngine:
         return _Saved(stored.version if stored else None, tuple(await self._storage.list_keys(prefix_of(shard.job_id))))
 
     async def _move_contexts(self, job_id: str, attempt: int) -> None:
-        """Put a shard's contexts under the key of an attempt, and remove those of the ones before."""
+        """Copy a shard's contexts to the key of an attempt and delete those of earlier attempts."""
         if attempt <= (present := self._attempt_of_contexts(job_id)):
             return
         stored = await self._storage.read(contexts_key(self._run.name, job_id, present))
@@ -253,14 +255,14 @@ class RunPodEngine:
 
 
 class _Saved(NamedTuple):
-    """What the runs of a job have left in the store: the version of its results, and the keys of its segments."""
+    """What a job has saved: the version of its results, and the keys of its checkpoint segments."""
 
     results: str | None
     segments: tuple[str, ...]
 
 
 def result_of(status: Mapping[str, Any]) -> AttemptResult | None:
-    """How a job has ended, by the answer to /status; None where it has not."""
+    """Return how a job has ended, by the response to /status, or None where it has not."""
     ended = ENDED.get(str(status.get("status")))
     if ended is None:
         return None
@@ -270,7 +272,7 @@ def result_of(status: Mapping[str, Any]) -> AttemptResult | None:
 
 
 def counts_of(output: object) -> Counts | None:
-    """The figures of a progress snapshot; None for anything else."""
+    """Return the counts of a progress snapshot, or None where `output` is not one."""
     payload = output.get("payload") if isinstance(output, dict) else None
     if not isinstance(payload, dict):
         return None

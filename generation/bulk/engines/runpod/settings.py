@@ -1,6 +1,6 @@
-"""The settings of the bulk command beside the worker's own: where its RunPod endpoint is, and the key to it.
+"""The settings of the RunPod engine: the endpoint and its API key.
 
-Leaves out everything that the worker has a setting for: the store above all.
+Everything else, such as the store, is among the worker's own settings.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from pydantic import Field, SecretStr, field_validator
 
 from generation.config import EnvironmentSettings, Settings, check_key, check_web_address
 
-# Stands for a key where none is needed: `Settings` wants one for any model, and workers have their own.
+# Placeholder: `Settings` requires a key for any model, but only the workers use one.
 NO_KEY_NEEDED = "not-needed-here"
 
 
 class RunPodSettings(EnvironmentSettings):
-    """The endpoint; the environment variable of each is its name in capitals."""
+    """The endpoint. Each setting's environment variable is its name in capitals."""
 
     runpod_api_key: SecretStr = Field(description="Key of the RunPod account")
     runpod_endpoint_id: str = Field(pattern=r"^[A-Za-z0-9_-]+$", description="The endpoint that runs this worker")
@@ -34,11 +34,11 @@ class RunPodSettings(EnvironmentSettings):
 
     @property
     def endpoint_url(self) -> str:
-        """The address that /run, /status and /cancel follow."""
+        """The base URL of /run, /status and /cancel."""
         return f"{self.runpod_api_url}/{self.runpod_endpoint_id}"
 
 
 def settings_without_key(environ: Mapping[str, str]) -> Settings:
-    """The worker's settings where no model will be asked from here: OPENAI_API_KEY need not be set."""
+    """Return the worker's settings for a process that makes no model requests: OPENAI_API_KEY may be unset."""
     key = environ.get("OPENAI_API_KEY", "").strip() or NO_KEY_NEEDED
     return Settings.from_env({**environ, "OPENAI_API_KEY": key})
