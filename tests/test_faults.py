@@ -69,7 +69,7 @@ def cells() -> Iterator[list[Cell]]:
 
 
 @dataclass
-class House:
+class Deployment:
     """A queue, the servers that jobs need, and the worker of the day."""
 
     queue: LoopbackQueue
@@ -130,30 +130,30 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def shared_house() -> Iterator[House]:
+def shared_deployment() -> Iterator[Deployment]:
     with (
         running_openai(Behaviour(count_by="characters")) as openai,
         running_moto() as s3,
         running_queue(poll_s=0.1) as queue,
         contextlib.ExitStack() as stack,
     ):
-        yield House(queue, openai, s3, stack)
+        yield Deployment(queue, openai, s3, stack)
 
 
 @pytest.fixture
-def house(shared_house: House) -> Iterator[House]:
-    shared_house.get_well()
-    shared_house.openai.reset()
-    shared_house.living_worker()
-    yield shared_house
-    shared_house.get_well()
+def deployment(shared_deployment: Deployment) -> Iterator[Deployment]:
+    shared_deployment.get_well()
+    shared_deployment.openai.reset()
+    shared_deployment.living_worker()
+    yield shared_deployment
+    shared_deployment.get_well()
 
 
 @dataclass
 class Trial:
     """A job in its first run, at a moment of it."""
 
-    house: House
+    deployment: Deployment
     moment: str
     job_id: str
     symbols: list[Json]
@@ -162,31 +162,31 @@ class Trial:
     def hold(self, **changes: Any) -> None:
         """Let jobs come to the moment and no further; the OpenAI server is otherwise as `changes` say."""
         if self.moment == "while uploading":
-            self.house.s3.hold(f"results/{self.job_id}.json")
-        self.house.behave(hold_after=ANSWERS[self.moment], **changes)
+            self.deployment.s3.hold(f"results/{self.job_id}.json")
+        self.deployment.behave(hold_after=ANSWERS[self.moment], **changes)
 
     def release(self, **changes: Any) -> None:
         """Let jobs go on; the OpenAI server is as `changes` say."""
-        self.house.behave(**changes)
-        self.house.s3.release()
+        self.deployment.behave(**changes)
+        self.deployment.s3.release()
 
     def begin(self, changes: Mapping[str, Any] = {}, **options: Any) -> None:
         """Submit the job and return when its moment has come."""
         self.hold(**changes)
         self.run_id = self.submit(**options)
         happened: dict[str, Callable[[], bool]] = {
-            "at the start": lambda: bool(self.house.openai.bill()["arrived_at_s"]),
-            "in the middle": lambda: len(self.house.segments(self.job_id)) >= 2,
-            "while uploading": self.house.s3.is_holding,
+            "at the start": lambda: bool(self.deployment.openai.bill()["arrived_at_s"]),
+            "in the middle": lambda: len(self.deployment.segments(self.job_id)) >= 2,
+            "while uploading": self.deployment.s3.is_holding,
         }
         wait_until(happened[self.moment], f"the moment {self.moment}")
 
     def submit(self, **options: Any) -> str:
-        return self.house.queue.submit({"job_id": self.job_id, "symbols": self.symbols, "options": options})
+        return self.deployment.queue.submit({"job_id": self.job_id, "symbols": self.symbols, "options": options})
 
     def output(self, run_id: str | None = None) -> Json:
         """The output of a run, the first by default."""
-        result = self.house.queue.result(run_id or self.run_id, LIMIT_S)
+        result = self.deployment.queue.result(run_id or self.run_id, LIMIT_S)
         output: Json = result.get("output", {}) | ({"error": result["error"]} if "error" in result else {})
         return output
 
@@ -196,16 +196,16 @@ class Trial:
 
 def sigkill(trial: Trial) -> str:
     trial.begin()
-    worker = trial.house.living_worker()
+    worker = trial.deployment.living_worker()
     worker.kill()
     worker.wait(LIMIT_S)
-    trial.house.queue.cancel(trial.run_id)
+    trial.deployment.queue.cancel(trial.run_id)
     return "killed"
 
 
 def sigterm(trial: Trial) -> str:
     trial.begin()
-    worker = trial.house.living_worker()
+    worker = trial.deployment.living_worker()
     worker.terminate()
     trial.release()
     status = trial.output()["status"]
@@ -215,18 +215,19 @@ def sigterm(trial: Trial) -> str:
 
 def cancel(trial: Trial) -> str:
     trial.begin()
-    trial.house.queue.cancel(trial.run_id)
+    trial.deployment.queue.cancel(trial.run_id)
     if trial.moment == "while uploading":
-        trial.house.living_worker().wait_for_output("Stopping job.", LIMIT_S)
+        trial.deployment.living_worker().wait_for_output("Stopping job.", LIMIT_S)
         trial.release()
-        wait_until(lambda: trial.house.results(trial.job_id) is not None, "the upload to end all the same")
+        wait_until(lambda: trial.deployment.results(trial.job_id) is not None, "the upload to end all the same")
     else:
-        wait_until(lambda: trial.house.openai.bill()["abandoned"] > 0, "calls that were hung up")
+        wait_until(lambda: trial.deployment.openai.bill()["abandoned"] > 0, "calls that were hung up")
         # An answer that was under way when its call was hung up may have been sold.
         wait_until(
-            lambda: len(trial.house.saved(trial.job_id)) >= trial.house.bought().total() - AT_ONCE, "all to be saved"
+            lambda: len(trial.deployment.saved(trial.job_id)) >= trial.deployment.bought().total() - AT_ONCE,
+            "all to be saved",
         )
-    assert not any(post.final for post in trial.house.queue.posts(trial.run_id))
+    assert not any(post.final for post in trial.deployment.queue.posts(trial.run_id))
     return "cancelled"
 
 
@@ -249,43 +250,47 @@ def openai_hanging(trial: Trial) -> str:
 
 def r2_down(trial: Trial) -> str:
     trial.begin()
-    trial.house.s3.down()
+    trial.deployment.s3.down()
     trial.release()
     output = trial.output()
     assert any("only in this output" in text for text in output["warnings"])
     assert output["documented_count"] == SYMBOLS
-    trial.house.s3.up()
-    wait_until(lambda: len(trial.house.saved(trial.job_id)) == SYMBOLS, "the worker to save what it has")
+    trial.deployment.s3.up()
+    wait_until(lambda: len(trial.deployment.saved(trial.job_id)) == SYMBOLS, "the worker to save what it has")
     return str(output["status"])
 
 
 def r2_slow(trial: Trial) -> str:
     trial.begin()
-    trial.house.s3.slow(0.3)
+    trial.deployment.s3.slow(0.3)
     trial.release()
     return str(trial.output()["status"])
 
 
 def r2_refusing(trial: Trial) -> str:
     trial.begin()
-    trial.house.s3.down(403)
+    trial.deployment.s3.down(403)
     trial.release()
     output = trial.output()
     assert any("AccessDenied" in text for text in output["warnings"])
-    trial.house.s3.up()
-    wait_until(lambda: len(trial.house.saved(trial.job_id)) == SYMBOLS, "the worker to save what it has")
+    trial.deployment.s3.up()
+    wait_until(lambda: len(trial.deployment.saved(trial.job_id)) == SYMBOLS, "the worker to save what it has")
     return str(output["status"])
 
 
 def twice_at_once(trial: Trial) -> str:
-    first = trial.house.living_worker()
+    first = trial.deployment.living_worker()
     trial.begin()
-    trial.house.start_worker()
-    trial.house.queue.redeliver(trial.run_id)
-    trial.house.queue.wait_until(lambda: trial.house.queue.status(trial.run_id)["status"] == "IN_PROGRESS", LIMIT_S)
+    trial.deployment.start_worker()
+    trial.deployment.queue.redeliver(trial.run_id)
+    trial.deployment.queue.wait_until(
+        lambda: trial.deployment.queue.status(trial.run_id)["status"] == "IN_PROGRESS", LIMIT_S
+    )
     trial.release()
     output = trial.output()
-    wait_until(lambda: len([post for post in trial.house.queue.posts(trial.run_id) if post.final]) == 2, "both results")
+    wait_until(
+        lambda: len([post for post in trial.deployment.queue.posts(trial.run_id) if post.final]) == 2, "both results"
+    )
     first.kill()
     return str(output["status"])
 
@@ -344,31 +349,31 @@ UNCOUNTED = {"SIGKILL", "cancelled", "delivered twice at once"}
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("fault", FAULTS)
 def test_after_a_fault_a_second_run_pays_only_for_what_was_not_saved(
-    house: House, cells: list[Cell], fault: str, moment: str
+    deployment: Deployment, cells: list[Cell], fault: str, moment: str
 ) -> None:
     """Every symbol is documented once, and none that was saved before is bought again."""
     job_id = f"trial-{next(_numbers)}"
-    trial = Trial(house, moment, job_id, [item(f"symbol_{number}_of_{job_id}") for number in range(SYMBOLS)])
+    trial = Trial(deployment, moment, job_id, [item(f"symbol_{number}_of_{job_id}") for number in range(SYMBOLS)])
     first = FAULTS[fault](trial)
-    house.get_well()
-    house.living_worker()
-    saved, bought_before = house.saved(job_id), house.bought()
+    deployment.get_well()
+    deployment.living_worker()
+    saved, bought_before = deployment.saved(job_id), deployment.bought()
 
     output = trial.output(trial.submit())
 
     assert output["status"] == "success", output["warnings"]
     assert [one["symbol_id"] for one in output["documented_symbols"]] == [one["symbol_id"] for one in trial.symbols]
-    bought = house.bought()
+    bought = deployment.bought()
     assert {name for name in saved if bought[name] > bought_before[name]} == set()
-    assert house.segments(job_id) == []
-    results = house.results(job_id)
+    assert deployment.segments(job_id) == []
+    results = deployment.results(job_id)
     assert results is not None
     assert len(results["documented_symbols"]) == SYMBOLS
-    spoiled = house.openai.bill()["faults"].get("wrong_schema", 0)
+    spoiled = deployment.openai.bill()["faults"].get("wrong_schema", 0)
     bought_again = bought.total() - spoiled - SYMBOLS
     assert bought_again >= 0
     assert bought_again <= MAX_LOST
     if fault not in UNCOUNTED:
-        bill = house.openai.bill()
+        bill = deployment.openai.bill()
         assert output["total_tokens"] == bill["input_tokens"] + bill["output_tokens"]
     cells.append(Cell(fault, moment, first, len(saved), bought_again))

@@ -36,7 +36,7 @@ LISTS = ("documented_symbols", "failed_symbols")
 Json = dict[str, Any]
 
 
-class House(NamedTuple):
+class Deployment(NamedTuple):
     """A worker and all that it talks to; the tests of this module share it."""
 
     worker: RunningProcess
@@ -64,7 +64,7 @@ class House(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def shared_house() -> Iterator[House]:
+def shared_deployment() -> Iterator[Deployment]:
     with running_openai(Behaviour(count_by="characters")) as openai, running_moto() as s3, running_queue() as queue:
         environment = {
             **queue.environment(),
@@ -76,13 +76,13 @@ def shared_house() -> Iterator[House]:
             "TIKTOKEN_CACHE_DIR": str(VOCABULARY_DIR),
         }
         with running_worker(environment) as worker:
-            yield House(worker, queue, openai, s3)
+            yield Deployment(worker, queue, openai, s3)
 
 
 @pytest.fixture
-def house(shared_house: House) -> House:
-    shared_house.behave(latency_mean_s=0.05)
-    return shared_house
+def deployment(shared_deployment: Deployment) -> Deployment:
+    shared_deployment.behave(latency_mean_s=0.05)
+    return shared_deployment
 
 
 def ids(job_input: Json) -> list[str]:
@@ -107,9 +107,9 @@ def check_bill(output: Json, bill: Json) -> None:
     assert output["total_cost"] == round(dollars, 6)
 
 
-def check_progress(house: House, job_id: str, total: int) -> None:
+def check_progress(deployment: Deployment, job_id: str, total: int) -> None:
     """Snapshots are cumulative, in order and list a symbol once, the newest is complete, and the result comes last."""
-    snapshots = house.queue.progress(job_id)
+    snapshots = deployment.queue.progress(job_id)
     assert snapshots
     counts, listed = [], []
     for snapshot in snapshots:
@@ -124,7 +124,7 @@ def check_progress(house: House, job_id: str, total: int) -> None:
     assert counts[-1][0] + counts[-1][1] == total
     assert listed
     assert len(set(listed)) == len(listed)
-    assert [post.final for post in house.queue.posts(job_id)] == [False] * len(snapshots) + [True]
+    assert [post.final for post in deployment.queue.posts(job_id)] == [False] * len(snapshots) + [True]
 
 
 # Through the worker loop.
@@ -136,58 +136,58 @@ def as_listed(document: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in (document | lists).items() if key != "checkpoint"}
 
 
-def test_320_symbols_come_back_documented(house: House) -> None:
+def test_320_symbols_come_back_documented(deployment: Deployment) -> None:
     """All 320 symbols are documented, progress comes in order and before the result, and every total is the bill."""
     job_input = payload(320)
-    job_id, result = house.run(job_input)
-    output, bill = result["output"], house.openai.bill()
+    job_id, result = deployment.run(job_input)
+    output, bill = result["output"], deployment.openai.bill()
     check_all_documented(output, job_input)
     check_bill(output, bill)
     assert bill["bought"] == {one["context"]["name"]: 1 for one in job_input["symbols"]}
-    check_progress(house, job_id, 320)
-    assert as_listed(house.stored(job_id)) == {**output, "results": None}
-    assert house.queue.status(job_id)["status"] == "COMPLETED"
+    check_progress(deployment, job_id, 320)
+    assert as_listed(deployment.stored(job_id)) == {**output, "results": None}
+    assert deployment.queue.status(job_id)["status"] == "COMPLETED"
 
 
-def test_320_symbols_survive_a_bad_day_of_the_server(house: House) -> None:
+def test_320_symbols_survive_a_bad_day_of_the_server(deployment: Deployment) -> None:
     """With 10 % rate limits, 5 % errors, 2 % hangs and 2 % broken JSON no symbol is lost and no token uncounted."""
-    house.behave(latency_mean_s=0.05, fault_rates=FAULT_RATES, seed=11)
+    deployment.behave(latency_mean_s=0.05, fault_rates=FAULT_RATES, seed=11)
     job_input = payload(320)
-    job_id, result = house.run(job_input)
-    output, bill = result["output"], house.openai.bill()
+    job_id, result = deployment.run(job_input)
+    output, bill = result["output"], deployment.openai.bill()
     assert set(bill["faults"]) == set(FAULT_RATES)
     check_all_documented(output, job_input)
     check_bill(output, bill)
     # A worker that is slow itself may give up what does not hang.
     given_up = bill["abandoned"] - bill["faults"]["hang"]
     assert output["usage"]["retries"] == sum(bill["faults"].values()) + given_up
-    check_progress(house, job_id, 320)
-    assert as_listed(house.stored(job_id)) == {**output, "results": None}
+    check_progress(deployment, job_id, 320)
+    assert as_listed(deployment.stored(job_id)) == {**output, "results": None}
 
 
-def test_progress_of_a_quick_job_is_complete(house: House) -> None:
+def test_progress_of_a_quick_job_is_complete(deployment: Deployment) -> None:
     """A job that is over before a second update is due has one all the same, and it tells all that was done."""
-    job_id, result = house.run(payload(12))
+    job_id, result = deployment.run(payload(12))
     check_all_documented(result["output"], payload(12))
-    check_progress(house, job_id, 12)
+    check_progress(deployment, job_id, 12)
 
 
-def test_bad_input_is_one_sentence_and_the_worker_lives_on(house: House) -> None:
+def test_bad_input_is_one_sentence_and_the_worker_lives_on(deployment: Deployment) -> None:
     """A payload that is wrong as a whole fails with a sentence and nothing else, and the next job is done as ever."""
     wrong = {"symbols": [], "job_id": "fine"}
     for job_input, words in ((wrong, "symbols is empty"), ("text", "must be an object"), ({"\ud800": 1}, "input")):
-        job_id, result = house.run(job_input)
+        job_id, result = deployment.run(job_input)
         assert words in result["error"]
         assert "\n" not in result["error"]
         assert result.get("output", {}) == {"failure": "bad_input"}
-        assert house.queue.status(job_id)["status"] == "FAILED"
-        assert [post.final for post in house.queue.posts(job_id)] == [True]
-    _, result = house.run(payload(3))
+        assert deployment.queue.status(job_id)["status"] == "FAILED"
+        assert [post.final for post in deployment.queue.posts(job_id)] == [True]
+    _, result = deployment.run(payload(3))
     check_all_documented(result["output"], payload(3))
-    assert house.openai.bill()["requests"] == {"200": 3}
+    assert deployment.openai.bill()["requests"] == {"200": 3}
 
 
-def test_a_payload_of_lone_surrogates_and_nan_comes_back(house: House) -> None:
+def test_a_payload_of_lone_surrogates_and_nan_comes_back(deployment: Deployment) -> None:
     """Symbols whose texts are no text and whose numbers are no numbers fail alone, and the result arrives."""
     good = item("reserve")
     bad = [
@@ -196,54 +196,54 @@ def test_a_payload_of_lone_surrogates_and_nan_comes_back(house: House) -> None:
         item("c", calls=["\ud800"]),
         {"symbol_id": "\ud800"},
     ]
-    _, result = house.run({"symbols": [*bad, good, item("d", centrality=float("nan"))]})
+    _, result = deployment.run({"symbols": [*bad, good, item("d", centrality=float("nan"))]})
     output = result["output"]
     assert ids({"symbols": output["documented_symbols"]}) == [good["symbol_id"]]
     assert {one["failure"] for one in output["failed_symbols"]} == {"invalid_symbol"}
     assert output["failed_count"] == 5
 
 
-def test_a_cancelled_job_stops_and_the_next_one_runs(house: House) -> None:
+def test_a_cancelled_job_stops_and_the_next_one_runs(deployment: Deployment) -> None:
     """Cancelled in mid-run a job hangs up its calls, buys and posts nothing more, and the next job is done."""
     slow = [item(f"slow_{number}", centrality=0.0) for number in range(30)]
     quick = [item(f"quick_{number}", centrality=1.0) for number in range(5)]
-    house.behave({"fault": "hang", "contains": "Name: slow_"})
-    job_id = house.queue.submit({"symbols": slow + quick})
-    house.queue.wait_until(lambda: bool(house.queue.progress(job_id)), LIMIT_S, "progress")
-    wait_until(lambda: len(house.openai.bill()["arrived_at_s"]) >= 15, "10 calls in flight")
-    house.queue.cancel(job_id)
-    wait_until(lambda: house.openai.bill()["abandoned"] == 10, "10 calls that were hung up")
-    _, result = house.run({"symbols": [item("next_0"), item("next_1")]})
+    deployment.behave({"fault": "hang", "contains": "Name: slow_"})
+    job_id = deployment.queue.submit({"symbols": slow + quick})
+    deployment.queue.wait_until(lambda: bool(deployment.queue.progress(job_id)), LIMIT_S, "progress")
+    wait_until(lambda: len(deployment.openai.bill()["arrived_at_s"]) >= 15, "10 calls in flight")
+    deployment.queue.cancel(job_id)
+    wait_until(lambda: deployment.openai.bill()["abandoned"] == 10, "10 calls that were hung up")
+    _, result = deployment.run({"symbols": [item("next_0"), item("next_1")]})
     assert result["output"]["status"] == "success"
-    bill = house.openai.bill()
+    bill = deployment.openai.bill()
     assert set(bill["bought"]) == {f"quick_{number}" for number in range(5)} | {"next_0", "next_1"}
     assert len(bill["arrived_at_s"]) == 5 + 10 + 2
-    assert not any(post.final for post in house.queue.posts(job_id))
-    assert not house.is_stored(job_id)
-    assert house.queue.status(job_id)["status"] == "CANCELLED"
+    assert not any(post.final for post in deployment.queue.posts(job_id))
+    assert not deployment.is_stored(job_id)
+    assert deployment.queue.status(job_id)["status"] == "CANCELLED"
 
 
-def test_jobs_after_one_another_share_the_process(house: House) -> None:
+def test_jobs_after_one_another_share_the_process(deployment: Deployment) -> None:
     """Two jobs of one worker keep their results apart, together cost what was billed, and the process goes on."""
-    first_id, first = house.run({**payload(20), "job_id": "named-by-its-input"})
-    second_id, second = house.run(payload(12))
-    bill = house.openai.bill()
+    first_id, first = deployment.run({**payload(20), "job_id": "named-by-its-input"})
+    second_id, second = deployment.run(payload(12))
+    bill = deployment.openai.bill()
     assert first["output"]["job_id"] == "named-by-its-input"
     assert second["output"]["job_id"] == second_id != first_id
-    assert house.stored("named-by-its-input")["documented_count"] == 20
-    assert house.stored(second_id)["documented_count"] == 12
+    assert deployment.stored("named-by-its-input")["documented_count"] == 20
+    assert deployment.stored(second_id)["documented_count"] == 12
     totals = [result["output"]["total_tokens"] for result in (first, second)]
     assert sum(totals) == bill["input_tokens"] + bill["output_tokens"]
-    assert house.worker.returncode is None
+    assert deployment.worker.returncode is None
 
 
-def test_an_output_too_large_is_a_pointer_to_what_is_stored(house: House) -> None:
+def test_an_output_too_large_is_a_pointer_to_what_is_stored(deployment: Deployment) -> None:
     """An output above MAX_OUTPUT_BYTES is a pointer, and its size and digest are those of the object it points to."""
     job_input = payload(1_500, model="offline")
-    job_id, result = house.run(job_input)
+    job_id, result = deployment.run(job_input)
     output = result["output"]
-    stored = house.s3.get(output["results"]["key"])
-    assert output["results"]["bucket"] == house.s3.bucket
+    stored = deployment.s3.get(output["results"]["key"])
+    assert output["results"]["bucket"] == deployment.s3.bucket
     assert output["results"]["key"] == f"results/{job_id}.json"
     assert output["results"]["bytes"] == len(stored) > MAX_OUTPUT_BYTES
     assert output["results"]["sha256"] == hashlib.sha256(stored).hexdigest()
@@ -252,56 +252,56 @@ def test_an_output_too_large_is_a_pointer_to_what_is_stored(house: House) -> Non
     assert [one["symbol_id"] for one in strict_json(stored)["documented_symbols"]] == ids(job_input)
 
 
-def test_a_bucket_that_is_away_costs_no_result(house: House) -> None:
+def test_a_bucket_that_is_away_costs_no_result(deployment: Deployment) -> None:
     """Where the bucket is down the job's output carries the symbols itself, and warns that it alone has them."""
-    house.s3.down()
+    deployment.s3.down()
     try:
-        job_id, result = house.run(payload(5))
+        job_id, result = deployment.run(payload(5))
     finally:
-        house.s3.up()
+        deployment.s3.up()
     check_all_documented(result["output"], payload(5))
     assert result["output"]["results"] is None
     assert any("only in this output" in text for text in result["output"]["warnings"])
-    assert not house.is_stored(job_id)
+    assert not deployment.is_stored(job_id)
 
 
-def test_symbols_of_the_bucket_are_documented(house: House) -> None:
+def test_symbols_of_the_bucket_are_documented(deployment: Deployment) -> None:
     """A job may name an object of the bucket in place of its symbols; a key that names nothing is one sentence."""
-    house.s3.put("inputs/job.jsonl", b"\n".join(json.dumps(one).encode() for one in payload(6)["symbols"]))
-    _, result = house.run({"symbols_key": "inputs/job.jsonl"})
+    deployment.s3.put("inputs/job.jsonl", b"\n".join(json.dumps(one).encode() for one in payload(6)["symbols"]))
+    _, result = deployment.run({"symbols_key": "inputs/job.jsonl"})
     check_all_documented(result["output"], payload(6))
-    _, result = house.run({"symbols_key": "inputs/none.jsonl"})
+    _, result = deployment.run({"symbols_key": "inputs/none.jsonl"})
     assert "inputs/none.jsonl" in result["error"]
     assert "R2_BUCKET" in result["error"]
 
 
-def test_a_fault_of_the_account_is_one_sentence_with_advice(house: House) -> None:
+def test_a_fault_of_the_account_is_one_sentence_with_advice(deployment: Deployment) -> None:
     """Where the account has no quota the job ends at once with advice, and once it has some the next one is done."""
-    house.behave({"fault": "quota"})
-    _, result = house.run(payload(60))
+    deployment.behave({"fault": "quota"})
+    _, result = deployment.run(payload(60))
     assert "add credit" in result["error"]
     assert result["output"] == {"failure": "no_quota"}
     # Those that were in flight at once, at most.
-    assert len(house.openai.bill()["arrived_at_s"]) <= 10
-    house.behave()
-    _, result = house.run(payload(3))
+    assert len(deployment.openai.bill()["arrived_at_s"]) <= 10
+    deployment.behave()
+    _, result = deployment.run(payload(3))
     check_all_documented(result["output"], payload(3))
 
 
-def test_progress_that_is_refused_costs_nothing_but_itself(house: House) -> None:
+def test_progress_that_is_refused_costs_nothing_but_itself(deployment: Deployment) -> None:
     """Where an update of the progress is refused the result comes all the same, whole and last."""
-    house.queue.fail_next_posts(1)
-    job_id, result = house.run(payload(60))
+    deployment.queue.fail_next_posts(1)
+    job_id, result = deployment.run(payload(60))
     check_all_documented(result["output"], payload(60))
-    posts = house.queue.posts(job_id)
+    posts = deployment.queue.posts(job_id)
     assert [post.answered for post in posts if not post.accepted] == [500]
     assert [post.final for post in posts] == [False] * (len(posts) - 1) + [True]
 
 
-def test_what_the_worker_wrote(house: House) -> None:
+def test_what_the_worker_wrote(deployment: Deployment) -> None:
     """After all of the above: events are lines of strict JSON on stdout, logs are on stderr, no secret is in either."""
-    job_id, result = house.run(payload(4))
-    stdout, stderr = house.worker.stdout(), house.worker.stderr()
+    job_id, result = deployment.run(payload(4))
+    stdout, stderr = deployment.worker.stdout(), deployment.worker.stderr()
     events = [strict_json(line) for line in stdout.splitlines() if line.startswith('{"type": "generation.')]
     mine = [event for event in events if event["job_id"] == job_id]
     assert [event["type"].split(".")[1] for event in mine] == ["started", *["symbol_documented"] * 4, "completed"]
@@ -313,20 +313,20 @@ def test_what_the_worker_wrote(house: House) -> None:
         assert "Traceback" not in text
         assert "a fault of this worker" not in text
         assert "HTTP Request" not in text
-        for secret in (KEY, house.s3.access_key_id, house.s3.secret_access_key):
+        for secret in (KEY, deployment.s3.access_key_id, deployment.s3.secret_access_key):
             assert secret not in text
         # A line of a source that was sent hundreds of times.
         assert "await stock.put_back(number, pieces)" not in text
 
 
-def test_nothing_was_posted_after_a_result(house: House) -> None:
+def test_nothing_was_posted_after_a_result(deployment: Deployment) -> None:
     """Of all the jobs of this module none had a post after its result, once the worker has done another job."""
     for count in (60, 12, 3, 1):
-        house.run(payload(count, model="offline"))
-    jobs = list(house.queue._book.jobs)
+        deployment.run(payload(count, model="offline"))
+    jobs = list(deployment.queue._book.jobs)
     assert len(jobs) > 3
     for job_id in jobs:
-        finals = [post.final for post in house.queue.posts(job_id)]
+        finals = [post.final for post in deployment.queue.posts(job_id)]
         assert not any(finals[:-1])
 
 

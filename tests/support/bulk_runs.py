@@ -1,4 +1,4 @@
-"""What the tests of bulk runs share: sources, the command as a process, and a house of workers for it to use.
+"""What the tests of bulk runs share: sources, the command as a process, and a deployment of workers for it to use.
 
 The workers, the queue and OpenAI are those of the other tests; results and the run's state are in a folder that all of
 them see. Leaves out what a test claims.
@@ -63,7 +63,7 @@ def ids(symbols: Sequence[Json]) -> list[str]:
 
 
 @dataclass
-class House:
+class Deployment:
     """A queue, an OpenAI, and a store, and how to run the command on them."""
 
     queue: LoopbackQueue
@@ -143,17 +143,17 @@ class House:
 
 
 @contextmanager
-def running_house(results: Path, workers: int, rules: Rules = NO_RULES) -> Iterator[House]:
+def running_deployment(results: Path, workers: int, rules: Rules = NO_RULES) -> Iterator[Deployment]:
     """The servers, and so many workers."""
     with (
         running_openai(Behaviour(count_by="characters")) as openai,
         running_queue(api_key=RUNPOD_KEY, poll_s=2.0, rules=rules) as queue,
         ExitStack() as stack,
     ):
-        house = House(queue, openai, results)
+        deployment = Deployment(queue, openai, results)
         for number in range(workers):
-            stack.enter_context(running_patient_worker(house.worker_environment(f"pod-{number}")))
-        yield house
+            stack.enter_context(running_patient_worker(deployment.worker_environment(f"pod-{number}")))
+        yield deployment
 
 
 @contextmanager

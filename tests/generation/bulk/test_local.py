@@ -14,37 +14,37 @@ from tests.loopback.openai import Behaviour
 from tests.loopback.openai import running_process as running_openai
 from tests.loopback.queue import running_queue
 from tests.loopback.s3 import MotoS3
-from tests.support.bulk_runs import KEY, NAME, House, ids, records, run_command, running_command, write_sources
+from tests.support.bulk_runs import KEY, NAME, Deployment, ids, records, run_command, running_command, write_sources
 from tests.support.contexts import payload
 from tests.support.waiting import LIMIT_S, wait_until
 
 
 @pytest.fixture(scope="module")
-def shared_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def shared_deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     with running_openai(Behaviour(count_by="characters")) as openai, running_queue() as queue:
-        yield House(queue, openai, tmp_path_factory.mktemp("results"))
+        yield Deployment(queue, openai, tmp_path_factory.mktemp("results"))
 
 
 @pytest.fixture
-def house(shared_house: House) -> House:
-    shared_house.behave(latency_mean_s=0.02)
-    return shared_house
+def deployment(shared_deployment: Deployment) -> Deployment:
+    shared_deployment.behave(latency_mean_s=0.02)
+    return shared_deployment
 
 
 def offline(folder: Path) -> dict[str, str]:
     return {"MODEL_NAME": "offline", "RESULTS_DIR": str(folder), "TIKTOKEN_CACHE_DIR": str(VOCABULARY_DIR)}
 
 
-def run_local(house: House, *arguments: str) -> tuple[int, str, str]:
-    return run_command(house.local_environment(), "run", "--via", "local", *arguments)
+def run_local(deployment: Deployment, *arguments: str) -> tuple[int, str, str]:
+    return run_command(deployment.local_environment(), "run", "--via", "local", *arguments)
 
 
-def test_an_incremental_run_buys_what_has_changed(house: House, tmp_path: Path) -> None:
+def test_an_incremental_run_buys_what_has_changed(deployment: Deployment, tmp_path: Path) -> None:
     """With --previous only new and changed symbols are bought, and what is gone is told for the whole source."""
     sources = write_sources(tmp_path / "monday", {"a": 60, "b": 30})
-    assert run_local(house, str(tmp_path / "monday"), "--run", "monday", "--shard-size", "25")[0] == 0
-    house.check_merged("monday", sources)
-    house.behave()
+    assert run_local(deployment, str(tmp_path / "monday"), "--run", "monday", "--shard-size", "25")[0] == 0
+    deployment.check_merged("monday", sources)
+    deployment.behave()
     sources["a"][3]["context"]["source_code"] = "def changed(): pass"
     gone = sources["a"].pop(50)["symbol_id"]
     (tmp_path / "tuesday" / "new").mkdir(parents=True)
@@ -52,52 +52,52 @@ def test_an_incremental_run_buys_what_has_changed(house: House, tmp_path: Path) 
         (tmp_path / "tuesday" / f"{name}.json").write_text(json.dumps({"symbols": symbols}), encoding="utf-8")
     new = write_sources(tmp_path / "tuesday", {"new/c": 4})["new/c"]
     arguments = (str(tmp_path / "tuesday"), "--run", "tuesday", "--shard-size", "25", "--previous", "results/monday/")
-    code, stdout, _ = run_local(house, *arguments)
+    code, stdout, _ = run_local(deployment, *arguments)
     assert code == 0
     assert "88 of them taken over from earlier results" in stdout
-    assert set(house.bought()) == {"a_3", *(symbol["context"]["name"] for symbol in new)}
-    document = house.merged("tuesday", "a")
+    assert set(deployment.bought()) == {"a_3", *(symbol["context"]["name"] for symbol in new)}
+    document = deployment.merged("tuesday", "a")
     assert document["removed"] == [gone]
     assert ids(document["documented_symbols"]) == ids(sources["a"])
     assert [one["source"] for one in document["documented_symbols"]].count("previous") == 58
-    assert house.merged("tuesday", "b")["removed"] == []
-    assert house.merged("tuesday", "b")["total_cost"] == 0
+    assert deployment.merged("tuesday", "b")["removed"] == []
+    assert deployment.merged("tuesday", "b")["total_cost"] == 0
 
 
-def test_stopped_it_saves_and_goes_on(house: House, tmp_path: Path) -> None:
+def test_stopped_it_saves_and_goes_on(deployment: Deployment, tmp_path: Path) -> None:
     """SIGTERM lets requests in flight end and saves them; `resume` buys only what is left."""
-    house.behave(hold_after=60)
+    deployment.behave(hold_after=60)
     sources = write_sources(tmp_path, {"a": 200})
     arguments = ("run", str(tmp_path), "--via", "local", "--run", "stopped", "--shard-size", "100")
-    with running_command(house.local_environment(), *arguments) as command:
-        wait_until(lambda: len(house.bought()) >= 50, "50 symbols")
+    with running_command(deployment.local_environment(), *arguments) as command:
+        wait_until(lambda: len(deployment.bought()) >= 50, "50 symbols")
         command.terminate()
         # It has the signal before it has any of these answers.
-        house.openai.set_behaviour(house.behaviour())
+        deployment.openai.set_behaviour(deployment.behaviour())
         assert command.wait(LIMIT_S) == 1
     assert "stopped; `resume stopped` goes on" in command.stderr()
-    assert 50 <= len(house.bought()) < 200
-    assert run_command(house.local_environment(), "resume", "stopped")[0] == 0
-    house.check_merged("stopped", sources)
-    assert set(house.bought().values()) == {1}
-    assert house.left_of("stopped") == house.left_when_done("stopped", 1)
+    assert 50 <= len(deployment.bought()) < 200
+    assert run_command(deployment.local_environment(), "resume", "stopped")[0] == 0
+    deployment.check_merged("stopped", sources)
+    assert set(deployment.bought().values()) == {1}
+    assert deployment.left_of("stopped") == deployment.left_when_done("stopped", 1)
 
 
-def test_failures_that_may_pass_are_asked_again_by_resume(house: House, tmp_path: Path) -> None:
+def test_failures_that_may_pass_are_asked_again_by_resume(deployment: Deployment, tmp_path: Path) -> None:
     """Symbols that the server failed are told by their cause, and a resumed run documents them."""
-    house.behave({"fault": "server_error", "contains": "Name: a_7\n"})
+    deployment.behave({"fault": "server_error", "contains": "Name: a_7\n"})
     sources = write_sources(tmp_path, {"a": 30})
     arguments = (str(tmp_path), "--run", "passing", "--shard-size", "10")
-    environment = house.local_environment(MAX_RETRIES="0")
+    environment = deployment.local_environment(MAX_RETRIES="0")
     code, stdout, _ = run_command(environment, "run", "--via", "local", *arguments)
     assert code == 1
     assert "1 symbols failed: server_error 1" in stdout
-    assert house.merged("passing", "a")["documented_count"] == 29
-    house.behave()
+    assert deployment.merged("passing", "a")["documented_count"] == 29
+    deployment.behave()
     code, stdout, _ = run_command(environment, "resume", "passing")
     assert code == 0
-    assert list(house.bought()) == ["a_7"]
-    assert ids(house.merged("passing", "a")["documented_symbols"]) == ids(sources["a"])
+    assert list(deployment.bought()) == ["a_7"]
+    assert ids(deployment.merged("passing", "a")["documented_symbols"]) == ids(sources["a"])
 
 
 def test_sources_of_a_bucket_are_documented_into_it(tmp_path: Path, moto: MotoS3) -> None:
@@ -118,7 +118,7 @@ def test_sources_of_a_bucket_are_documented_into_it(tmp_path: Path, moto: MotoS3
     assert json.loads(moto.get("results/s/two.json"))["documented_count"] == 3
 
 
-def test_a_plan_is_the_price_and_buys_nothing(house: House, tmp_path: Path) -> None:
+def test_a_plan_is_the_price_and_buys_nothing(deployment: Deployment, tmp_path: Path) -> None:
     """`plan` tells requests, tokens and dollars of each source, half for a batch, and leaves store and model alone."""
     write_sources(tmp_path / "in", {"a": 40, "b": 2})
     results = tmp_path / "results"
@@ -186,19 +186,19 @@ def test_a_name_is_one_run(tmp_path: Path) -> None:
     assert "stop its process" in stderr
 
 
-def test_a_second_coordinator_waits_for_the_first(house: House, tmp_path: Path) -> None:
+def test_a_second_coordinator_waits_for_the_first(deployment: Deployment, tmp_path: Path) -> None:
     """Two commands on one run: the second says that it waits, and finds everything done."""
-    house.behave(hold_after=10)
+    deployment.behave(hold_after=10)
     write_sources(tmp_path, {"a": 100})
     arguments = ("run", str(tmp_path), "--via", "local", "--run", "shared")
-    with running_command(house.local_environment(), *arguments) as first:
-        wait_until(lambda: bool(house.bought()), "a first symbol")
-        with running_command(house.local_environment(), *arguments) as second:
+    with running_command(deployment.local_environment(), *arguments) as first:
+        wait_until(lambda: bool(deployment.bought()), "a first symbol")
+        with running_command(deployment.local_environment(), *arguments) as second:
             second.wait_for_output("waiting for it", LIMIT_S, "stderr")
-            house.openai.set_behaviour(house.behaviour())
+            deployment.openai.set_behaviour(deployment.behaviour())
             assert first.wait(LIMIT_S) == 0
             assert second.wait(LIMIT_S) == 0
-    assert set(house.bought().values()) == {1}
+    assert set(deployment.bought().values()) == {1}
 
 
 def test_without_a_name_a_run_gets_one(tmp_path: Path) -> None:
@@ -235,16 +235,16 @@ def test_it_is_drawn_on_a_terminal(tmp_path: Path) -> None:
     assert b"300 of 300 symbols documented" in ran.stdout
 
 
-def test_options_reach_the_jobs(house: House, tmp_path: Path) -> None:
+def test_options_reach_the_jobs(deployment: Deployment, tmp_path: Path) -> None:
     """--option gives every job its options: batch mode asks for several symbols in a request."""
     any_form: dict[str, Any] = {"item_marker": r"(?m)^## Symbol (s\d+)$", "item_key": "key"}
-    house.openai.set_behaviour(Behaviour(marker=NAME, count_by="characters", **any_form))
-    house.openai.reset()
+    deployment.openai.set_behaviour(Behaviour(marker=NAME, count_by="characters", **any_form))
+    deployment.openai.reset()
     write_sources(tmp_path, {"a": 40})
     arguments = (str(tmp_path), "--run", "options", "--option", "batch_mode=true", "--option", "batch_size=5")
-    assert run_local(house, *arguments)[0] == 0
-    assert sum(house.openai.bill()["requests"].values()) < 40
-    assert KEY not in (house.results / "bulk" / "options" / "manifest.json").read_text(encoding="utf-8")
+    assert run_local(deployment, *arguments)[0] == 0
+    assert sum(deployment.openai.bill()["requests"].values()) < 40
+    assert KEY not in (deployment.results / "bulk" / "options" / "manifest.json").read_text(encoding="utf-8")
 
 
 def test_a_source_that_is_elsewhere_stops_the_run(tmp_path: Path) -> None:

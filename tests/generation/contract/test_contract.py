@@ -63,7 +63,7 @@ class AttemptResult(NamedTuple):
     document: Json | None
 
 
-class House:
+class Deployment:
     """The worker's handler as RunPod's loop calls it, in this process, with results in a folder."""
 
     def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str], server: RunningServer) -> None:
@@ -102,9 +102,9 @@ def openai_server() -> Iterator[RunningServer]:
 
 
 @pytest.fixture
-def house(tmp_path: Path, capsys: pytest.CaptureFixture[str], openai_server: RunningServer) -> House:
+def deployment(tmp_path: Path, capsys: pytest.CaptureFixture[str], openai_server: RunningServer) -> Deployment:
     openai_server.set_behaviour(Behaviour(marker=NAME, count_by="characters"))
-    return House(tmp_path, capsys, openai_server)
+    return Deployment(tmp_path, capsys, openai_server)
 
 
 def check_told(told: AttemptResult) -> None:
@@ -233,9 +233,9 @@ def test_the_schema_of_the_input_takes_what_the_worker_takes(job_input: object, 
         {"symbol_id": "a", "context": {"symbol_id": "a", "name": "a"}},
     ],
 )
-def test_a_symbol_that_the_worker_would_fail_is_refused(house: House, wrong: Json) -> None:
+def test_a_symbol_that_the_worker_would_fail_is_refused(deployment: Deployment, wrong: Json) -> None:
     """A symbol of which the worker makes an invalid one is one that the schema does not take."""
-    told = house.run({"symbols": [wrong, item("reserve")]}, model_name="offline")
+    told = deployment.run({"symbols": [wrong, item("reserve")]}, model_name="offline")
 
     assert [one["failure"] for one in told.output["failed_symbols"]] == ["invalid_symbol"]
     assert not validator("input").is_valid({"symbols": [wrong, item("reserve")]})
@@ -250,16 +250,16 @@ def test_the_job_beside_the_worker_is_one() -> None:
 # --- Out
 
 
-def test_what_an_offline_job_tells(house: House) -> None:
+def test_what_an_offline_job_tells(deployment: Deployment) -> None:
     """A job without a model: output, document, progress and events."""
-    check_told(house.run(payload(12), model_name="offline"))
+    check_told(deployment.run(payload(12), model_name="offline"))
 
 
-def test_what_a_job_of_a_model_tells(house: House, openai_server: RunningServer) -> None:
+def test_what_a_job_of_a_model_tells(deployment: Deployment, openai_server: RunningServer) -> None:
     """A job of a model, with symbols that fail, checks that find fault, and requests of several symbols."""
     poisonous = {"fault": "refusal", "contains": "Name: reserve"}
     openai_server.set_behaviour(Behaviour(marker=NAME, count_by="characters", fault_script=(poisonous,)))
-    told = house.run(payload(24, batch_mode=True, include_semantic_context=True, min_centrality=0.1))
+    told = deployment.run(payload(24, batch_mode=True, include_semantic_context=True, min_centrality=0.1))
 
     check_told(told)
     assert told.output["status"] == "partial"
@@ -269,27 +269,27 @@ def test_what_a_job_of_a_model_tells(house: House, openai_server: RunningServer)
     assert kinds == {events.STARTED, events.SYMBOL_DOCUMENTED, events.SYMBOL_FAILED, events.COMPLETED}
 
 
-def test_an_output_without_its_symbols(house: House) -> None:
+def test_an_output_without_its_symbols(deployment: Deployment) -> None:
     """An output too large for its symbols is as the schema says, and has none of the lists."""
-    told = house.run(payload(60), model_name="offline", max_output_bytes=2_000)
+    told = deployment.run(payload(60), model_name="offline", max_output_bytes=2_000)
 
     check_told(told)
     assert "documented_symbols" not in told.output
     assert told.output["results"]["key"] == "results/job-1.json"
 
 
-def test_an_output_that_could_not_be_stored(house: House) -> None:
+def test_an_output_that_could_not_be_stored(deployment: Deployment) -> None:
     """Where the results cannot be stored the output says null of where they are, as the schema lets it."""
-    (house.folder / "results").write_text("a file, and no folder", encoding="utf-8")
-    told = house.run(payload(3), model_name="offline")
+    (deployment.folder / "results").write_text("a file, and no folder", encoding="utf-8")
+    told = deployment.run(payload(3), model_name="offline")
 
     check_is("JobOutput", told.output)
     assert told.output["results"] is None
 
 
-def test_a_dry_run(house: House) -> None:
+def test_a_dry_run(deployment: Deployment) -> None:
     """The plan of a job, with a symbol that is none."""
-    told = house.run({"symbols": [*payload(5)["symbols"], {"symbol_id": "x"}], "options": {"dry_run": True}})
+    told = deployment.run({"symbols": [*payload(5)["symbols"], {"symbol_id": "x"}], "options": {"dry_run": True}})
 
     check("output", told.output)
     check_is("PlannedOutput", told.output)
@@ -305,12 +305,12 @@ def test_a_dry_run(house: House) -> None:
     ],
 )
 def test_a_job_that_could_not_run(
-    house: House, openai_server: RunningServer, job_input: object, fault: str | None, failure: str
+    deployment: Deployment, openai_server: RunningServer, job_input: object, fault: str | None, failure: str
 ) -> None:
     """Whatever kept a job from running, what is returned is a sentence and a code."""
     script = ({"fault": fault},) if fault else ()
     openai_server.set_behaviour(Behaviour(count_by="characters", fault_script=script))
-    told = house.run(job_input)
+    told = deployment.run(job_input)
 
     check("output", told.output)
     check_is("JobFailure", told.output)
@@ -329,9 +329,9 @@ def test_the_types_are_those_that_the_code_gives() -> None:
 OPTIONAL = {"output": {"documented_symbols", "failed_symbols", "removed"}, "results": {"removed", "checkpoint"}}
 
 
-def test_a_document_with_another_key_or_without_one_is_none(house: House) -> None:
+def test_a_document_with_another_key_or_without_one_is_none(deployment: Deployment) -> None:
     """The schemas are strict: one key more, or one of the required ones less, and a real document is not valid."""
-    told = house.run(payload(4), model_name="offline")
+    told = deployment.run(payload(4), model_name="offline")
     real = {"output": told.output, "results": told.document, "events": told.events[1], "progress": told.snapshots[-1]}
     for name, document in real.items():
         assert document is not None

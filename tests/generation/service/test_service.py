@@ -73,7 +73,7 @@ class Answer(NamedTuple):
         return [(kind.removeprefix("event: "), strict_json(data.removeprefix("data: "))) for kind, data in lines]
 
 
-class Served(NamedTuple):
+class RunningService(NamedTuple):
     process: RunningProcess
     port: int
 
@@ -123,7 +123,7 @@ def ids(job_input: Json) -> list[str]:
 
 
 @contextlib.contextmanager
-def running_service(folder: Path, changes: str = "", **environment: str) -> Iterator[Served]:
+def running_service(folder: Path, changes: str = "", **environment: str) -> Iterator[RunningService]:
     """The service, with what `changes` sets before it starts."""
     modules = "from generation.service import __main__ as process, admission, app, readiness, stream"
     program = f"{modules}\n{changes}\nprocess.main()"
@@ -133,13 +133,13 @@ def running_service(folder: Path, changes: str = "", **environment: str) -> Iter
         said = process.wait_for_output("Press CTRL+C", LIMIT_S, "stderr")
         found = re.search(r"Uvicorn running on http://\S+:(\d+)", said)
         assert found
-        yield Served(process, int(found[1]))
+        yield RunningService(process, int(found[1]))
 
 
-class House(NamedTuple):
+class Deployment(NamedTuple):
     """A service and the model that it talks to; the tests of this module share it."""
 
-    service: Served
+    service: RunningService
     openai: RunningServer
 
     def behave(self, *script: Json, **changes: Any) -> None:
@@ -152,27 +152,27 @@ class House(NamedTuple):
 
 
 @contextlib.contextmanager
-def running_house(folder: Path, changes: str = "", **environment: str) -> Iterator[House]:
+def running_deployment(folder: Path, changes: str = "", **environment: str) -> Iterator[Deployment]:
     with running_openai(Behaviour(count_by="characters", marker=NAME)) as openai:
         settings = {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": openai.base_url}
         with running_service(folder, changes, **settings, **environment) as service:
-            yield House(service, openai)
+            yield Deployment(service, openai)
 
 
 @pytest.fixture(scope="module")
-def shared_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with running_house(tmp_path_factory.mktemp("results"), MAX_OUTPUT_BYTES="9000000") as house:
-        yield house
+def shared_deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    with running_deployment(tmp_path_factory.mktemp("results"), MAX_OUTPUT_BYTES="9000000") as deployment:
+        yield deployment
 
 
 @pytest.fixture
-def house(shared_house: House) -> House:
-    shared_house.behave()
-    return shared_house
+def deployment(shared_deployment: Deployment) -> Deployment:
+    shared_deployment.behave()
+    return shared_deployment
 
 
 @pytest.fixture(scope="module")
-def offline_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def offline_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     with running_service(tmp_path_factory.mktemp("results"), MODEL_NAME="offline") as service:
         wait_until(service.is_ready, "readiness")
         yield service
@@ -181,10 +181,10 @@ def offline_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served
 # A job, at the end and with events
 
 
-def test_a_job_is_answered_with_its_output(house: House) -> None:
+def test_a_job_is_answered_with_its_output(deployment: Deployment) -> None:
     """All symbols come back documented, as `run_job` gives them, and the totals are the bill."""
-    answer = house.service.generate({**payload(30), "job_id": "named"})
-    output, bill = answer.json, house.openai.bill()
+    answer = deployment.service.generate({**payload(30), "job_id": "named"})
+    output, bill = answer.json, deployment.openai.bill()
     assert answer.status == 200
     assert (output["job_id"], output["status"], output["failed_symbols"]) == ("named", "success", [])
     assert [one["symbol_id"] for one in output["documented_symbols"]] == ids(payload(30))
@@ -192,10 +192,10 @@ def test_a_job_is_answered_with_its_output(house: House) -> None:
     assert list(bill["bought"].values()) == [1] * 30
 
 
-def test_a_stream_tells_of_every_symbol_and_ends_with_the_output(house: House) -> None:
+def test_a_stream_tells_of_every_symbol_and_ends_with_the_output(deployment: Deployment) -> None:
     """Events come in their order, those of documented symbols with the summary of the output, and the output last."""
     bad = item("bad", name="\ud800")
-    answer = house.service.generate({"symbols": [*payload(12)["symbols"], bad]}, STREAM)
+    answer = deployment.service.generate({"symbols": [*payload(12)["symbols"], bad]}, STREAM)
     assert answer.status == 200
     assert answer.headers["Content-Type"] == "text/event-stream; charset=utf-8"
     kinds, data = zip(*answer.messages, strict=True)
@@ -216,42 +216,42 @@ def test_a_stream_tells_of_every_symbol_and_ends_with_the_output(house: House) -
         GenerationEvent.model_validate(one)
 
 
-def test_events_are_on_standard_output_as_ever(house: House) -> None:
+def test_events_are_on_standard_output_as_ever(deployment: Deployment) -> None:
     """In both modes each event is a line of standard output, there without summaries; logs are on standard error."""
     for mode in ({}, STREAM):
         job = {**payload(4), "job_id": f"printed-{len(mode)}"}
-        assert house.service.generate(job, mode).status == 200
-        lines = [line for line in house.service.process.stdout().splitlines() if f'"{job["job_id"]}"' in line]
+        assert deployment.service.generate(job, mode).status == 200
+        lines = [line for line in deployment.service.process.stdout().splitlines() if f'"{job["job_id"]}"' in line]
         assert [strict_json(line)["type"].split(".")[1] for line in lines] == [
             "started",
             *["symbol_documented"] * 4,
             "completed",
         ]
         assert "summary" not in "".join(lines)
-        assert f"job {job['job_id']}: 4 symbols" in house.service.process.stderr()
+        assert f"job {job['job_id']}: 4 symbols" in deployment.service.process.stderr()
 
 
 @MODES
-def test_a_dry_run_is_answered_with_the_plan(house: House, mode: dict[str, str]) -> None:
+def test_a_dry_run_is_answered_with_the_plan(deployment: Deployment, mode: dict[str, str]) -> None:
     """A dry run has no events: the plan is the whole answer, and nothing is asked."""
-    answer = house.service.generate(payload(5, dry_run=True), mode)
+    answer = deployment.service.generate(payload(5, dry_run=True), mode)
     plan = answer.messages[0][1] if mode else answer.json
     assert plan["status"] == "planned"
     assert len(answer.messages) == 1 if mode else True
-    assert house.arrived() == 0
+    assert deployment.arrived() == 0
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_200_small_jobs_end_right_beside_a_large_one(house: House) -> None:
+def test_200_small_jobs_end_right_beside_a_large_one(deployment: Deployment) -> None:
     """200 jobs of 5 symbols end beside one of 2,000, every symbol is bought once, and the totals are the bill."""
-    house.behave(latency_mean_s=0.02)
+    deployment.behave(latency_mean_s=0.02)
     small = [{"symbols": [item(f"small_{job}_{one}") for one in range(5)]} for job in range(200)]
     jobs = [payload(2_000, max_concurrent_requests=50), *small]
     with ThreadPoolExecutor(len(jobs)) as callers:
-        answers = list(callers.map(house.service.generate, jobs))
+        answers = list(callers.map(deployment.service.generate, jobs))
     assert [answer.status for answer in answers] == [200] * len(jobs)
-    outputs, bill = [answer.json for answer in answers], house.openai.bill()
+    outputs, bill = [answer.json for answer in answers], deployment.openai.bill()
     for output, job in zip(outputs, jobs, strict=True):
         assert [one["symbol_id"] for one in output["documented_symbols"]] == ids(job)
         assert output["failed_symbols"] == []
@@ -292,31 +292,33 @@ DEEP = b'{"symbols": ' + b"[" * 200_000 + b"]" * 200_000 + b"}"
     ],
     ids=lambda value: value if isinstance(value, str) else "body",
 )
-def test_bad_input_is_422_and_names_the_place(house: House, mode: dict[str, str], body: bytes, words: str) -> None:
+def test_bad_input_is_422_and_names_the_place(
+    deployment: Deployment, mode: dict[str, str], body: bytes, words: str
+) -> None:
     """What is wrong with the input as a whole is a 422 with one sentence, in both modes, and nothing is asked."""
-    check_problem(house.service.generate(body, mode), 422, "bad_input", words)
-    assert house.arrived() == 0
+    check_problem(deployment.service.generate(body, mode), 422, "bad_input", words)
+    assert deployment.arrived() == 0
 
 
-def test_a_symbol_that_is_no_text_or_no_number_fails_alone(house: House) -> None:
+def test_a_symbol_that_is_no_text_or_no_number_fails_alone(deployment: Deployment) -> None:
     """Lone surrogates and NaN, which Python's JSON lets through as RunPod does, cost their own symbol and no other."""
     good, bad = item("reserve"), [item("a", name="\ud800"), {"symbol_id": "\ud800"}, item("c", centrality=float("nan"))]
-    output = house.service.generate({"symbols": [*bad, good]}).json
+    output = deployment.service.generate({"symbols": [*bad, good]}).json
     assert [one["symbol_id"] for one in output["documented_symbols"]] == [good["symbol_id"]]
     assert {one["failure"] for one in output["failed_symbols"]} == {"invalid_symbol"}
     assert output["failed_count"] == 3
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "", "application/jsonl"])
-def test_a_body_that_does_not_call_itself_json_is_415(house: House, kind: str) -> None:
+def test_a_body_that_does_not_call_itself_json_is_415(deployment: Deployment, kind: str) -> None:
     """Types that a page of any web site could send unasked are not read."""
-    check_problem(house.service.generate(payload(1), {"Content-Type": kind}), 415, "bad_input", "application/json")
+    check_problem(deployment.service.generate(payload(1), {"Content-Type": kind}), 415, "bad_input", "application/json")
 
 
-def test_json_may_say_its_charset(house: House) -> None:
+def test_json_may_say_its_charset(deployment: Deployment) -> None:
     """Content types are read without their parameters and whatever their case."""
     kind = {"Content-Type": "Application/JSON; charset=utf-8"}
-    assert house.service.generate(payload(1, dry_run=True), kind).status == 200
+    assert deployment.service.generate(payload(1, dry_run=True), kind).status == 200
 
 
 @pytest.mark.parametrize(
@@ -331,9 +333,9 @@ def test_json_may_say_its_charset(house: House) -> None:
         ("POST", "/health", 405),
     ],
 )
-def test_what_is_not_here_is_said_in_the_same_form(house: House, method: str, path: str, status: int) -> None:
+def test_what_is_not_here_is_said_in_the_same_form(deployment: Deployment, method: str, path: str, status: int) -> None:
     """Unknown paths and methods are answered as every other error is."""
-    answer = house.service.call(path, method=method)
+    answer = deployment.service.call(path, method=method)
     check_problem(answer, status, "not_found", "POST /generate")
     assert bool(answer.headers["Allow"]) == (status == 405)
 
@@ -348,11 +350,11 @@ def test_what_is_not_here_is_said_in_the_same_form(house: House, method: str, pa
     ],
 )
 def test_a_fault_of_the_account_is_502_and_says_which(
-    house: House, mode: dict[str, str], fault: str, failure: str, words: str
+    deployment: Deployment, mode: dict[str, str], fault: str, failure: str, words: str
 ) -> None:
     """What OpenAI refuses for the account's sake is a 502; in a stream that has begun it is the last event."""
-    house.behave({"fault": fault})
-    answer = house.service.generate(payload(60), mode)
+    deployment.behave({"fault": fault})
+    answer = deployment.service.generate(payload(60), mode)
     if mode:
         assert answer.status == 200
         assert [kind for kind, _ in answer.messages] == ["generation.started.v1", "generation.completed.v1", "error"]
@@ -361,12 +363,14 @@ def test_a_fault_of_the_account_is_502_and_says_which(
         assert words in problem["error"]
     else:
         check_problem(answer, 502, failure, words)
-    assert house.arrived() <= 10
+    assert deployment.arrived() <= 10
 
 
-def test_symbols_that_cannot_be_read_are_502(house: House) -> None:
+def test_symbols_that_cannot_be_read_are_502(deployment: Deployment) -> None:
     """A key of the results store that names nothing is a fault of the store, by the key's name."""
-    check_problem(house.service.generate({"symbols_key": "inputs/none.jsonl"}), 502, "storage", "inputs/none.jsonl")
+    check_problem(
+        deployment.service.generate({"symbols_key": "inputs/none.jsonl"}), 502, "storage", "inputs/none.jsonl"
+    )
 
 
 @MODES
@@ -393,19 +397,19 @@ def test_a_fault_around_a_call_has_the_same_form(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def small_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def small_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     changes = "admission.MAX_BODY_BYTES = 20_000\nadmission.MAX_HELD_BYTES = 30_000"
     with running_service(tmp_path_factory.mktemp("results"), changes, MODEL_NAME="offline") as service:
         yield service
 
 
-def test_a_body_too_large_is_413_by_what_it_announces(small_service: Served) -> None:
+def test_a_body_too_large_is_413_by_what_it_announces(small_service: RunningService) -> None:
     """A body that announces itself as too large is not read."""
     with small_service.open_call(b"", announced=20_001) as caller:
         assert caller.recv(12) == b"HTTP/1.1 413"
 
 
-def test_a_body_too_large_is_413_by_what_comes(small_service: Served) -> None:
+def test_a_body_too_large_is_413_by_what_comes(small_service: RunningService) -> None:
     """A body without a length is counted as it comes, and the service lives on."""
     connection = http.client.HTTPConnection("127.0.0.1", small_service.port, timeout=LIMIT_S)
     with contextlib.closing(connection):
@@ -416,10 +420,10 @@ def test_a_body_too_large_is_413_by_what_comes(small_service: Served) -> None:
     assert small_service.generate(payload(2)).status == 200
 
 
-def test_bodies_that_are_too_much_together_are_503(small_service: Served) -> None:
+def test_bodies_that_are_too_much_together_are_503(small_service: RunningService) -> None:
     """Bodies that have not come to their end yet count together; when one is gone its room is there again."""
     with small_service.open_call(b" " * 19_000, announced=20_000):
-        wait_until(lambda: small_service.generate(b" " * 15_000).status == 503, "a full house")
+        wait_until(lambda: small_service.generate(b" " * 15_000).status == 503, "a full service")
         answer = small_service.generate(b" " * 15_000)
         check_problem(answer, 503, "busy")
         assert answer.headers["Retry-After"] == "10"
@@ -428,12 +432,12 @@ def test_bodies_that_are_too_much_together_are_503(small_service: Served) -> Non
 
 def test_the_body_of_a_job_that_runs_counts_no_more(tmp_path: Path) -> None:
     """What is parsed is let go of: a job that is under way leaves room for the bodies of others."""
-    with running_house(tmp_path, "admission.MAX_HELD_BYTES = 30_000") as house:
-        house.behave({"fault": "hang"})
-        with house.service.open_call(json.dumps({"symbols": [item("slow")]}).encode() + b" " * 19_000):
-            wait_until(lambda: house.arrived() == 1, "the first job")
+    with running_deployment(tmp_path, "admission.MAX_HELD_BYTES = 30_000") as deployment:
+        deployment.behave({"fault": "hang"})
+        with deployment.service.open_call(json.dumps({"symbols": [item("slow")]}).encode() + b" " * 19_000):
+            wait_until(lambda: deployment.arrived() == 1, "the first job")
             room = json.dumps(payload(1, dry_run=True)).encode() + b" " * 19_000
-            assert house.service.generate(room).status == 200
+            assert deployment.service.generate(room).status == 200
 
 
 def test_a_body_that_does_not_come_is_408(tmp_path: Path) -> None:
@@ -461,31 +465,31 @@ def test_a_reader_who_takes_nothing_is_dropped_and_holds_up_nobody(tmp_path: Pat
 
 def test_a_full_service_says_when_to_come_back(tmp_path: Path) -> None:
     """One job runs, one waits, the next is sent away; when both callers are gone a new job is done and theirs not."""
-    with running_house(tmp_path, "admission.MAX_WAITING = 1", **FULL) as house:
-        house.behave({"fault": "hang", "contains": "Name: slow_"})
+    with running_deployment(tmp_path, "admission.MAX_WAITING = 1", **FULL) as deployment:
+        deployment.behave({"fault": "hang", "contains": "Name: slow_"})
         first, second = ({"symbols": [item(f"slow_{n}_{one}") for one in range(5)]} for n in range(2))
         with contextlib.ExitStack() as callers:
-            callers.enter_context(house.service.open_call(json.dumps(first).encode()))
-            wait_until(lambda: house.arrived() == 5, "the first job")
-            waiting = callers.enter_context(house.service.open_call(b"", "Expect: 100-continue", announced=9_999))
+            callers.enter_context(deployment.service.open_call(json.dumps(first).encode()))
+            wait_until(lambda: deployment.arrived() == 5, "the first job")
+            waiting = callers.enter_context(deployment.service.open_call(b"", "Expect: 100-continue", announced=9_999))
             # The service asks for a body only when the call is inside.
             assert waiting.recv(12) == b"HTTP/1.1 100"
-            answer = house.service.generate(second)
+            answer = deployment.service.generate(second)
             check_problem(answer, 503, "busy", "later")
             assert answer.headers["Retry-After"] == "10"
-        wait_until(lambda: house.service.generate(payload(2)).status == 200, "a free place")
-        bill = house.openai.bill()
+        wait_until(lambda: deployment.service.generate(payload(2)).status == 200, "a free place")
+        bill = deployment.openai.bill()
     assert bill["abandoned"] == 5
     assert len(bill["arrived_at_s"]) == 5 + 2
 
 
 def test_no_more_jobs_run_at_once_than_are_set(tmp_path: Path) -> None:
     """With one job at a time the events of jobs that come together never mix: the next begins when one has ended."""
-    with running_house(tmp_path, **FULL) as house, ThreadPoolExecutor(4) as callers:
-        house.behave(latency_mean_s=0.1)
+    with running_deployment(tmp_path, **FULL) as deployment, ThreadPoolExecutor(4) as callers:
+        deployment.behave(latency_mean_s=0.1)
         jobs = [{"symbols": [item(f"in_turn_{job}_{one}") for one in range(3)]} for job in range(4)]
-        assert [answer.status for answer in callers.map(house.service.generate, jobs)] == [200] * 4
-        told = [strict_json(line)["job_id"] for line in house.service.process.stdout().splitlines()]
+        assert [answer.status for answer in callers.map(deployment.service.generate, jobs)] == [200] * 4
+        told = [strict_json(line)["job_id"] for line in deployment.service.process.stdout().splitlines()]
     assert len(set(told)) == 4
     assert [len(list(events)) for _, events in itertools.groupby(told)] == [5] * 4
 
@@ -494,44 +498,44 @@ def test_no_more_jobs_run_at_once_than_are_set(tmp_path: Path) -> None:
 
 
 @MODES
-def test_a_caller_who_leaves_ends_the_job(house: House, mode: dict[str, str]) -> None:
+def test_a_caller_who_leaves_ends_the_job(deployment: Deployment, mode: dict[str, str]) -> None:
     """When the connection is closed in mid-run the calls in flight are hung up, and nothing more is bought."""
     slow = [item(f"slow_{number}", centrality=0.0) for number in range(30)]
     quick = [item(f"quick_{number}", centrality=1.0) for number in range(5)]
-    house.behave({"fault": "hang", "contains": "Name: slow_"})
+    deployment.behave({"fault": "hang", "contains": "Name: slow_"})
     job = json.dumps({"job_id": f"left-{len(mode)}", "symbols": slow + quick}).encode()
-    with house.service.open_call(job, *(f"{name}: {value}" for name, value in mode.items())):
-        wait_until(lambda: house.arrived() >= 15, "10 calls in flight")
-    wait_until(lambda: house.openai.bill()["abandoned"] == 10, "10 calls that were hung up")
-    assert house.service.generate({"symbols": [item("next_0"), item("next_1")]}).json["status"] == "success"
-    bill = house.openai.bill()
+    with deployment.service.open_call(job, *(f"{name}: {value}" for name, value in mode.items())):
+        wait_until(lambda: deployment.arrived() >= 15, "10 calls in flight")
+    wait_until(lambda: deployment.openai.bill()["abandoned"] == 10, "10 calls that were hung up")
+    assert deployment.service.generate({"symbols": [item("next_0"), item("next_1")]}).json["status"] == "success"
+    bill = deployment.openai.bill()
     assert set(bill["bought"]) == {f"quick_{number}" for number in range(5)} | {"next_0", "next_1"}
     assert len(bill["arrived_at_s"]) == 5 + 10 + 2
-    assert "the caller left: the job was cancelled" in house.service.process.stderr()
+    assert "the caller left: the job was cancelled" in deployment.service.process.stderr()
 
 
 def test_a_caller_who_leaves_while_he_waits_costs_nothing(tmp_path: Path) -> None:
     """A job whose caller is gone before its turn is never begun."""
-    with running_house(tmp_path, **FULL) as house:
-        house.behave({"fault": "hang", "contains": "Name: slow_"})
-        with house.service.open_call(json.dumps({"symbols": [item("slow_0")]}).encode()):
-            wait_until(lambda: house.arrived() == 1, "the first job")
-            with house.service.open_call(json.dumps({"symbols": [item("never")]}).encode()):
+    with running_deployment(tmp_path, **FULL) as deployment:
+        deployment.behave({"fault": "hang", "contains": "Name: slow_"})
+        with deployment.service.open_call(json.dumps({"symbols": [item("slow_0")]}).encode()):
+            wait_until(lambda: deployment.arrived() == 1, "the first job")
+            with deployment.service.open_call(json.dumps({"symbols": [item("never")]}).encode()):
                 pass
-            house.service.process.wait_for_output("the caller left", LIMIT_S, "stderr")
-        assert house.service.generate({"symbols": [item("next")]}).json["status"] == "success"
-        assert set(house.openai.bill()["bought"]) == {"next"}
+            deployment.service.process.wait_for_output("the caller left", LIMIT_S, "stderr")
+        assert deployment.service.generate({"symbols": [item("next")]}).json["status"] == "success"
+        assert set(deployment.openai.bill()["bought"]) == {"next"}
 
 
 def test_a_silent_stream_is_kept_alive(tmp_path: Path) -> None:
     """Where no event comes for a while a comment does, from before the first event on, and the end is as ever."""
-    with running_house(tmp_path, "stream.KEEP_ALIVE_S = 0.05", **FULL) as house:
-        house.behave(hold_after=0)
-        with house.service.open_call(json.dumps(payload(1)).encode(), "Accept: text/event-stream") as caller:
+    with running_deployment(tmp_path, "stream.KEEP_ALIVE_S = 0.05", **FULL) as deployment:
+        deployment.behave(hold_after=0)
+        with deployment.service.open_call(json.dumps(payload(1)).encode(), "Accept: text/event-stream") as caller:
             came = b""
             while came.count(b": keep-alive\n\n") < 2:
                 came += caller.recv(1_000)
-            house.openai.set_behaviour(Behaviour(count_by="characters", marker=NAME))
+            deployment.openai.set_behaviour(Behaviour(count_by="characters", marker=NAME))
             while b"event: result\n" not in came:
                 came += caller.recv(10_000)
 
@@ -587,32 +591,37 @@ def test_pages_of_allowed_sites_may_call(tmp_path: Path) -> None:
         assert "Access-Control-Allow-Origin" not in other.headers
 
 
-def test_no_other_site_may_call_by_default(house: House) -> None:
+def test_no_other_site_may_call_by_default(deployment: Deployment) -> None:
     """Without ALLOWED_ORIGINS no answer gives a page of another site leave to read it."""
-    assert "Access-Control-Allow-Origin" not in house.service.call("/health", headers=ORIGIN).headers
-    check_problem(house.service.call("/generate", headers={**ORIGIN, **PREFLIGHT}, method="OPTIONS"), 405, "not_found")
+    assert "Access-Control-Allow-Origin" not in deployment.service.call("/health", headers=ORIGIN).headers
+    check_problem(
+        deployment.service.call("/generate", headers={**ORIGIN, **PREFLIGHT}, method="OPTIONS"), 405, "not_found"
+    )
 
 
-def test_the_id_of_a_request_is_in_its_response_and_its_log_lines(house: House) -> None:
+def test_the_id_of_a_request_is_in_its_response_and_its_log_lines(deployment: Deployment) -> None:
     """A sane id is taken over, any other replaced by a new one, and the lines of the job carry it."""
-    assert house.service.generate(payload(1), {"X-Request-ID": "trace-1.a_b"}).headers["X-Request-ID"] == "trace-1.a_b"
-    assert "INFO generation.job [trace-1.a_b]: job" in house.service.process.stderr()
+    assert (
+        deployment.service.generate(payload(1), {"X-Request-ID": "trace-1.a_b"}).headers["X-Request-ID"]
+        == "trace-1.a_b"
+    )
+    assert "INFO generation.job [trace-1.a_b]: job" in deployment.service.process.stderr()
     made = set()
     for senseless in ("two words", "x" * 129, "\u00fc", ""):
-        made.add(house.service.call("/health", headers={"X-Request-ID": senseless}).headers["X-Request-ID"])
+        made.add(deployment.service.call("/health", headers={"X-Request-ID": senseless}).headers["X-Request-ID"])
     assert len(made) == 4
     assert all(re.fullmatch("[0-9a-f]{32}", one) for one in made)
-    assert house.service.call("/nothing").headers["X-Request-ID"]
+    assert deployment.service.call("/nothing").headers["X-Request-ID"]
 
 
 # Health
 
 
-def test_health_names_the_model_and_is_ready(house: House) -> None:
+def test_health_names_the_model_and_is_ready(deployment: Deployment) -> None:
     """With a model that answers the service is ready, and no probe is paid for."""
-    wait_until(house.service.is_ready, "readiness")
-    assert house.service.health().json == {"status": "healthy", "model": "gpt-5-nano", "ready": True}
-    assert house.arrived() == 0
+    wait_until(deployment.service.is_ready, "readiness")
+    assert deployment.service.health().json == {"status": "healthy", "model": "gpt-5-nano", "ready": True}
+    assert deployment.arrived() == 0
 
 
 def test_offline_is_ready_without_anything(tmp_path: Path) -> None:
@@ -622,7 +631,7 @@ def test_offline_is_ready_without_anything(tmp_path: Path) -> None:
         assert service.health().json == {"status": "healthy", "model": "offline", "ready": True}
 
 
-def check_not_ready(service: Served, words: str) -> None:
+def check_not_ready(service: RunningService, words: str) -> None:
     wait_until(lambda: words in service.health().json.get("reason", ""), words)
     answer = service.health()
     assert answer.status == 503
@@ -658,11 +667,11 @@ def test_a_server_that_is_away_is_not_ready(tmp_path: Path) -> None:
 
 def test_a_refused_key_is_not_ready_until_it_is_taken(tmp_path: Path) -> None:
     """A key that is refused is the reason, and readiness comes by itself when the key is taken."""
-    with running_house(tmp_path) as house:
-        house.behave(api_key="another")
-        check_not_ready(house.service, "OPENAI_API_KEY was refused")
-        house.behave()
-        wait_until(house.service.is_ready, "readiness")
+    with running_deployment(tmp_path) as deployment:
+        deployment.behave(api_key="another")
+        check_not_ready(deployment.service, "OPENAI_API_KEY was refused")
+        deployment.behave()
+        wait_until(deployment.service.is_ready, "readiness")
 
 
 def test_probes_ask_nobody(tmp_path: Path) -> None:
@@ -679,11 +688,11 @@ def test_probes_ask_nobody(tmp_path: Path) -> None:
 
 def test_a_model_gone_from_the_list_is_not_ready_unless_it_is_unlisted_here(tmp_path: Path) -> None:
     """OpenAI's own models must be in the server's list; another server may have none, and answering is enough."""
-    with running_house(tmp_path) as house:
-        house.behave(retired_models=("gpt-5-nano",))
-        with running_service(tmp_path, OPENAI_API_KEY=KEY, OPENAI_BASE_URL=house.openai.base_url) as service:
+    with running_deployment(tmp_path) as deployment:
+        deployment.behave(retired_models=("gpt-5-nano",))
+        with running_service(tmp_path, OPENAI_API_KEY=KEY, OPENAI_BASE_URL=deployment.openai.base_url) as service:
             check_not_ready(service, "the model gpt-5-nano is not available")
-        own = {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": house.openai.base_url, "MODEL_NAME": "llama3.2:3b"}
+        own = {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": deployment.openai.base_url, "MODEL_NAME": "llama3.2:3b"}
         with running_service(tmp_path, **own) as service:
             wait_until(service.is_ready, "readiness")
 
@@ -754,45 +763,47 @@ def test_looks_are_seldom_while_all_is_well_and_soon_while_it_is_not() -> None:
 
 def test_told_to_stop_it_lets_jobs_end(tmp_path: Path) -> None:
     """A job under way when the service is told to stop is answered, new callers are not, and then it is over."""
-    with running_house(tmp_path) as house, ThreadPoolExecutor(2) as callers:
-        house.behave(hold_after=0)
-        whole = callers.submit(house.service.generate, {"symbols": [item(f"whole_{n}") for n in range(4)]})
-        streamed = callers.submit(house.service.generate, {"symbols": [item("streamed")]}, STREAM)
-        wait_until(lambda: house.arrived() == 5, "both jobs")
-        house.service.process.terminate()
-        house.service.process.wait_for_output("told to stop: 2 jobs are running and 0 are waiting", LIMIT_S, "stderr")
-        house.openai.set_behaviour(Behaviour(count_by="characters", marker=NAME))
+    with running_deployment(tmp_path) as deployment, ThreadPoolExecutor(2) as callers:
+        deployment.behave(hold_after=0)
+        whole = callers.submit(deployment.service.generate, {"symbols": [item(f"whole_{n}") for n in range(4)]})
+        streamed = callers.submit(deployment.service.generate, {"symbols": [item("streamed")]}, STREAM)
+        wait_until(lambda: deployment.arrived() == 5, "both jobs")
+        deployment.service.process.terminate()
+        deployment.service.process.wait_for_output(
+            "told to stop: 2 jobs are running and 0 are waiting", LIMIT_S, "stderr"
+        )
+        deployment.openai.set_behaviour(Behaviour(count_by="characters", marker=NAME))
         assert whole.result(LIMIT_S).json["status"] == "success"
         assert streamed.result(LIMIT_S).messages[-1][0] == "result"
-        house.service.process.wait(LIMIT_S)
+        deployment.service.process.wait(LIMIT_S)
         with pytest.raises(OSError, match="refused"):
-            house.service.health()
-    assert "Traceback" not in house.service.process.stderr()
+            deployment.service.health()
+    assert "Traceback" not in deployment.service.process.stderr()
 
 
 def test_told_to_stop_it_ends_what_takes_too_long(tmp_path: Path) -> None:
     """Who waits is sent away at once, what runs is cancelled after a while, and all of them hear why."""
-    with running_house(tmp_path, "app.STOP_AFTER_S = 0.5", JOBS_PER_WORKER="2") as house:
-        house.behave({"fault": "hang"})
+    with running_deployment(tmp_path, "app.STOP_AFTER_S = 0.5", JOBS_PER_WORKER="2") as deployment:
+        deployment.behave({"fault": "hang"})
         with contextlib.ExitStack() as open_calls, ThreadPoolExecutor(2) as callers:
-            whole = callers.submit(house.service.generate, {"symbols": [item(f"whole_{n}") for n in range(4)]})
-            streamed = callers.submit(house.service.generate, {"symbols": [item("streamed")]}, STREAM)
-            wait_until(lambda: house.arrived() == 5, "both jobs")
+            whole = callers.submit(deployment.service.generate, {"symbols": [item(f"whole_{n}") for n in range(4)]})
+            streamed = callers.submit(deployment.service.generate, {"symbols": [item("streamed")]}, STREAM)
+            wait_until(lambda: deployment.arrived() == 5, "both jobs")
             body = json.dumps(payload(1)).encode()
-            expecting = house.service.open_call(b"", "Expect: 100-continue", announced=len(body))
+            expecting = deployment.service.open_call(b"", "Expect: 100-continue", announced=len(body))
             waiting = open_calls.enter_context(expecting)
             assert waiting.recv(100).startswith(b"HTTP/1.1 100")
             waiting.sendall(body)
-            house.service.process.terminate()
+            deployment.service.process.terminate()
             assert waiting.recv(12) == b"HTTP/1.1 503"
             check_problem(whole.result(LIMIT_S), 503, "stopping")
             kinds = [kind for kind, _ in streamed.result(LIMIT_S).messages]
             assert kinds == ["generation.started.v1", "error"]
             assert streamed.result().messages[-1][1]["failure"] == "stopping"
-        house.service.process.wait(LIMIT_S)
-        wait_until(lambda: house.openai.bill()["abandoned"] == 5, "calls that were hung up")
-        assert house.arrived() == 5
-    assert "Traceback" not in house.service.process.stderr()
+        deployment.service.process.wait(LIMIT_S)
+        wait_until(lambda: deployment.openai.bill()["abandoned"] == 5, "calls that were hung up")
+        assert deployment.arrived() == 5
+    assert "Traceback" not in deployment.service.process.stderr()
 
 
 @pytest.mark.parametrize(
@@ -832,9 +843,9 @@ def references(value: object) -> Iterator[str]:
             yield from references(one)
 
 
-def test_the_description_has_the_contracts_schemas_and_examples(house: House) -> None:
+def test_the_description_has_the_contracts_schemas_and_examples(deployment: Deployment) -> None:
     """The OpenAPI description is whole in itself, has the contract's schemas, and its example of a job is planned."""
-    described = house.service.call("/openapi.json").json
+    described = deployment.service.call("/openapi.json").json
     schemas = described["components"]["schemas"]
     assert {reference.removeprefix("#/components/schemas/") for reference in references(described)} <= set(schemas)
     assert openapi_components().items() <= schemas.items()
@@ -842,7 +853,7 @@ def test_the_description_has_the_contracts_schemas_and_examples(house: House) ->
     assert body == {"$ref": "#/components/schemas/GenerationInput"}
     (example,) = schemas["GenerationInput"]["examples"]
     example["options"]["dry_run"] = True
-    assert house.service.generate(example).json["status"] == "planned"
+    assert deployment.service.generate(example).json["status"] == "planned"
 
 
 def is_no_fault(_context: CheckContext, response: Response, _case: Any) -> None:
@@ -864,7 +875,7 @@ CHECKS = [is_no_fault, status_code_conformance, content_type_conformance, respon
     ],
 )
 def test_whatever_is_sent_the_answer_is_one_that_is_described(
-    offline_service: Served, method: str, path: str, generation_mode: GenerationMode
+    offline_service: RunningService, method: str, path: str, generation_mode: GenerationMode
 ) -> None:
     """Calls in the form that is described and against it get described answers, and none is a fault of the service."""
     schema = schemathesis.openapi.from_url(f"http://127.0.0.1:{offline_service.port}/openapi.json")
