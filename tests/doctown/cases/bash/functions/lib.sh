@@ -1,0 +1,3 @@
+list_files() {
+  find "$1" -name '*.c'
+}

@@ -1,0 +1,6 @@
+function open() {}
+module.exports = {
+	open,
+	close() {},
+	size: function () {},
+};

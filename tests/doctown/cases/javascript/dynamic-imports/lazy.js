@@ -1,0 +1,3 @@
+export function start() {}
+export const stop = () => {};
+export default function main() {}

@@ -1,0 +1,2 @@
+from .orders import place
+from .orders.model import Order as PublicOrder

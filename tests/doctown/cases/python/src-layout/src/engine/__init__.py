@@ -1,0 +1,5 @@
+from engine.parts import Wheel
+
+
+def build():
+    return Wheel()

@@ -1,0 +1,3 @@
+class Wheel:
+    def turn(self):
+        return self

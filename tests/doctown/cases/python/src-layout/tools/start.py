@@ -1,0 +1,5 @@
+import helper
+from engine import build
+
+build().turn()
+helper.run()

@@ -1,0 +1,10 @@
+from lib import *
+from bare import *
+
+
+def use():
+    visible()
+    late()
+    unlisted()
+    plain()
+    _private()

@@ -1,0 +1,5 @@
+export function enlarge() {}
+function when() {}
+function change() {}
+export { when };
+export default change;

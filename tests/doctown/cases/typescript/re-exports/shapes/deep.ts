@@ -1,0 +1,2 @@
+function perimeter() {}
+export { perimeter };

@@ -1,0 +1,3 @@
+export interface Cart {
+  empty(): void;
+}

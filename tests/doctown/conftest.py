@@ -1,0 +1,3 @@
+"""The sources of the cases are data, also where a file of theirs is named as a test."""
+
+collect_ignore = ["cases"]
