@@ -1,0 +1,22 @@
+"""The error tree of a build.
+
+    DoctownError          anything that this package raises on purpose
+    ├── ConfigError       a setting is wrong
+    └── ModelError        the embedding model cannot be loaded or is another model
+
+A message is one sentence that says what to do. It never shows a secret or source code.
+"""
+
+from __future__ import annotations
+
+
+class DoctownError(Exception):
+    """Anything that this package raises on purpose."""
+
+
+class ConfigError(DoctownError):
+    """A setting is wrong; the message names its variable and never shows its value."""
+
+
+class ModelError(DoctownError):
+    """The embedding model cannot be loaded or is another model; the message names the file and what would be right."""
