@@ -1,6 +1,6 @@
 """Texts of symbols to vectors.
 
-    from doctown.embedding import EmbeddingSettings, embed_texts, embedding_text
+from doctown.embedding import EmbeddingSettings, embed_texts, embedding_text
 """
 
 from doctown.embedding.embed import Basis, Embeddings, Method, embed_texts

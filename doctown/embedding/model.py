@@ -37,8 +37,8 @@ BATCH_SIZES: dict[Provider, int] = {"cpu": 2, "cuda": 256}
 TOKENIZED_AT_ONCE = 1_024  # a text's encoding takes some 10 kB until it is reduced to its numbers
 THREAD_MEMORY_BYTES = 25_000_000  # of a batch of two under way (measured), rounded up
 
-# Cosine similarities under the original model (fp32). Any export of it gives them again (8-bit weights: to within .004);
-# another model or another tokenizer does not.
+# Cosine similarities under the original model (fp32). Any export of it gives them again (with 8-bit weights to within
+# .004); another model or another tokenizer does not.
 KNOWN_SIMILARITIES = (
     ("read a file from disk", "load data from a path", 0.4048),
     ("read a file from disk", "the colour of the night sky", 0.0419),
@@ -124,7 +124,7 @@ def load_model(folder: Path, *, provider: Provider = "cpu", threads: int | None 
     sha256, _ = _sha256(model_file), _sha256(tokenizer_file)
     tokenizer = _load_tokenizer(tokenizer_file)
     session, found = _load_session(model_file, provider)
-    warnings = ()
+    warnings: tuple[str, ...] = ()
     if found != provider:
         warnings = (f"EMBEDDING_PROVIDER={provider} cannot be had on this machine: embeddings were computed on CPU.",)
     if threads is None:

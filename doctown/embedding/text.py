@@ -45,16 +45,16 @@ def first_paragraph(docstring: str) -> str:
 
 
 def embedding_text(qualified_name: str, signature: str | None, docstring: str | None, body: str) -> str:
-    """Return the text that stands for a symbol: one line for each of the four parts that is there.
+    r"""Return the text that stands for a symbol: one line for each of the four parts that is there.
 
     `body` is the symbol's code; where it begins with the signature and the docstring, they are left out of it, and
     `MAX_BODY_CHARS` characters of the rest are taken. White space is folded to single spaces: the tokenizer does not
     see it, and symbols that differ in nothing else get equal texts, which are embedded once.
 
-    >>> embedding_text("Cache.getItem", "def getItem(self, key)", "Return an item.\\n\\nOr fail.", "return 1")
-    'cache get item\\ndef getItem(self, key)\\nReturn an item.\\nreturn 1'
-    >>> embedding_text("twice", "def twice(x)", "Double x.", "def twice(x):\\n    'Double x.'\\n    return 2 * x")
-    'twice\\ndef twice(x)\\nDouble x.\\nreturn 2 * x'
+    >>> embedding_text("Cache.getItem", "def getItem(self, key)", "Return an item.\n\nOr fail.", "return 1")
+    'cache get item\ndef getItem(self, key)\nReturn an item.\nreturn 1'
+    >>> embedding_text("twice", "def twice(x)", "Double x.", "def twice(x):\n    'Double x.'\n    return 2 * x")
+    'twice\ndef twice(x)\nDouble x.\nreturn 2 * x'
     >>> embedding_text("MAX_SIZE", None, None, "")
     'max size'
     """
