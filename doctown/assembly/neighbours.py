@@ -38,18 +38,18 @@ def nearest_neighbours(vectors: NDArray[np.float32], nearest: int = NEAREST) -> 
     count = min(nearest, len(filled) - 1)
     if count < 1:
         return result
-    # Columns up to a whole number of groups, and groups enough; those added are masked below.
-    groups = max(count, -(-len(filled) // GROUP_COLUMNS))
-    others = np.zeros((groups * GROUP_COLUMNS, vectors.shape[1]), dtype=np.float32)
+    # Columns up to a whole number of groups; those added are masked below.
+    columns = -(-len(filled) // GROUP_COLUMNS) * GROUP_COLUMNS
+    others = np.zeros((columns, vectors.shape[1]), dtype=np.float32)
     others[: len(filled)] = vectors[filled]
-    step = max(1, MAX_BLOCK_BYTES // (4 * len(others)))
+    step = max(1, MAX_BLOCK_BYTES // (4 * columns))
     for start in range(0, len(filled), step):
         rows = np.arange(start, min(start + step, len(filled)))
         similarities = others[rows] @ others.T
         similarities[:, len(filled) :] = -np.inf
         similarities[rows - start, rows] = -np.inf
-        columns, values = _greatest(similarities, count)
-        result.positions[filled[rows], :count] = filled[columns]
+        found, values = _greatest(similarities, count)
+        result.positions[filled[rows], :count] = filled[found]
         result.similarities[filled[rows], :count] = values
     return result
 
@@ -60,7 +60,7 @@ def _greatest(values: NDArray[np.float32], count: int) -> tuple[NDArray[np.intp]
     The number of columns is a multiple of `GROUP_COLUMNS`.
     """
     grouped = values.reshape(len(values), -1, GROUP_COLUMNS)
-    groups, _ = _greatest_by_scan(grouped.max(axis=2), count)
+    groups, _ = _greatest_by_scan(grouped.max(axis=2), min(count, grouped.shape[1]))
     groups.sort(axis=1)
     candidates = np.take_along_axis(grouped, groups[:, :, np.newaxis], axis=1).reshape(len(values), -1)
     places, greatest = _greatest_by_scan(candidates, count)

@@ -69,7 +69,7 @@ def read_vectors(folder: Path, model: EmbeddingModel, texts: Sequence[str]) -> d
             for start in range(0, len(keys), KEYS_AT_ONCE):
                 some = keys[start : start + KEYS_AT_ONCE]
                 marks = ",".join("?" * len(some))
-                rows = database.execute(f"SELECT key, vector FROM vectors WHERE key IN ({marks})", some)  # noqa: S608
+                rows = database.execute(f"SELECT key, CAST(vector AS BLOB) FROM vectors WHERE key IN ({marks})", some)  # noqa: S608
                 vectors = {text_of[key]: _unpack(packed, model.dimensions) for key, packed in rows}
                 found |= {text: vector for text, vector in vectors.items() if vector is not None}
     except sqlite3.Error as error:
