@@ -1,15 +1,18 @@
 """k-means with k-means++ (Arthur and Vassilvitskii 2007): fixed seed, ten starts, the one with the least inertia.
 
-Beyond `MAX_START_ROWS` vectors the starts are compared on a sample, every so manieth row, and the best of them is
-continued on all rows. Left out: labels (`labels`).
+With more than `MAX_START_ROWS` vectors the starts are compared on evenly spaced rows, and the best of them is continued
+on all rows. Left out: labels (`labels`).
 """
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from doctown.machine import map_on_cores
 
 SEED = 0
 STARTS = 10
@@ -20,6 +23,14 @@ SAME_POINT_SQUARED_DISTANCE = 1e-6  # float32 does not tell unit vectors apart t
 
 Floats = NDArray[np.float32]
 Clusters = NDArray[np.intp]
+
+
+class Partition(NamedTuple):
+    """The cluster of each point, the clusters' centres, and the sum of the points' squared distances from them."""
+
+    inertia: float
+    clusters: Clusters
+    centres: Floats
 
 
 def cluster_count(symbols: int) -> int:
@@ -40,18 +51,17 @@ def k_means(vectors: Floats, k: int) -> Clusters:
     filled = np.flatnonzero(vectors.any(axis=1))
     if len(filled) and k > 0:
         points = vectors[filled]
-        chance = np.random.default_rng(SEED)
         sample = points[:: -(-len(points) // MAX_START_ROWS)]
-        _, centres = min((_start(sample, k, chance) for _ in range(STARTS)), key=lambda start: start[0])
-        _, found, _ = _improve(points, centres)
+        starts = map_on_cores(lambda number: _start(sample, k, number), range(STARTS))
+        best = min(starts, key=lambda start: start.inertia)
+        (found,) = map_on_cores(lambda centres: _improve(points, centres).clusters, [best.centres])
         clusters[filled] = _numbered_by_first_member(found)
     return clusters
 
 
-def _start(points: Floats, k: int, chance: np.random.Generator) -> tuple[float, Floats]:
-    """Return the inertia and the centres of one start."""
-    inertia, _, centres = _improve(points, _spread_centres(points, k, chance))
-    return inertia, centres
+def _start(points: Floats, k: int, number: int) -> Partition:
+    """Return what the start of this number comes to."""
+    return _improve(points, _spread_centres(points, k, np.random.default_rng([SEED, number])))
 
 
 def _spread_centres(points: Floats, k: int, chance: np.random.Generator) -> Floats:
@@ -70,8 +80,8 @@ def _spread_centres(points: Floats, k: int, chance: np.random.Generator) -> Floa
         chosen.append(int(np.searchsorted(total, chance.random() * total[-1], side="right")))
 
 
-def _improve(points: Floats, centres: Floats) -> tuple[float, Clusters, Floats]:
-    """Return the inertia, the clusters and the centres after Lloyd's rounds: until no row changes its cluster."""
+def _improve(points: Floats, centres: Floats) -> Partition:
+    """Return the partition after Lloyd's rounds: until no row changes its cluster."""
     clusters = np.full(len(points), -1, dtype=np.intp)
     rows = np.arange(len(points))
     for _ in range(MAX_ROUNDS):
@@ -86,7 +96,7 @@ def _improve(points: Floats, centres: Floats) -> tuple[float, Clusters, Floats]:
         means = (membership.T @ points) / np.maximum(sizes, 1)[:, np.newaxis]
         centres = np.where(sizes[:, np.newaxis] > 0, means, centres)  # one without members stays where it is
     inertia = float(np.sum(points**2, dtype=np.float64) - 2 * scores[rows, clusters].sum(dtype=np.float64))
-    return inertia, clusters, centres
+    return Partition(inertia, clusters, centres)
 
 
 def _numbered_by_first_member(clusters: Clusters) -> Clusters:

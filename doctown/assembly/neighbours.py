@@ -11,9 +11,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from doctown.machine import map_on_cores
+
 NEAREST = 3
 GROUP_COLUMNS = 64
-MAX_BLOCK_BYTES = 64_000_000
+MAX_BLOCK_BYTES = 32_000_000  # for each core
+NO_SIMILARITY = -2  # below every cosine, above the mark of what a scan has taken
 
 
 class Neighbours(NamedTuple):
@@ -43,14 +46,18 @@ def nearest_neighbours(vectors: NDArray[np.float32], nearest: int = NEAREST) -> 
     others = np.zeros((columns, vectors.shape[1]), dtype=np.float32)
     others[: len(filled)] = vectors[filled]
     step = max(1, MAX_BLOCK_BYTES // (4 * columns))
-    for start in range(0, len(filled), step):
+
+    def search(start: int) -> None:
+        """Fill the result's rows of one block."""
         rows = np.arange(start, min(start + step, len(filled)))
         similarities = others[rows] @ others.T
-        similarities[:, len(filled) :] = -np.inf
-        similarities[rows - start, rows] = -np.inf
+        similarities[:, len(filled) :] = NO_SIMILARITY
+        similarities[rows - start, rows] = NO_SIMILARITY
         found, values = _greatest(similarities, count)
         result.positions[filled[rows], :count] = filled[found]
         result.similarities[filled[rows], :count] = values
+
+    map_on_cores(search, range(0, len(filled), step))
     return result
 
 

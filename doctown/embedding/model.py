@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from doctown.embedding.machine import cores, free_memory_bytes
 from doctown.embedding.settings import Provider
 from doctown.errors import ModelError
+from doctown.machine import cores, free_memory_bytes
 
 if TYPE_CHECKING:
     import onnxruntime

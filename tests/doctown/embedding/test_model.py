@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tokenizers
 
-from doctown.embedding.machine import free_memory_bytes
+from doctown.machine import free_memory_bytes
 from doctown.embedding.model import DIMENSIONS, EmbeddingModel, load_model
 from doctown.errors import ModelError
 
