@@ -8,7 +8,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 
-UV := uv==0.13.8
+UV := uv==0.13.9
 # What `make bench` compares with. Not in a lock: their own pins of the OpenAI client contradict the worker's, so they
 # get an environment of their own, and these are the newest versions that live in it together.
 PEERS := litellm==1.82.2 langchain-openai==1.7.3 instructor==1.17.0 pydantic-ai-slim[openai]==2.38.0 \
@@ -16,7 +16,7 @@ PEERS := litellm==1.82.2 langchain-openai==1.7.3 instructor==1.17.0 pydantic-ai-
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run run-service test lint bench bench-peers setup vocabulary schemas types lock clean
+.PHONY: help run run-service test test-loaded lint bench bench-peers setup vocabulary schemas types lock clean
 
 VOCABULARY := vocabulary/fb374d419588a4632f3f557e76b4b70aebbca790
 MADE := $(VENV)/.made
@@ -25,6 +25,8 @@ INSTALLED_DEV := $(VENV)/.installed-dev
 INSTALLED_BENCH := $(VENV)/.installed-bench
 IN_VENV := $(VENV)/bin/python
 CLIENT := clients/typescript
+# The tests install with it too.
+OLDEST_PIP := .cache/pip/pip-22.3-py3-none-any.whl
 
 # The caller's own variables that would change what the tests see: the worker's settings, named in .runpod/hub.json
 # (which a test holds to the code), and what its libraries and pytest read.
@@ -42,14 +44,19 @@ OFFLINE_WITHOUT_KEY = if [ -z "$${OPENAI_API_KEY:-}" ] && [ -z "$${MODEL_NAME:-}
 		export MODEL_NAME=offline; \
 	fi
 
-run: $(INSTALLED) $(VOCABULARY) ## document the symbols of test_input.json (without a key: offline)
-	@$(OFFLINE_WITHOUT_KEY); exec $(IN_VENV) -u handler.py
+run: $(INSTALLED) $(VOCABULARY) ## document test_input.json, or FILE=symbols.json (without a key: offline)
+	@$(OFFLINE_WITHOUT_KEY); exec $(IN_VENV) -u handler.py $(FILE)
 
 run-service: $(INSTALLED) $(VOCABULARY) ## serve POST /generate on port 8003 (without a key: offline)
 	@$(OFFLINE_WITHOUT_KEY); exec $(IN_VENV) -u -m generation.service
 
-test: $(INSTALLED_DEV) $(VOCABULARY) ## run the tests
-	$(WITHOUT_FOREIGN) $(IN_VENV) -m pytest --numprocesses 3 --dist loadfile
+TEST = $(WITHOUT_FOREIGN) $(IN_VENV) -m pytest --numprocesses 3 --dist loadfile
+
+test: $(INSTALLED_DEV) $(VOCABULARY) $(OLDEST_PIP) ## run the tests
+	$(TEST)
+
+test-loaded: $(INSTALLED_DEV) $(VOCABULARY) $(OLDEST_PIP) ## run them beside one busy loop for each core
+	builder/under_load.sh $(TEST)
 
 lint: $(INSTALLED_DEV) ## check style (ruff) and types (mypy)
 	$(IN_VENV) -m ruff check .
@@ -61,7 +68,7 @@ bench: $(INSTALLED_BENCH) $(VOCABULARY) ## measure the worker, beside its peers 
 
 bench-peers: $(VENV)-peers/.installed ## install what `make bench` can compare the worker with
 
-setup: $(INSTALLED_DEV) $(VOCABULARY) ## set up everything that run, test and lint need
+setup: $(INSTALLED_DEV) $(VOCABULARY) $(OLDEST_PIP) ## set up everything that run, test and lint need
 
 vocabulary: $(VOCABULARY) ## fetch the tokenizer's vocabulary, checked by its SHA-256
 
@@ -71,10 +78,9 @@ schemas: $(INSTALLED) ## write the JSON Schemas in schemas/ anew
 types: schemas $(CLIENT)/node_modules/.installed ## write the types of the TypeScript client anew (needs Node 20)
 	cd $(CLIENT) && npm run --silent types
 
-# One version of each package for all Pythons: what is tested on one is what runs on the others. Extras are kept, as pip
-# before 23.3 does not find a pin that is written without the extra that a package asks for.
-LOCK := $(IN_VENV) -m uv pip compile --quiet --universal --python-version 3.10 --fork-strategy fewest \
-	--generate-hashes --no-strip-extras --annotation-style line --no-emit-index-url --custom-compile-command 'make lock'
+# One version of each package for all Pythons: what is tested on one is what runs on the others.
+LOCK := $(IN_VENV) -m uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
+	--generate-hashes --annotation-style line --no-emit-index-url --custom-compile-command 'make lock'
 lock: $(MADE) ## lock the dependencies anew, each at its newest version that requirements*.txt allow
 	$(IN_VENV) -m pip install --quiet --disable-pip-version-check '$(UV)'
 	$(LOCK) --upgrade requirements.txt --output-file requirements.lock
@@ -84,23 +90,29 @@ clean: ## remove what the other targets made, except results
 	rm -rf .venv .venv-* $(CLIENT)/node_modules vocabulary .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The stamp, not the folder, says that an environment is whole: a broken `python -m venv` leaves a folder behind.
+# The stamp, not the folder, says that an environment is whole: a broken `python -m venv` leaves a folder behind. What
+# lies there is cleared, unless it is something else than a virtual environment. A changed lock makes it anew: a package
+# that has left the lock would stay, and may contradict the new one.
+$(MADE): requirements.lock requirements-dev.lock
 $(MADE) $(VENV)-peers/.made:
 	@command -v $(PYTHON) >/dev/null || { \
-		echo "$(PYTHON) is not there: install Python 3.10 or newer, or name one: make PYTHON=/path/to/python3" >&2; \
+		echo "$(PYTHON) is not there: install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3" >&2; \
 		exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
-		echo "$(PYTHON) is `$(PYTHON) -V 2>&1`; the worker needs 3.10 or newer: make PYTHON=/path/to/python3" >&2; \
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "$(PYTHON) is `$(PYTHON) -V 2>&1`; Doctown needs 3.11 or newer: make PYTHON=/path/to/python3" >&2; \
+		exit 1; }
+	@test ! -e $(@D) || test -e $(@D)/pyvenv.cfg || { \
+		echo "$(@D) is there and is no virtual environment: name another folder: make VENV=FOLDER" >&2; \
 		exit 1; }
 	$(PYTHON) -m venv --clear $(@D)
 	@touch $@
 
-$(INSTALLED): requirements.lock $(MADE)
+$(INSTALLED): $(MADE)
 	@echo "Installing the dependencies (half a minute the first time)."
 	builder/install_dependencies.sh $(IN_VENV) requirements.lock
 	@touch $@
 
-$(INSTALLED_DEV): requirements-dev.lock $(MADE)
+$(INSTALLED_DEV): $(MADE)
 	@echo "Installing the dependencies for development (a minute the first time)."
 	builder/install_dependencies.sh $(IN_VENV) requirements-dev.lock
 	@touch $@ $(INSTALLED)
@@ -115,6 +127,11 @@ $(VENV)-peers/.installed: Makefile $(VENV)-peers/.made
 
 $(CLIENT)/node_modules/.installed: $(CLIENT)/package-lock.json
 	cd $(CLIENT) && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+$(OLDEST_PIP): requirements-pip.lock | $(MADE)
+	$(IN_VENV) -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all: \
+		--requirement requirements-pip.lock --dest $(@D)
 	@touch $@
 
 $(VOCABULARY): | $(MADE)

@@ -16,23 +16,24 @@ import sys
 import threading
 import traceback
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from generation.config import Settings, set_process_defaults
+from generation.domain.catalogue import OFFLINE
+from generation.domain.output import ProgressSnapshot
 from generation.errors import ConfigError, JobError, StorageError
 from generation.job import run_job, warm_up
-from generation.models import OFFLINE
-from generation.progress import ProgressPump
+from generation.local import run_file
+from generation.logs import set_up_logging
+from generation.prompts.tokens import VocabularyMissing
+from generation.reporting.progress import ProgressPump
 from generation.storage import check_storage, open_storage
-from generation.token_counter import VocabularyMissing
 
 log = logging.getLogger("handler")
 
 Job = dict[str, Any]
-
-# Of every library's chatter, what is worth a line in a log that is paid by the line.
-QUIET_LOGGERS = ("httpx", "httpx2", "openai", "botocore", "urllib3", "asyncio")
 
 # The first request for a job goes out before imports compete with it for the interpreter.
 WARM_UP_AFTER_S = 0.2
@@ -42,7 +43,7 @@ PROGRESS_TIMEOUT_S = 30.0
 
 
 def make_handler(
-    settings: Settings, send_progress: Callable[[Job, dict[str, Any]], Awaitable[None]], stopping: asyncio.Event
+    settings: Settings, send_progress: Callable[[Job, ProgressSnapshot], Awaitable[None]], stopping: asyncio.Event
 ) -> Callable[[Job], Awaitable[Job]]:
     """The handler for RunPod's loop: it returns the output or `{"error": one sentence}`, and raises only to cancel."""
 
@@ -50,7 +51,7 @@ def make_handler(
         pump = ProgressPump(functools.partial(send_progress, job))
         run = functools.partial(run_job, default_job_id=str(job["id"]), watch=pump.observe, stopping=stopping)
         try:
-            output = await run(job.get("input"), settings)
+            output = dict(await run(job.get("input"), settings))
             await pump.close()
         except JobError as error:
             output = {"error": str(error), "failure": error.failure}
@@ -66,7 +67,7 @@ def make_handler(
     return handle
 
 
-async def send_to_runpod(job: Job, snapshot: dict[str, Any]) -> None:
+async def send_to_runpod(job: Job, snapshot: ProgressSnapshot) -> None:
     """Send one update and return when it has arrived or failed.
 
     The SDK hands each update to a thread of its own and says nothing of its end: the thread is found by its name.
@@ -80,7 +81,7 @@ async def send_to_runpod(job: Job, snapshot: dict[str, Any]) -> None:
             await asyncio.to_thread(thread.join, PROGRESS_TIMEOUT_S)
 
 
-async def send_nowhere(_job: Job, _snapshot: dict[str, Any]) -> None:
+async def send_nowhere(_job: Job, _snapshot: ProgressSnapshot) -> None:
     """Run locally: there is nobody to send to, and the SDK would log an error for each update."""
 
 
@@ -105,12 +106,12 @@ def concurrency_modifier(settings: Settings, stopping: asyncio.Event) -> Callabl
 def tell_jobs_of_sigterm(stopping: asyncio.Event) -> None:
     """Set the event before the SDK's own handler, which only ends the intake and lets jobs run to their end."""
     loop = asyncio.get_running_loop()
-    of_the_sdk = signal.getsignal(signal.SIGTERM)
+    sdk_handler = signal.getsignal(signal.SIGTERM)
 
     def stop(signum: int, frame: FrameType | None) -> None:
         loop.call_soon_threadsafe(stopping.set)
-        if callable(of_the_sdk):
-            of_the_sdk(signum, frame)
+        if callable(sdk_handler):
+            sdk_handler(signum, frame)
 
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, stop)
@@ -124,7 +125,7 @@ def results_store_check(settings: Settings) -> Callable[[], Awaitable[None]]:
         try:
             await check_storage(storage)
         except StorageError as error:
-            if not error.passing:
+            if not error.retryable:
                 raise
             log.warning("the results store is away: %s", error)
 
@@ -138,13 +139,6 @@ def warm_up_quietly(settings: Settings) -> None:
             warm_up(settings)
 
 
-def set_up_logging(level: str) -> None:
-    """Log to standard error; the SDK has set the root logger up by now, for standard output of its own."""
-    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr, force=True)
-    for name in QUIET_LOGGERS:
-        logging.getLogger(name).setLevel(logging.WARNING)
-
-
 def main() -> None:
     """Check the settings and hand the process to RunPod's loop."""
     set_process_defaults(os.environ)
@@ -152,6 +146,10 @@ def main() -> None:
         settings = Settings.from_env(os.environ)
     except ConfigError as error:
         sys.exit(f"handler.py: {error}")
+    set_up_logging(settings.log_level)
+    # As the SDK decides it: with no queue to take jobs from, and none of its own options, this is a local run.
+    if not os.environ.get("RUNPOD_WEBHOOK_GET_JOB") and not any(given.startswith("--") for given in sys.argv[1:]):
+        sys.exit(run_file(Path(*sys.argv[1:2] or ["test_input.json"]), settings))
     import runpod
 
     set_up_logging(settings.log_level)

@@ -21,7 +21,7 @@ from benchmarks.rows import Row
 from benchmarks.workload import Workload, make_workload
 
 ROWS = ("pace", "latency", "overhead", "growth", "start", "fairness", "saving", "bulk")
-LEAST_IDLE = 0.9
+MIN_IDLE_SHARE = 0.9
 
 Say = Callable[[str], None]
 
@@ -92,7 +92,7 @@ def warn_where_busy(say: Say) -> None:
     before = idle_s()
     time.sleep(1)
     idle = (idle_s() - before) / (os.cpu_count() or 1)
-    if idle < LEAST_IDLE:
+    if idle < MIN_IDLE_SHARE:
         say(f"the machine is busy ({1 - idle:.0%} of its processors): do not trust these figures")
 
 

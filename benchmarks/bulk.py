@@ -23,11 +23,11 @@ from typing import Any
 from benchmarks.processes import REPOSITORY
 from benchmarks.rows import Row
 from benchmarks.workload import SEED, Workload, make_symbols
-from generation.checkpoint import SEGMENT_AGE_S
-from tests.loopback_openai import Behaviour, Limits, RunningServer, ideal_makespan_s
-from tests.loopback_openai import running_process as running_openai
-from tests.loopback_queue import DOCUMENTED_RATES, Rules, running_queue_process, worker_environment
-from tests.worker_process import RunningProcess, running_process, running_worker
+from generation.results.checkpoint import SEGMENT_AGE_S
+from tests.loopback.openai import Behaviour, Limits, RunningServer, ideal_makespan_s
+from tests.loopback.openai import running_process as running_openai
+from tests.loopback.queue import DOCUMENTED_RATES, Rules, running_queue_process, worker_environment
+from tests.support.worker_process import RunningProcess, running_process, running_worker
 
 Say = Callable[[str], None]
 
@@ -43,7 +43,7 @@ SOURCES, EACH = 40, 2_500
 REQUESTS_PER_MIN = 24_000
 MEMORY_BAR_MB = 300.0
 # A request that is given up at its time-out may have been answered; a shard that ran twice would be many more.
-TWICE_AT_MOST = 0.001
+MAX_BOUGHT_TWICE = 0.001
 
 # The bad day.
 BAD_SOURCES, BAD_EACH = 8, 1_500
@@ -165,7 +165,7 @@ def whole_rows(folder: Path, say: Say) -> list[Row]:
         refused = house.openai.bill()["requests"].get("429", 0)
     if code:
         faults.append(f"the command ended with {code}")
-    if twice > TWICE_AT_MOST * total:
+    if twice > MAX_BOUGHT_TWICE * total:
         faults.append(f"{twice} bought twice")
     say(f"bulk: {total:,} in {SOURCES} sources: {seconds:.1f} s, ideal {ideal_s:.1f} s, peak {peak_mb:.0f} MB")
     return [

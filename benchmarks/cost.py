@@ -14,7 +14,7 @@ from benchmarks.clients.stage import Task
 from benchmarks.processes import Numbers, running_client
 from benchmarks.rows import Row
 from benchmarks.workload import MANY_SYMBOLS, SYMBOLS, Workload
-from tests.loopback_openai import Behaviour, running_process
+from tests.loopback.openai import Behaviour, running_process
 
 ROUNDS = 3
 MEGABYTE = 1_000_000

@@ -13,7 +13,7 @@ from benchmarks.clients.stage import Task
 from benchmarks.processes import running_client
 from benchmarks.rows import Row
 from benchmarks.workload import FEW_LINES, Workload, make_symbols
-from tests.loopback_openai import Behaviour, running_process
+from tests.loopback.openai import Behaviour, running_process
 
 WIDTH = 20
 BEHAVIOUR = Behaviour(latency_mean_s=0.3, latency_sigma=0.4, count_by="characters")

@@ -14,7 +14,7 @@ from benchmarks.pace import LATENCY_MEAN_S, LATENCY_SIGMA
 from benchmarks.processes import Client, Numbers, running_client
 from benchmarks.rows import Row
 from benchmarks.workload import SYMBOLS, Workload
-from tests.loopback_openai import Behaviour, RunningServer, running_process
+from tests.loopback.openai import Behaviour, RunningServer, running_process
 
 ROUNDS = 2
 HANGING = 0.01

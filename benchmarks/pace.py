@@ -21,13 +21,13 @@ from benchmarks.clients.stage import Task
 from benchmarks.processes import PEERS_PYTHON, ClientFailed, installed_peers, running_client
 from benchmarks.rows import Row
 from benchmarks.workload import SYMBOLS, Workload
-from tests.loopback_openai import Behaviour, Limits, ideal_makespan_s, running_process
+from tests.loopback.openai import Behaviour, Limits, ideal_makespan_s, running_process
 
 LATENCY_MEAN_S = 1.0
 LATENCY_SIGMA = 0.4
 WIDTH = 100
 STAGGER_S = 3.0
-REFUSED_AT_MOST = 0.01
+MAX_REFUSED = 0.01
 
 # As with OpenAI both limits are always there and both are told; the other one is far away.
 TOKENS = Limits(requests_per_min=10_000, tokens_per_min=280_000)
@@ -234,7 +234,7 @@ def rows(results: Sequence[Pace]) -> list[Row]:
 def row(scenario: Scenario, pace: Pace) -> Row:
     share = pace.refused / max(1, pace.requests)
     faults = [f"{pace.lost} symbols lost"] if pace.lost else []
-    if scenario.refusals_count and share > REFUSED_AT_MOST:
+    if scenario.refusals_count and share > MAX_REFUSED:
         faults.append(f"{share:.1%} of requests refused")
     return Row(
         f"makespan ÷ ideal: {scenario.name}",

@@ -18,10 +18,10 @@ from benchmarks.codebase import contexts_of_requests
 from benchmarks.processes import Numbers, running_client
 from benchmarks.rows import Row
 from benchmarks.workload import Workload
-from generation.call_graph import callees_within, levels
-from generation.outcomes import Symbol
-from generation.schemas import parse_symbols
-from tests.loopback_openai import Behaviour, running_process
+from generation.domain.outcome import Symbol
+from generation.intake.symbols import parse_symbols
+from generation.planning.call_graph import callees_within, levels
+from tests.loopback.openai import Behaviour, running_process
 
 ITEM_MARKER = r"(?m)^## Symbol (s\d+)$"
 # At ten at once the job takes its size; at a hundred the chain of calls does, and what else a job takes must be small.

@@ -13,8 +13,8 @@ from statistics import median
 from benchmarks.clients.stage import API_KEY
 from benchmarks.processes import REPOSITORY
 from benchmarks.rows import Row
-from tests.loopback_queue import running_queue
-from tests.worker_process import running_worker
+from tests.loopback.queue import running_queue
+from tests.support.worker_process import running_worker
 
 ROUNDS = 5
 LIMIT_S = 60.0

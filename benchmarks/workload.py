@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks.clients.stage import Task
 from benchmarks.processes import running_client
-from tests.loopback_openai import Behaviour, running_process
+from tests.loopback.openai import Behaviour, running_process
 
 SYMBOLS = 1_000
 MANY_SYMBOLS = 50_000

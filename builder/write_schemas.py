@@ -16,7 +16,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 # A script's own folder is on the path, and the repository is not.
 sys.path.insert(0, str(REPOSITORY))
 
-from generation.contract import DOCUMENTS, json_schema_of  # noqa: E402
+from generation.contract.export import DOCUMENTS, json_schema_of  # noqa: E402
 
 
 def main() -> None:

@@ -1,6 +1,60 @@
-"""Doctown's generation worker: symbol contexts in, one or two sentences a symbol out.
+"""Doctown's generation worker: documents symbols of a codebase through a model.
 
-The way through the package is one direction: `schemas` parses, `planner` and `prompt_builder` decide, `generator` runs
-the documenter (`openai_client` or `offline`), and everything after that folds outcomes: `events`, `progress`, `report`,
-`storage`. `job.run_job` is all of it, once. docs/ARCHITECTURE.md has the map.
+    from generation import Settings, SymbolContext, document
+
+`document` documents symbols that a program has at hand; `run_job` reads a payload as the worker's doors get it, and
+calls `document`. What is named here is the public API; the other modules are free to change. A name is imported when
+it is first asked for, so that `import generation` alone costs nothing.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from generation.config import Settings
+    from generation.domain.context import RelatedSymbol, SymbolContext
+    from generation.domain.output import JobOutput, PlannedOutput
+    from generation.errors import ConfigError, InputError, JobError
+    from generation.intake.job_input import JobOptions
+    from generation.job import JobRequest, document, run_job
+
+_HOMES = {
+    "ConfigError": "generation.errors",
+    "InputError": "generation.errors",
+    "JobError": "generation.errors",
+    "JobOptions": "generation.intake.job_input",
+    "JobOutput": "generation.domain.output",
+    "JobRequest": "generation.job",
+    "PlannedOutput": "generation.domain.output",
+    "RelatedSymbol": "generation.domain.context",
+    "Settings": "generation.config",
+    "SymbolContext": "generation.domain.context",
+    "document": "generation.job",
+    "run_job": "generation.job",
+}
+
+__all__ = [
+    "ConfigError",
+    "InputError",
+    "JobError",
+    "JobOptions",
+    "JobOutput",
+    "JobRequest",
+    "PlannedOutput",
+    "RelatedSymbol",
+    "Settings",
+    "SymbolContext",
+    "document",
+    "run_job",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import a name of the public API when it is first asked for (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value

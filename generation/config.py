@@ -26,25 +26,27 @@ from pydantic import (
     model_validator,
 )
 
+from generation.domain.catalogue import OFFLINE, Model, Pricing, find_model
+from generation.domain.limits import (
+    MIN_PROMPT_TOKENS,
+    BatchSize,
+    BatchTokens,
+    Centrality,
+    ConcurrentRequests,
+    CostUsd,
+    DeadlineS,
+    Language,
+    MaxSymbols,
+    ModelName,
+)
 from generation.errors import ConfigError
-from generation.models import OFFLINE, Model, Pricing, find_model
-from generation.prompt_builder import LEAST_BUDGET_TOKENS
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
+
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 VOCABULARY_DIR = REPOSITORY / "vocabulary"
-
-ConcurrentRequests = Annotated[int, Field(ge=1, le=1_000)]
-DeadlineS = Annotated[float, Field(gt=0, le=7 * 24 * 3600, allow_inf_nan=False)]
-MaxSymbols = Annotated[int, Field(ge=1)]
-BatchSize = Annotated[int, Field(ge=1, le=50)]
-BatchTokens = Annotated[int, Field(ge=2_000, le=500_000)]
-Centrality = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-CostUsd = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Language = Annotated[str, Field(min_length=2, max_length=40, pattern=r"^[^\W\d_]+([ -][^\W\d_]+)*$")]
-ModelName = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[!-~]+$")]
 
 AccountId = Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+$")]
 Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -52,7 +54,7 @@ Effort = Literal["none", "minimal", "low", "medium", "high"]
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(lambda value: str(value).upper())]
 
 
-class _Environment(BaseModel):
+class EnvironmentSettings(BaseModel):
     """Settings that are read from the environment; the variable of each is its name in capitals."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, protected_namespaces=())
@@ -70,7 +72,7 @@ class _Environment(BaseModel):
             raise ConfigError("; ".join(_setting_fault(fault) for fault in error.errors())) from None
 
 
-class Settings(_Environment):
+class Settings(EnvironmentSettings):
     """The worker's settings; the environment variable of each is its name in capitals."""
 
     openai_api_key: SecretStr | None = Field(
@@ -84,7 +86,7 @@ class Settings(_Environment):
         3, ge=0, le=20, description="Retries after a time-out, a broken connection, a 5xx or an unusable answer"
     )
     max_prompt_tokens: int = Field(
-        2_000, ge=LEAST_BUDGET_TOKENS, le=200_000, description="Budget of a prompt in tokens; longer ones are truncated"
+        2_000, ge=MIN_PROMPT_TOKENS, le=200_000, description="Budget of a prompt in tokens; longer ones are truncated"
     )
     max_completion_tokens: int = Field(
         4_096, ge=16, le=128_000, description="Most tokens an answer may have, reasoning included"
@@ -146,14 +148,12 @@ class Settings(_Environment):
     @field_validator("openai_base_url", "r2_endpoint_url", "r2_public_base_url")
     @classmethod
     def _is_web_address(cls, url: str | None) -> str | None:
-        if url is not None and not _names_a_host(url):
-            raise ValueError("must be an address such as https://host/path, without a user or a password")
-        return url.rstrip("/") if url else url
+        return check_web_address(url)
 
     @field_validator("openai_api_key", "r2_access_key_id", "r2_secret_access_key")
     @classmethod
     def _is_a_key(cls, secret: SecretStr | None) -> SecretStr | None:
-        return _fits_in_a_header(secret)
+        return check_key(secret)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Settings:
@@ -187,7 +187,7 @@ class Settings(_Environment):
     @property
     def effort(self) -> str | None:
         """The reasoning effort that is asked for: the one that is set, or the least the model takes."""
-        return self.reasoning_effort or self.model.least_effort
+        return self.reasoning_effort or self.model.lowest_effort
 
     @property
     def pricing(self) -> Pricing:
@@ -223,7 +223,7 @@ class Settings(_Environment):
         return changed
 
 
-class ServiceSettings(_Environment):
+class ServiceSettings(EnvironmentSettings):
     """What only the HTTP service has: where it listens, and for whom."""
 
     host: Annotated[str, Field(pattern=r"^[A-Za-z0-9.:-]+$")] = Field(
@@ -246,7 +246,7 @@ class ServiceSettings(_Environment):
     @field_validator("service_token")
     @classmethod
     def _is_a_token(cls, secret: SecretStr | None) -> SecretStr | None:
-        return _fits_in_a_header(secret)
+        return check_key(secret)
 
     @property
     def origins(self) -> list[str]:
@@ -273,10 +273,18 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _fits_in_a_header(secret: SecretStr | None) -> SecretStr | None:
+def check_key(secret: SecretStr | None) -> SecretStr | None:
+    """Return a key that an HTTP header can carry. Raises ValueError for any other."""
     if secret is not None and not all("!" <= char <= "~" for char in secret.get_secret_value()):
         raise ValueError("has white space or a character that no key has")
     return secret
+
+
+def check_web_address(url: str | None) -> str | None:
+    """Return an address without the slash at its end. Raises ValueError for what is none, or has a user in it."""
+    if url is not None and not _names_a_host(url):
+        raise ValueError("must be an address such as https://host/path, without a user or a password")
+    return url.rstrip("/") if url else url
 
 
 def _names_a_host(url: str) -> bool:
@@ -288,8 +296,12 @@ def _names_a_host(url: str) -> bool:
 
 
 def _setting_fault(fault: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails, a TypedDict of its own package
-    message = fault["msg"].removeprefix("Value error, ")
-    return f"{str(fault['loc'][0]).upper()}: {message}" if fault["loc"] else message
+    if not fault["loc"]:
+        return str(fault["msg"].removeprefix("Value error, "))
+    name = str(fault["loc"][0]).upper()
+    return (
+        f"{name} must be set" if fault["type"] == "missing" else f"{name}: {fault['msg'].removeprefix('Value error, ')}"
+    )
 
 
 def set_process_defaults(environ: MutableMapping[str, str]) -> None:

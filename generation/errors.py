@@ -17,19 +17,17 @@
         └── Rejected         refusal, content filter, bad request: asking again cannot help
 
 Messages are this project's own words: a text of the API or of a payload is never repeated in them, since it could carry
-source code or a part of a key. The module leaves out the SDK's classes: `openai_client` reduces them to the plain facts
+source code or a part of a key. The module leaves out the SDK's classes: `model.client` reduces them to the plain facts
 that `meaning_of` takes.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from generation.token_counter import NO_USAGE, Usage
-
-if TYPE_CHECKING:
-    from generation.outcomes import Outcome
+from generation.domain.outcome import Outcome
+from generation.domain.usage import NO_USAGE, Usage
 
 
 class DoctownError(Exception):
@@ -39,11 +37,11 @@ class DoctownError(Exception):
 class JobError(DoctownError):
     """The job cannot run or go on. `str(error)` is one sentence for the caller; `failure` is its code.
 
-    `struck` is what becomes of the symbols of the request that met it, where they had cost something before.
+    `partial_outcomes` is what becomes of the symbols of the request that met it, where they had cost something before.
     """
 
     failure = "job_failed"
-    struck: tuple[Outcome, ...] = ()
+    partial_outcomes: tuple[Outcome, ...] = ()
 
     def __init__(self, message: str, failure: str | None = None) -> None:
         super().__init__(message)
@@ -93,14 +91,14 @@ class Unreachable(JobError):
 class StorageError(JobError):
     """The results store cannot be read or written; the message names the key, never a credential.
 
-    `passing` where the store is away or busy, so that the same may succeed later.
+    `retryable` where the store is away or busy, so that the same may succeed later.
     """
 
     failure = "storage"
 
-    def __init__(self, message: str, failure: str | None = None, *, passing: bool = False) -> None:
+    def __init__(self, message: str, failure: str | None = None, *, retryable: bool = False) -> None:
         super().__init__(message, failure)
-        self.passing = passing
+        self.retryable = retryable
 
 
 class RequestError(DoctownError):

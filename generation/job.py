@@ -1,4 +1,4 @@
-"""`run_job`: one job from its payload to its output. Every door calls this and only translates.
+"""One job: `document` from symbols to the output, and `run_job` from a payload, which every door calls.
 
 parse -> find what earlier runs have paid -> plan -> generate -> fold -> publish, in that order and once. Leaves out:
 how a payload arrives, how progress is sent and what becomes of the output.
@@ -9,37 +9,43 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
-from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from generation import events
-from generation.budget import Budget
-from generation.checkpoint import Checkpoint, new_run
-from generation.checks import Findings, check_summary, known_names
+from generation.checks import check_summary, known_names
 from generation.config import Settings
-from generation.content_hash import hasher
-from generation.earlier import Earlier, Found, find_earlier, settle
+from generation.domain.catalogue import OFFLINE, model_warnings
+from generation.domain.context import SymbolContext
+from generation.domain.finding import Findings
+from generation.domain.outcome import Failed, Outcome, Symbol
+from generation.domain.output import JobOutput, PlannedOutput
+from generation.domain.usage import NO_USAGE, Usage
 from generation.errors import ConfigError, InputError, JobError, Stopped
-from generation.generator import generate
-from generation.knowledge import Knowledge, semantic_context
-from generation.models import OFFLINE, model_warnings
-from generation.offline import document_offline, document_request_offline
-from generation.outcomes import Failed, Outcome, Symbol
-from generation.planner import Plan, make_plan
-from generation.report import Report, Totals, planned
-from generation.results import Place, publish
-from generation.schedule import Schedule
-from generation.schemas import JobInput, check_symbol_count, parse_job, parse_symbols
-from generation.sharing import Others, sharing
-from generation.sources import read_items, unpacked
-from generation.storage import Storage, open_storage
-from generation.token_counter import NO_USAGE, TokenCounter, Usage, VocabularyMissing, load_counter
+from generation.executor import generate
+from generation.intake.job_input import JobInput, JobOptions, parse_job
+from generation.intake.sources import decompressed, read_items
+from generation.intake.symbols import ParsedSymbols, check_ids, check_symbol_count, read_symbols
+from generation.model.budget import Budget
+from generation.model.offline import document_offline, document_request_offline
+from generation.planning.planner import Plan, make_plan, plan_figures
+from generation.planning.prompt_context import PromptContext, semantic_context
+from generation.planning.schedule import Schedule
+from generation.prompts.content_hash import hasher
+from generation.prompts.tokens import TokenCounter, VocabularyMissing, load_counter
+from generation.reporting import events
+from generation.results.checkpoint import Checkpoint, new_run
+from generation.results.peers import PeerRuns, sharing
+from generation.results.publish import ResultsTarget, publish
+from generation.results.report import Report, Totals, planned
+from generation.results.reuse import Earlier, Found, find_earlier, resolve_reuse
+from generation.storage import open_storage
+from generation.storage.base import Storage
 
 if TYPE_CHECKING:
-    from generation.openai_client import OpenAIDocumenter
+    from generation.model.documenter import OpenAIDocumenter
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +73,15 @@ class _Job:
     warnings: list[str]
 
 
+@dataclass(frozen=True, slots=True)
+class JobRequest:
+    """What a job is beside its symbols: its id, its own options, and earlier results to take over from."""
+
+    job_id: str
+    options: JobOptions = field(default_factory=JobOptions)
+    previous_results_key: str | None = None
+
+
 async def run_job(  # noqa: PLR0913 - the last four are what only doors have
     payload: object,
     settings: Settings,
@@ -75,41 +90,86 @@ async def run_job(  # noqa: PLR0913 - the last four are what only doors have
     emit: events.Sink = events.print_event,
     watch: Watch = ignore,
     stopping: asyncio.Event | None = None,
-) -> dict[str, Any]:
-    """Document the symbols of a payload and store the results; the result is the job's output.
+) -> JobOutput | PlannedOutput:
+    """Document the symbols of a payload and store the results: parse it, then do as `document` does.
 
-    `emit` gets the job's events, `watch` every outcome with the totals as they then stand; once `stopping` is set the
-    job ends within SHUTDOWN_GRACE_S. Raises JobError, with one sentence for the caller, where the job could not run at
-    all. Cancelled, it saves what it has paid for and lets the cancellation go on up.
+    `default_job_id` is the job's id where the payload names none. Raises JobError, with one sentence for the caller,
+    where the job could not run at all, and whatever `emit` and `watch` raise.
     """
     started_s = asyncio.get_running_loop().time()
-    request = parse_job(payload, default_job_id)
-    job, plan = await _prepare(request, settings.with_options(request.options.as_settings()))
+    job = parse_job(payload, default_job_id)
+    request = JobRequest(str(job.job_id), job.options, job.previous_results_key)
+    storage = open_storage(settings)
+    parsed, found = await asyncio.gather(
+        _read_symbols(job, storage), find_earlier(storage, request.job_id, request.previous_results_key)
+    )
+    prepared = await _prepare(request, parsed, found, storage, settings)
+    return await _document(request, prepared, _Doors(emit, watch, stopping or asyncio.Event()), started_s)
+
+
+async def document(  # noqa: PLR0913 - as run_job
+    request: JobRequest,
+    symbols: Sequence[SymbolContext],
+    settings: Settings,
+    *,
+    emit: events.Sink = events.print_event,
+    watch: Watch = ignore,
+    stopping: asyncio.Event | None = None,
+) -> JobOutput | PlannedOutput:
+    """Document symbols and store the results; the output of a dry run is its plan.
+
+    `emit` gets the job's events, `watch` every outcome with the totals as they then stand; once `stopping` is set the
+    job ends within SHUTDOWN_GRACE_S. Raises JobError, with one sentence, where the job could not run at all; InputError
+    where there are no symbols, too many for one job, or two with one id. Cancelled, it saves what it has paid for and
+    re-raises the cancellation.
+    """
+    started_s = asyncio.get_running_loop().time()
+    check_symbol_count(len(symbols))
+    check_ids(symbols)
+    storage = open_storage(settings)
+    parsed = ParsedSymbols([Symbol(position, context) for position, context in enumerate(symbols)], [], [])
+    found = await find_earlier(storage, request.job_id, request.previous_results_key)
+    prepared = await _prepare(request, parsed, found, storage, settings)
+    return await _document(request, prepared, _Doors(emit, watch, stopping or asyncio.Event()), started_s)
+
+
+class _Doors(NamedTuple):
+    """What a job reports to, and what tells it to stop."""
+
+    emit: events.Sink
+    watch: Watch
+    stopping: asyncio.Event
+
+
+async def _document(
+    request: JobRequest, prepared: tuple[_Job, Plan], doors: _Doors, started_s: float
+) -> JobOutput | PlannedOutput:
+    job, plan = prepared
     settings = job.settings
     if request.options.dry_run:
-        return planned(job.job_id, plan, job.failed, settings, job.warnings)
+        return planned(job.job_id, plan_figures(plan), job.failed, settings, job.warnings)
     spent = _spent_before(job.earlier, plan)
     if not spent.total_tokens:
-        _refuse_above_cap(plan, settings)
-    knowledge = await asyncio.to_thread(_gather_knowledge, plan, settings)
+        _reject_above_cap(plan, settings)
+    prompt_context = await asyncio.to_thread(_make_prompt_context, plan, settings)
     with_model = bool(plan.requests) and settings.model_name != OFFLINE
     budget = Budget(settings.max_cost_usd, settings.pricing, spent)
-    documenter = await _documenter(plan, knowledge, budget, settings) if with_model else None
-    run = _Run(job, plan, emit, watch)
-    emit(events.started(job.job_id, run.report.totals.total, plan.expected.total_tokens))
-    run.fold_what_is_free(plan, knowledge)
-    # Only the schedule holds the contexts now, and lets go of each when it is done: most of the memory of a large job.
-    del plan
+    documenter = await _documenter(plan, prompt_context, budget, settings) if with_model else None
+    run = _Run(job, plan, doors.emit, doors.watch)
+    doors.emit(events.started(job.job_id, run.report.totals.total, plan.expected.total_tokens))
+    run.fold_what_is_free(plan, prompt_context)
+    # Only the schedule holds the contexts now, and drops each when it is done: most of the memory of a large job.
+    del plan, prepared
     try:
-        async with _ending_in_time(documenter, settings, started_s, stopping or asyncio.Event()):
-            await run.generate(documenter, knowledge)
-        output = await publish(run.report, run.place(), run.checkpoint, settings)
+        async with _ending_in_time(documenter, settings, started_s, doors.stopping):
+            await run.generate(documenter, prompt_context)
+        output = await publish(run.report, run.results_target(), run.checkpoint, settings)
     except BaseException as error:
         await run.checkpoint.save(SAVE_S)
         if isinstance(error, JobError):
-            emit(events.completed(job.job_id, "failed", run.report.totals, [str(error)]))
+            doors.emit(events.completed(job.job_id, "failed", run.report.totals, [str(error)]))
         raise
-    emit(events.completed(job.job_id, output["status"], run.report.totals, output["warnings"]))
+    doors.emit(events.completed(job.job_id, output["status"], run.report.totals, output["warnings"]))
     return output
 
 
@@ -121,35 +181,35 @@ class _Run:
         self.report = Report(job.job_id, job.settings, len(job.failed) + len(job.hashes))
         self.report.warnings += job.warnings
         self.report.removed = job.earlier.removed
-        self.checkpoint = Checkpoint(job.storage, job.job_id, name, self._look_at_others)
-        self._others = Others(job.storage, job.job_id, name, job.earlier)
+        self.checkpoint = Checkpoint(job.storage, job.job_id, name, self._poll_peers)
+        self._others = PeerRuns(job.storage, job.job_id, name, job.earlier)
         self._schedule = Schedule(plan)
-        self._schedule.go_backwards(self._others.is_odd)
+        self._schedule.set_reverse_order(self._others.should_run_in_reverse)
         self._job = job
         self._emit = emit
         self._watch = watch
 
-    def fold_what_is_free(self, plan: Plan, knowledge: Knowledge) -> None:
+    def fold_what_is_free(self, plan: Plan, prompt_context: PromptContext) -> None:
         """Take in what needs no request: what is invalid, left out, written offline, or known."""
         free: list[Outcome] = [*self._job.failed, *plan.left_out, *(document_offline(one) for one in plan.offline)]
         for outcome in free:
             self._fold(self._hashed(outcome))
         for symbol in plan.known:
             known = self._job.earlier.outcomes[symbol.position]
-            knowledge.learn(known)
+            prompt_context.add_summary(known)
             self._tell(known, known.usage)
 
-    async def generate(self, documenter: OpenAIDocumenter | None, knowledge: Knowledge) -> None:
+    async def generate(self, documenter: OpenAIDocumenter | None, prompt_context: PromptContext) -> None:
         """Ask for the rest. What stops the job in mid-run fails who is left, and what is done is kept."""
         ask = sharing(documenter or document_request_offline, self._others, self._job.hashes)
         workers = self._job.settings.max_concurrent_requests
 
-        def learn(outcome: Outcome) -> None:
-            knowledge.learn(outcome)
+        def add_summary(outcome: Outcome) -> None:
+            prompt_context.add_summary(outcome)
             self._save(outcome)
 
         try:
-            async with contextlib.aclosing(generate(self._schedule, ask, workers, learn)) as outcomes:
+            async with contextlib.aclosing(generate(self._schedule, ask, workers, add_summary)) as outcomes:
                 async for outcome in outcomes:
                     self._fold(outcome)
         except JobError as error:
@@ -157,19 +217,19 @@ class _Run:
                 raise
             self._give_up(error)
 
-    def place(self) -> Place:
+    def results_target(self) -> ResultsTarget:
         """Where the results go, and what they then make superfluous: all that other runs have saved is in them."""
-        if self._others.have_saved:
-            self.report.exchange({one.position: self._beside_others(one) for one in self.report.outcomes})
+        if self._others.has_saved:
+            self.report.replace_outcomes({one.position: self._with_peer_costs(one) for one in self.report.outcomes})
         self.report.included = self._others.included
-        return Place(self._job.storage, self._name, self._job.earlier.version, self._others.keys)
+        return ResultsTarget(self._job.storage, self._name, self._job.earlier.version, self._others.keys)
 
-    def _beside_others(self, outcome: Outcome) -> Outcome:
+    def _with_peer_costs(self, outcome: Outcome) -> Outcome:
         """An outcome with what its symbol has cost by now in all runs, and a failed one with their summary if any."""
         key = (outcome.symbol_id, outcome.content_hash)
         theirs = self._others.take(outcome.position, *key) if isinstance(outcome, Failed) else None
         here = self.report.paid_here(outcome) + self._job.earlier.paid.get(outcome.position, NO_USAGE)
-        return replace(theirs or outcome, usage=self._others.cost(*key, here).at_least(outcome.usage))
+        return replace(theirs or outcome, usage=self._others.cost(*key, here).elementwise_max(outcome.usage))
 
     def _save(self, outcome: Outcome) -> None:
         """Save what this run has paid, as soon as it is known: who is cancelled folds no more."""
@@ -178,7 +238,7 @@ class _Run:
 
     def _fold(self, outcome: Outcome) -> None:
         paid = self._job.earlier.paid.get(outcome.position)
-        if paid is None and not self._others.have_saved:
+        if paid is None and not self._others.has_saved:
             self._tell(outcome, NO_USAGE)
             return
         here = outcome.usage + (paid or NO_USAGE)
@@ -203,23 +263,23 @@ class _Run:
         advice = f"send it again as {self._job.job_id} and it goes on, at no cost for what is done"
         self.report.warnings.append(f"the job stopped before its end, with {count} symbols left: {error}; {advice}")
 
-    async def _look_at_others(self) -> bool:
-        if await self._others.look_now_and_then():
-            self._schedule.go_backwards(self._others.is_odd)
+    async def _poll_peers(self) -> bool:
+        if await self._others.poll():
+            self._schedule.set_reverse_order(self._others.should_run_in_reverse)
             return True
         return False
 
 
-async def _prepare(request: JobInput, settings: Settings) -> tuple[_Job, Plan]:
-    """Read the symbols and, meanwhile, what earlier runs have left; then plan what is still to be asked."""
-    storage, job_id = open_storage(settings), str(request.job_id)
-    (symbols, failed, warnings), found = await asyncio.gather(
-        _read_symbols(request, storage), find_earlier(storage, job_id, request.previous_results_key)
-    )
+async def _prepare(
+    request: JobRequest, parsed: ParsedSymbols, found: Found, storage: Storage, settings: Settings
+) -> tuple[_Job, Plan]:
+    """Plan what is still to be asked for, after what earlier runs have left."""
+    settings = settings.with_options(request.options.as_settings())
+    symbols, failed, warnings = parsed
     plan, earlier, hashes = await asyncio.to_thread(_plan, symbols, failed, found, settings)
-    warnings += model_warnings(settings.model, datetime.now(timezone.utc).date())
-    _log_plan(job_id, plan, settings)
-    return _Job(job_id, settings, storage, earlier, failed, hashes, [*warnings, *found.warnings]), plan
+    warnings += [*model_warnings(settings.model, datetime.now(UTC).date()), *found.warnings]
+    _log_plan(request.job_id, plan, settings)
+    return _Job(request.job_id, settings, storage, earlier, failed, hashes, warnings), plan
 
 
 def _plan(
@@ -228,7 +288,7 @@ def _plan(
     content_hash = hasher(settings)
     hashes = {symbol.position: content_hash(symbol.context) for symbol in symbols}
     ids = [*(symbol.symbol_id for symbol in symbols), *(one.symbol_id for one in failed)]
-    earlier = settle(found, symbols, hashes, ids)
+    earlier = resolve_reuse(found, symbols, hashes, ids)
     plan = make_plan(symbols, settings, earlier.outcomes.keys())
     offline_hash = hasher(settings.model_copy(update={"model_name": OFFLINE}))
     hashes.update({symbol.position: offline_hash(symbol.context) for symbol in plan.offline})
@@ -272,45 +332,24 @@ async def _stop_in_time(
         await asyncio.wait_for(stopping.wait(), last_s - asyncio.get_running_loop().time())
         fault = Stopped("the worker was told to stop", "worker_stopping")
         settle_s = max(0.0, settings.shutdown_grace_s - SAVE_S)
-    except asyncio.TimeoutError:
+    except TimeoutError:
         fault = Stopped(f"its deadline (deadline_s, {settings.deadline_s:g}) has passed", "deadline_exceeded")
     documenter.stop(fault)
     await asyncio.sleep(settle_s)
-    documenter.hang_up()
+    documenter.cancel_in_flight()
 
 
-async def _read_symbols(job: JobInput, storage: Storage) -> tuple[list[Symbol], list[Failed], list[str]]:
-    """The job's symbols, those that are invalid, and warnings. Parsing thousands takes a second: in a thread."""
+async def _read_symbols(job: JobInput, storage: Storage) -> ParsedSymbols:
+    """Return the job's symbols. Parsing thousands takes a second: in a thread."""
     if job.symbols_key is None:
-        return await asyncio.to_thread(_parse, job.symbols or [])
-    with await storage.fetch(job.symbols_key) as file:
-        return await asyncio.to_thread(_parse_file, file, job.symbols_key)
+        return await asyncio.to_thread(read_symbols, job.symbols or [])
+    with await storage.open(job.symbols_key) as file:
+        return await asyncio.to_thread(_read_file, file, job.symbols_key)
 
 
-def _parse_file(file: BinaryIO, key: str) -> tuple[list[Symbol], list[Failed], list[str]]:
-    with unpacked(file, key) as plain:
-        return _parse(read_items(plain, key))
-
-
-def _parse(items: Iterable[object]) -> tuple[list[Symbol], list[Failed], list[str]]:
-    if isinstance(items, list):
-        check_symbol_count(len(items))
-    symbols: list[Symbol] = []
-    failed: list[Failed] = []
-    ignored_fields: set[str] = set()
-    for verdict in parse_symbols(items, ignored_fields):
-        if isinstance(verdict, Symbol):
-            symbols.append(verdict)
-        else:
-            failed.append(verdict)
-        check_symbol_count(len(symbols) + len(failed))
-    check_symbol_count(len(symbols) + len(failed))
-    return symbols, failed, _warn_of_ignored(ignored_fields)
-
-
-def _warn_of_ignored(fields: set[str]) -> list[str]:
-    named = ", ".join(sorted(fields)[:10])
-    return [f"context fields that are not known here were ignored: {named}"] if fields else []
+def _read_file(file: BinaryIO, key: str) -> ParsedSymbols:
+    with decompressed(file, key) as plain:
+        return read_symbols(read_items(plain, key))
 
 
 def _log_plan(job_id: str, plan: Plan, settings: Settings) -> None:
@@ -330,7 +369,7 @@ def _log_plan(job_id: str, plan: Plan, settings: Settings) -> None:
     )
 
 
-def _refuse_above_cap(plan: Plan, settings: Settings) -> None:
+def _reject_above_cap(plan: Plan, settings: Settings) -> None:
     if settings.max_cost_usd is not None and plan.expected_cost_usd > settings.max_cost_usd:
         estimate = (
             f"the estimated cost of ${plan.expected_cost_usd:.4f} is above max_cost_usd ({settings.max_cost_usd})"
@@ -339,29 +378,31 @@ def _refuse_above_cap(plan: Plan, settings: Settings) -> None:
         raise InputError(f"{estimate}: {advice}", "estimate_above_cap")
 
 
-def _gather_knowledge(plan: Plan, settings: Settings) -> Knowledge:
+def _make_prompt_context(plan: Plan, settings: Settings) -> PromptContext:
     symbols = plan.symbols
     semantic = semantic_context(symbols) if settings.include_semantic_context else None
-    return Knowledge(symbols, plan.callees, semantic)
+    return PromptContext(symbols, plan.callees, semantic)
 
 
-async def _documenter(plan: Plan, knowledge: Knowledge, budget: Budget, settings: Settings) -> OpenAIDocumenter:
+async def _documenter(
+    plan: Plan, prompt_context: PromptContext, budget: Budget, settings: Settings
+) -> OpenAIDocumenter:
     """The way to a model's summary; what it needs is imported when it is needed."""
     try:
         counter = await asyncio.to_thread(warm_up, settings)
     except VocabularyMissing as error:
         raise ConfigError(str(error)) from None
-    from generation.openai_client import OpenAIDocumenter
+    from generation.model.documenter import OpenAIDocumenter
 
     known = await asyncio.to_thread(known_names, (symbol.context for symbol in plan.symbols))
 
     def check(summary: str, symbol: Symbol, is_misplaced: bool | None) -> Findings:  # noqa: FBT001
         return check_summary(summary, symbol.context, known, misplaced=is_misplaced, language=settings.output_language)
 
-    return OpenAIDocumenter(settings, counter, knowledge.notes, check, budget)
+    return OpenAIDocumenter(settings, counter, prompt_context.notes, check, budget)
 
 
 def warm_up(settings: Settings) -> TokenCounter:
     """Import and load what a job with a model needs (0.7 s, once a process). Raises VocabularyMissing."""
-    import_module("generation.openai_client")
+    import_module("generation.model.client")
     return load_counter(settings.model.encoding, settings.tiktoken_cache_dir)

@@ -17,15 +17,15 @@ import hypothesis
 import pytest
 
 from generation.config import set_process_defaults
-from generation.token_counter import TokenCounter, load_counter
-from tests.contexts import SEED
-from tests.loopback_s3 import (
+from generation.prompts.tokens import TokenCounter, load_counter
+from tests.loopback.s3 import (
     LoopbackS3,
     MotoS3,
     miniflare_missing,
     running_miniflare,
     running_moto,
 )
+from tests.support.contexts import SEED
 
 # Before any module of tests is imported, and with it the libraries that read the environment when they are.
 set_process_defaults(os.environ)

@@ -12,13 +12,15 @@ from typing import Any
 
 import pytest
 
-from generation import events, models
 from generation.config import ServiceSettings, Settings
-from generation.job import run_job
-from generation.outcomes import Documented, Failed
-from generation.report import Report, Totals
-from generation.schemas import CONTEXT_FIELDS, JobInput, JobOptions
-from generation.token_counter import Usage
+from generation.domain import catalogue as models
+from generation.domain.context import CONTEXT_FIELDS
+from generation.domain.outcome import Documented, Failed
+from generation.domain.usage import Usage
+from generation.intake.job_input import JobInput, JobOptions
+from generation.reporting import events
+from generation.results.report import Report, Totals
+from tests.support.jobs import run_job_to_dict
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -168,7 +170,9 @@ def readme_json(key: str) -> dict[str, Any]:
 def test_the_example_of_the_input_runs_and_gives_the_keys_of_the_example_of_the_output(tmp_path: Path) -> None:
     """The README's job is documented, offline, and its output has the keys that the README shows, in their order."""
     settings = Settings.from_env({"MODEL_NAME": "offline", "RESULTS_DIR": str(tmp_path)})
-    output = asyncio.run(run_job(readme_json("input")["input"], settings, default_job_id="job", emit=lambda _: None))
+    output = asyncio.run(
+        run_job_to_dict(readme_json("input")["input"], settings, default_job_id="job", emit=lambda _: None)
+    )
     shown = readme_json("documented_symbols")
     assert output["status"] == "success"
     assert list(output) == list(shown)

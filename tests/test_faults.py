@@ -18,19 +18,19 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from generation.checkpoint import SEGMENT_SYMBOLS
 from generation.config import VOCABULARY_DIR, Settings
-from generation.outcomes import Symbol
-from generation.planner import make_plan
-from generation.schemas import parse_symbols
+from generation.domain.outcome import Symbol
+from generation.intake.symbols import parse_symbols
+from generation.planning.planner import make_plan
+from generation.results.checkpoint import SEGMENT_SYMBOLS
 from tests.conftest import TABLES
-from tests.contexts import item
-from tests.loopback_openai import Behaviour, RunningServer
-from tests.loopback_openai import running_process as running_openai
-from tests.loopback_queue import LoopbackQueue, running_queue
-from tests.loopback_s3 import MotoS3, running_moto
+from tests.loopback.openai import Behaviour, RunningServer
+from tests.loopback.openai import running_process as running_openai
+from tests.loopback.queue import LoopbackQueue, running_queue
+from tests.loopback.s3 import MotoS3, running_moto
+from tests.support.contexts import item
+from tests.support.worker_process import RunningProcess, running_worker
 from tests.test_handler import wait_until
-from tests.worker_process import RunningProcess, running_worker
 
 LIMIT_S = 60.0
 KEY = "sk-loopback-key-that-nobody-may-see"
@@ -39,7 +39,7 @@ SYMBOLS = 120
 AT_ONCE = 20
 MOMENTS = ("at the start", "in the middle", "while uploading")
 # What one run may buy again: what was in flight, and what was in no segment.
-LOST_AT_MOST = AT_ONCE + SEGMENT_SYMBOLS
+MAX_LOST = AT_ONCE + SEGMENT_SYMBOLS
 
 Json = dict[str, Any]
 _numbers = itertools.count(1)
@@ -349,7 +349,7 @@ def test_after_a_fault_a_second_run_pays_only_for_what_was_not_saved(
     spoiled = house.openai.bill()["faults"].get("wrong_schema", 0)
     bought_again = bought.total() - spoiled - SYMBOLS
     assert bought_again >= 0
-    assert bought_again <= LOST_AT_MOST
+    assert bought_again <= MAX_LOST
     if fault not in UNCOUNTED:
         bill = house.openai.bill()
         assert output["total_tokens"] == bill["input_tokens"] + bill["output_tokens"]

@@ -18,13 +18,13 @@ import pytest
 
 import handler
 from generation.config import VOCABULARY_DIR, Settings
-from generation.records import as_output
-from tests.contexts import item, payload
-from tests.loopback_openai import Behaviour, RunningServer
-from tests.loopback_openai import running_process as running_openai
-from tests.loopback_queue import LoopbackQueue, running_queue
-from tests.loopback_s3 import MotoS3, running_moto
-from tests.worker_process import REPOSITORY_ROOT, RunningProcess, running_worker
+from generation.results.records import as_output
+from tests.loopback.openai import Behaviour, RunningServer
+from tests.loopback.openai import running_process as running_openai
+from tests.loopback.queue import LoopbackQueue, running_queue
+from tests.loopback.s3 import MotoS3, running_moto
+from tests.support.contexts import item, payload
+from tests.support.worker_process import REPOSITORY_ROOT, RunningProcess, running_worker
 
 LIMIT_S = 60.0
 KEY = "sk-loopback-key-that-nobody-may-see"
@@ -354,7 +354,7 @@ def test_a_fault_of_the_worker_itself_is_one_sentence_that_repeats_nothing(
     async def fail(*_args: object, **_options: object) -> NoReturn:
         raise RuntimeError(text)
 
-    async def send(_job: Json, _snapshot: Json) -> None:
+    async def send(_job: Json, _snapshot: Any) -> None:
         raise AssertionError("nothing was documented")
 
     monkeypatch.setattr(handler, "run_job", fail)
@@ -389,9 +389,42 @@ def test_run_beside_test_input_it_documents_that(tmp_path: Path) -> None:
     (results,) = (tmp_path / "results").iterdir()
     assert ids({"symbols": strict(results.read_bytes())["documented_symbols"]}) == ids(payload(4))
     assert worker.stdout().count("generation.symbol_documented.v1") == 4
-    # Where the results are is said in the log.
-    assert results.as_uri() in worker.stderr()
+    # What a person reads comes last: the table, where the results are, and what to try next.
+    table = worker.stdout().split("generation.completed.v1")[-1]
+    assert all(one in table.replace("\n", "") for one in ("symbol ", "summary", "tokens", "cost", "$0.0000"))
+    assert "4 of 4 symbols documented by offline: 0 tokens, $0.0000." in table
+    assert f"Results: {results.as_uri()}" in table
+    assert table.index("Results: ") < table.index("Next:") < table.index("make run FILE=")
     assert "ERROR" not in worker.stdout() + worker.stderr()
+
+
+def test_a_file_of_ones_own_is_documented(tmp_path: Path) -> None:
+    """A file that is named is documented, also as what stands inside of `input`, under its own name."""
+    (tmp_path / "mine.json").write_text(json.dumps(payload(3)), encoding="utf-8")
+    with by_hand(tmp_path, "mine.json", MODEL_NAME="offline") as worker:
+        assert worker.wait(LIMIT_S) == 0
+    document = strict((tmp_path / "results" / "mine.json").read_bytes())
+    assert ids({"symbols": document["documented_symbols"]}) == ids(payload(3))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "mine.json: cannot be read (No such file or directory)"),
+        ('{"input":\n  {"symbols" []}}', "mine.json: is not JSON: line 2, column 14 is where it goes wrong"),
+        ('{"input": {"symbols": []}}', "mine.json: symbols is empty: there is nothing to document"),
+        ("[]", "mine.json: input must be an object with symbols or symbols_key"),
+    ],
+    ids=["no file", "no JSON", "no symbols", "no object"],
+)
+def test_a_file_that_is_no_job_is_one_sentence(tmp_path: Path, text: str | None, words: str) -> None:
+    """What is wrong with a file is said in one sentence with its place, and the process ends with 1."""
+    if text is not None:
+        (tmp_path / "mine.json").write_text(text, encoding="utf-8")
+    with by_hand(tmp_path, "mine.json", MODEL_NAME="offline") as worker:
+        assert worker.wait(LIMIT_S) == 1
+    assert worker.stdout() == f"{words}\n"
+    assert "Traceback" not in worker.stderr()
 
 
 def test_run_with_test_input_it_documents_that(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ import tiktoken_ext.openai_public
 import yaml
 from pydantic import SecretStr
 
-from generation.bulk.settings import RunPodSettings
+from generation.bulk.engines.runpod.settings import RunPodSettings
 from generation.config import ServiceSettings, Settings
 
 REPOSITORY = Path(__file__).resolve().parent.parent

@@ -19,10 +19,10 @@ import pytest
 from generation.config import VOCABULARY_DIR
 from generation.errors import InputError
 from tests.conftest import TABLES
-from tests.contexts import SEED, item, payload
-from tests.forked_job import document
-from tests.loopback_openai import Behaviour, RunningServer, running
-from tests.loopback_s3 import MotoS3
+from tests.loopback.openai import Behaviour, RunningServer, running
+from tests.loopback.s3 import MotoS3
+from tests.support.contexts import SEED, item, payload
+from tests.support.forked_job import document
 from tests.test_handler import wait_until
 
 LIMIT_S = 60.0
@@ -73,7 +73,7 @@ def test_thirty_kills_at_chance_points_buy_nothing_again_that_was_saved(
     chance = random.Random(SEED)  # noqa: S311 - no secret
     symbols = [item(f"symbol_{number}") for number in range(900)]
     forks = multiprocessing.get_context("forkserver")
-    forks.set_forkserver_preload(["tests.forked_job"])
+    forks.set_forkserver_preload(["tests.support.forked_job"])
     lost = 0
     for _ in range(KILLS):
         saved_before, bought_before = saved(tmp_path, s3), bought(server)

@@ -23,13 +23,13 @@ from pathlib import Path
 import pytest
 
 from generation.config import VOCABULARY_DIR
-from tests.contexts import payload
-from tests.loopback_openai import Behaviour
-from tests.loopback_openai import running_process as running_openai
-from tests.loopback_queue import running_queue
-from tests.loopback_s3 import MotoS3, running_moto
+from tests.loopback.openai import Behaviour
+from tests.loopback.openai import running_process as running_openai
+from tests.loopback.queue import running_queue
+from tests.loopback.s3 import MotoS3, running_moto
+from tests.support.contexts import payload
+from tests.support.worker_process import REPOSITORY_ROOT, running_process, running_worker
 from tests.test_handler import free_port
-from tests.worker_process import REPOSITORY_ROOT, running_process, running_worker
 
 CLIENT = REPOSITORY_ROOT / "clients" / "typescript"
 CACHE = REPOSITORY_ROOT / ".cache" / "typescript-client"

@@ -23,7 +23,7 @@ import tiktoken
 
 from benchmarks.clients.stage import API_KEY, Run, Task, perform
 
-LOOK_EVERY_S = 0.001
+POLL_INTERVAL_S = 0.001
 PAUSE_AFTER_429_S = 15
 MAX_ATTEMPTS = 5
 DEFAULT_MAX_TOKENS = 15
@@ -80,7 +80,7 @@ class Processor:
                 waiting = None
             if self._in_progress == 0:
                 return
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(POLL_INTERVAL_S)
             pause_s = self._last_429_s + PAUSE_AFTER_429_S - time.time()
             if pause_s > 0:
                 await asyncio.sleep(pause_s)

@@ -21,7 +21,7 @@ from generation.job import run_job
 LARGE_SYMBOLS = 2_000
 SMALL_SYMBOLS = 20
 REPEATS = 5
-HEAD_START_S = 3.0
+CANARY_WAIT_S = 3.0
 
 
 async def prepare(task: Task) -> Run:
@@ -41,7 +41,7 @@ async def prepare(task: Task) -> Run:
         await seconds_of(one_symbol())
         alone_s = [await seconds_of(small) for _ in range(REPEATS)]
         neighbour = asyncio.create_task(seconds_of(large))
-        await asyncio.sleep(HEAD_START_S)
+        await asyncio.sleep(CANARY_WAIT_S)
         beside_s = [await seconds_of(small) for _ in range(REPEATS)]
         assert not neighbour.done(), "the large job ended before the small ones did"
         neighbour.cancel()

@@ -69,7 +69,8 @@ async def prepare(task: Task) -> Run:
 
     async def run() -> int:
         output = await run_job(payload, settings, default_job_id=unused_job_id())
-        return int(output["documented_count"])
+        assert output["status"] != "planned"
+        return output["documented_count"]
 
     return run
 

@@ -10,29 +10,32 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import logging
 import os
 import secrets
 import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import ValidationError
 
-from generation.bulk import display, planning
+from generation.bulk import display
+from generation.bulk import estimate as planning
+from generation.bulk.engines.runpod.settings import RunPodSettings, settings_without_key
 from generation.bulk.inputs import find_sources
-from generation.bulk.lease import lease
 from generation.bulk.manifest import Run, check_run_name, load_run, save_new_run, save_run
-from generation.bulk.progress import Report
-from generation.bulk.settings import RunPodSettings, settings_without_key
-from generation.bulk.survey import Survey, survey
+from generation.bulk.progress import ProgressSink
+from generation.bulk.status import Survey, survey
 from generation.config import Settings, set_process_defaults
 from generation.errors import ConfigError, InputError, JobError
-from generation.schemas import JobOptions, describe_fault
-from generation.storage import Storage, open_storage
+from generation.intake.faults import describe_fault
+from generation.intake.job_input import JobOptions
+from generation.logs import set_up_logging
+from generation.storage import open_storage
+from generation.storage.base import Storage
+from generation.storage.lease import lease
 
 ALL_DOCUMENTED, SOME_FAILED, NOTHING_RAN = 0, 1, 2
 ENGINES = ("runpod", "batch", "local")
@@ -46,7 +49,7 @@ NOT_OPTIONS = {"max_cost_usd": "use --max-cost-usd", "max_symbols": "it is for s
 
 
 @dataclass(frozen=True)
-class House:
+class CommandContext:
     """What every command needs: the arguments, the environment, the settings by it, and the store."""
 
     arguments: argparse.Namespace
@@ -62,32 +65,24 @@ def main() -> None:
     set_up_logging(os.environ.get("LOG_LEVEL") or "WARNING")
     try:
         settings = _settings(arguments, os.environ)
-        house = House(arguments, os.environ, settings, open_storage(settings))
-        code = asyncio.run(COMMANDS[arguments.command](house))
+        context = CommandContext(arguments, os.environ, settings, open_storage(settings))
+        code = asyncio.run(COMMANDS[arguments.command](context))
     except JobError as error:
-        tell(f"{error}")
+        print_status(f"{error}")
         code = NOTHING_RAN
     except KeyboardInterrupt:
         code = SOME_FAILED
     sys.exit(code)
 
 
-def tell(line: str) -> None:
+def print_status(line: str) -> None:
     """Say something to whoever watches; standard output is for what the command was asked for."""
     print(f"bulk: {line}", file=sys.stderr, flush=True)  # noqa: T201 - a command speaks by printing
 
 
-def put_out(line: str) -> None:
+def print_line(line: str) -> None:
     """Write a line of what the command was asked for."""
     print(line, flush=True)  # noqa: T201 - as above
-
-
-def set_up_logging(level: str) -> None:
-    """Log to standard error: as little as LOG_LEVEL allows, for there is a display."""
-    try:
-        logging.basicConfig(level=level.upper(), format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    except ValueError:
-        logging.basicConfig(level="WARNING", stream=sys.stderr)  # Settings names the bad value
 
 
 def _settings(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Settings:
@@ -171,16 +166,16 @@ def read_options(given: Sequence[str]) -> dict[str, Any]:
     return options
 
 
-async def _run(house: House) -> int:
+async def _run(context: CommandContext) -> int:
     """`run`: a new run, or one of the same name and sources that goes on."""
-    run = await _asked_for(house)
-    if await save_new_run(house.storage, run):
-        tell(f"run {run.name}: {len(run.sources)} sources via {run.engine}")
-        return await _go_on(house, run)
-    there = await _stored_run(house)
+    run = await _asked_for(context)
+    if await save_new_run(context.storage, run):
+        print_status(f"run {run.name}: {len(run.sources)} sources via {run.engine}")
+        return await _go_on(context, run)
+    there = await _stored_run(context)
     if _as_new(there) != _as_new(run):
         raise InputError(f"there is a run {run.name} of other sources or options: resume it, or use another --run")
-    return await _go_on(house, await _with_changes(house, there))
+    return await _go_on(context, await _with_changes(context, there))
 
 
 def _as_new(run: Run) -> Run:
@@ -188,19 +183,19 @@ def _as_new(run: Run) -> Run:
     return replace(run, in_flight=1, max_cost_usd=None)
 
 
-async def _asked_for(house: House) -> Run:
-    arguments = house.arguments
-    name = arguments.run or f"{datetime.now(timezone.utc):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+async def _asked_for(context: CommandContext) -> Run:
+    arguments = context.arguments
+    name = arguments.run or f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     arguments.run = name
     check_run_name(name)
     if arguments.via == "runpod":
-        RunPodSettings.from_env(house.environ)
+        RunPodSettings.from_env(context.environ)
     options = read_options(arguments.option)
-    planning.with_options(house.settings, options)
+    planning.with_options(context.settings, options)
     return Run(
         name=name,
         engine=arguments.via,
-        sources=tuple(await find_sources(arguments.sources, house.storage, arguments.previous)),
+        sources=tuple(await find_sources(arguments.sources, context.storage, arguments.previous)),
         options=options,
         shard_size=arguments.shard_size or SHARD_SIZES[arguments.via],
         in_flight=arguments.in_flight or IN_FLIGHT[arguments.via],
@@ -209,120 +204,124 @@ async def _asked_for(house: House) -> Run:
     )
 
 
-async def _stored_run(house: House) -> Run:
-    check_run_name(house.arguments.run)
-    run = await load_run(house.storage, house.arguments.run)
+async def _stored_run(context: CommandContext) -> Run:
+    check_run_name(context.arguments.run)
+    run = await load_run(context.storage, context.arguments.run)
     if run is None:
-        raise InputError(f"there is no run {house.arguments.run} in this store")
+        raise InputError(f"there is no run {context.arguments.run} in this store")
     return run
 
 
-async def _with_changes(house: House, run: Run) -> Run:
+async def _with_changes(context: CommandContext, run: Run) -> Run:
     """The run with what this start of it changes."""
-    arguments = house.arguments
+    arguments = context.arguments
     changed = replace(
         run,
         in_flight=arguments.in_flight or run.in_flight,
         max_cost_usd=arguments.max_cost_usd or run.max_cost_usd,
     )
     if changed != run:
-        await save_run(house.storage, changed)
+        await save_run(context.storage, changed)
     return changed
 
 
-async def _resume(house: House) -> int:
-    return await _go_on(house, await _with_changes(house, await _stored_run(house)))
+async def _resume(context: CommandContext) -> int:
+    return await _go_on(context, await _with_changes(context, await _stored_run(context)))
 
 
-async def _go_on(house: House, run: Run) -> int:
+async def _go_on(context: CommandContext, run: Run) -> int:
     """Put the engine to work until the run has ended or is stopped, and tell what it has come to."""
-    settings = Settings.from_env(house.environ) if run.engine != "runpod" else house.settings
+    settings = Settings.from_env(context.environ) if run.engine != "runpod" else context.settings
     settings = planning.with_options(settings, run.options)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
     try:
-        with display.shown(sys.stderr, put_out if house.arguments.json else None) as report:
-            async with lease(house.storage, run.name, tell):
-                await _engine(house, run, settings, report, stopping)
+        with display.shown(sys.stderr, print_line if context.arguments.json else None) as report:
+            async with lease(context.storage, run.name, print_status):
+                await _engine(context, run, settings, report, stopping)
     except JobError as error:
-        tell(f"{error}")
-        found = await survey(run, house.storage)
+        print_status(f"{error}")
+        found = await survey(run, context.storage)
         if isinstance(error, (ConfigError, InputError)) and not found.documented:
             return NOTHING_RAN
     else:
-        found = await survey(run, house.storage)
+        found = await survey(run, context.storage)
     if stopping.is_set():
-        tell(f"stopped; `resume {run.name}` goes on")
-    _put_out_survey(house, found)
+        print_status(f"stopped; `resume {run.name}` goes on")
+    _print_survey(context, found)
     return ALL_DOCUMENTED if found.is_complete else SOME_FAILED
 
 
-async def _engine(house: House, run: Run, settings: Settings, report: Report, stopping: asyncio.Event) -> None:
+async def _engine(
+    context: CommandContext, run: Run, settings: Settings, report: ProgressSink, stopping: asyncio.Event
+) -> None:
     if run.engine == "runpod":
-        from generation.bulk import runpod_engine
+        from generation.bulk.engines.runpod import engine as runpod_engine
 
-        runpod = RunPodSettings.from_env(house.environ)
-        await runpod_engine.run(run, house.storage, settings, report, stopping, runpod=runpod)
+        runpod = RunPodSettings.from_env(context.environ)
+        await runpod_engine.run(run, context.storage, settings, report, stopping, runpod=runpod)
     elif run.engine == "local":
-        from generation.bulk import local_engine
+        from generation.bulk.engines import local as local_engine
 
-        await local_engine.run(run, house.storage, settings, report, stopping)
+        await local_engine.run(run, context.storage, settings, report, stopping)
     else:
-        from generation.bulk import batch_engine
+        from generation.bulk.engines.batch import engine as batch_engine
 
-        finish_now = house.arguments.finish_now
-        await batch_engine.run(run, house.storage, settings, report, stopping, finish_now=finish_now)
+        finish_now = context.arguments.finish_now
+        await batch_engine.run(run, context.storage, settings, report, stopping, finish_now=finish_now)
 
 
-async def _status(house: House) -> int:
-    found = await survey(await _stored_run(house), house.storage)
-    _put_out_survey(house, found)
+async def _status(context: CommandContext) -> int:
+    found = await survey(await _stored_run(context), context.storage)
+    _print_survey(context, found)
     return ALL_DOCUMENTED if found.is_complete else SOME_FAILED
 
 
-def _put_out_survey(house: House, found: Survey) -> None:
-    if house.arguments.json:
-        put_out(json.dumps(found.as_record()))
+def _print_survey(context: CommandContext, found: Survey) -> None:
+    if context.arguments.json:
+        print_line(json.dumps(found.as_record()))
         return
     key = f"results/{found.run}/"
-    place = f"{house.storage.bucket}/{key}" if house.storage.bucket else str(house.settings.results_dir / found.run)
+    place = (
+        f"{context.storage.bucket}/{key}" if context.storage.bucket else str(context.settings.results_dir / found.run)
+    )
     for line in display.summary_lines(found, place):
-        put_out(line)
+        print_line(line)
 
 
-async def _cancel(house: House) -> int:
-    run = await _stored_run(house)
+async def _cancel(context: CommandContext) -> int:
+    run = await _stored_run(context)
     if run.engine == "runpod":
-        from generation.bulk import runpod_engine
+        from generation.bulk.engines.runpod import engine as runpod_engine
 
-        count = await runpod_engine.cancel(run, house.storage, RunPodSettings.from_env(house.environ))
-        put_out(f"run {run.name}: {count} jobs cancelled, as far as they had not ended; `resume {run.name}` goes on")
+        count = await runpod_engine.cancel(run, context.storage, RunPodSettings.from_env(context.environ))
+        print_line(f"run {run.name}: {count} jobs cancelled, as far as they had not ended; `resume {run.name}` goes on")
         return ALL_DOCUMENTED
     if run.engine == "batch":
-        from generation.bulk import batch_engine
+        from generation.bulk.engines.batch import engine as batch_engine
 
-        settings = Settings.from_env(house.environ)
-        with display.shown(sys.stderr, put_out if house.arguments.json else None) as report:
-            await batch_engine.cancel(run, house.storage, settings, report)
-        put_out(f"run {run.name}: its batches are cancelled; `resume {run.name}` goes on")
+        settings = Settings.from_env(context.environ)
+        with display.shown(sys.stderr, print_line if context.arguments.json else None) as report:
+            await batch_engine.cancel(run, context.storage, settings, report)
+        print_line(f"run {run.name}: its batches are cancelled; `resume {run.name}` goes on")
         return ALL_DOCUMENTED
     raise InputError(f"run {run.name} is local: stop its process (Ctrl-C, or SIGTERM), and `resume {run.name}` goes on")
 
 
-async def _plan(house: House) -> int:
-    arguments = house.arguments
-    settings = planning.with_options(house.settings, read_options(arguments.option))
-    sources = await find_sources(arguments.sources, house.storage, arguments.previous)
-    plans = [await planning.plan_source(source, house.storage, settings) for source in sources]
+async def _plan(context: CommandContext) -> int:
+    arguments = context.arguments
+    settings = planning.with_options(context.settings, read_options(arguments.option))
+    sources = await find_sources(arguments.sources, context.storage, arguments.previous)
+    plans = [await planning.plan_source(source, context.storage, settings) for source in sources]
     if arguments.json:
         for plan in plans:
             costs = {"runpod": plan.cost_usd, "local": plan.cost_usd, "batch": plan.cost_usd * planning.BATCH_SHARE}
-            put_out(json.dumps({"type": "bulk.plan.v1", **asdict(plan), "cost_usd": costs}))
+            print_line(json.dumps({"type": "bulk.plan.v1", **asdict(plan), "cost_usd": costs}))
     else:
         for line in display.plan_lines(plans):
-            put_out(line)
+            print_line(line)
     return SOME_FAILED if any(plan.fault for plan in plans) else ALL_DOCUMENTED
 
 

@@ -11,13 +11,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
-from generation.bulk.progress import Progress, Report
-
-if TYPE_CHECKING:
-    from generation.bulk.planning import SourcePlan
-    from generation.bulk.survey import Survey
+from generation.bulk.estimate import SourcePlan
+from generation.bulk.progress import Progress, ProgressSink
+from generation.bulk.status import Survey
 
 Write = Callable[[str], None]
 
@@ -27,7 +25,7 @@ PROGRESS = "bulk.progress.v1"
 
 
 @contextmanager
-def shown(stream: TextIO, write_record: Write | None) -> Iterator[Report]:
+def shown(stream: TextIO, write_record: Write | None) -> Iterator[ProgressSink]:
     """The display for a stream: records where there is something to write them with."""
     if write_record is not None:
         yield _spaced(lambda progress: write_record(_as_record(progress)), RECORD_EVERY_S)
@@ -38,7 +36,7 @@ def shown(stream: TextIO, write_record: Write | None) -> Iterator[Report]:
         yield _spaced(lambda progress: _write_line(stream, progress), LINE_EVERY_S)
 
 
-def _spaced(show: Report, every_s: float) -> Report:
+def _spaced(show: ProgressSink, every_s: float) -> ProgressSink:
     """Show a progress at most so often, and always a new note and the end."""
     shown_at_s = [float("-inf")]
     newest_note = [""]
@@ -87,7 +85,7 @@ def _time_left(seconds: float | None) -> str:
 
 
 @contextmanager
-def _bar(stream: TextIO) -> Iterator[Report]:
+def _bar(stream: TextIO) -> Iterator[ProgressSink]:
     """A bar of symbols, with the figures of the line below it."""
     from rich.console import Console
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn

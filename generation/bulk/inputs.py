@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from generation.bulk.manifest import Shard, Source
+from generation.domain.outcome import Failed, Symbol
 from generation.errors import InputError, StorageError
-from generation.outcomes import Failed, Symbol
-from generation.schemas import parse_symbols
-from generation.sources import read_items, unpacked
-from generation.storage import Storage
+from generation.intake.sources import decompressed, read_items
+from generation.intake.symbols import parse_symbols
+from generation.storage.base import Storage
 
 SUFFIXES = (".json", ".jsonl", ".ndjson")
 
@@ -55,7 +55,7 @@ def _local(place: str) -> list[tuple[str, str, bool]]:
 async def _stored(place: str, storage: Storage) -> list[tuple[str, str, bool]]:
     if not place.endswith("/"):
         try:
-            (await storage.fetch(place)).close()
+            (await storage.open(place)).close()
         except StorageError as error:
             raise InputError(f"{place} is no file here, and no key of the store: {error}") from None
         return [(_bare(place.rpartition("/")[2]), place, False)]
@@ -102,12 +102,12 @@ def _check_names(found: Iterable[tuple[str, str, bool]]) -> None:
 async def opened(source: Source, storage: Storage) -> AsyncIterator[BinaryIO]:
     """The bytes of a source, unpacked. Raises StorageError where it cannot be read, InputError where it is no gzip."""
     try:
-        file = _open(source.place) if source.is_local else await storage.fetch(source.place)
+        file = _open(source.place) if source.is_local else await storage.open(source.place)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         # No fault of the source: the run may have been started on another machine, and stopped before it read this.
         raise StorageError(f"{source.place} cannot be read here ({reason}): resume the run where it can") from None
-    with file, unpacked(file, source.place) as plain:
+    with file, decompressed(file, source.place) as plain:
         yield plain
 
 
@@ -143,5 +143,5 @@ async def read_shard(storage: Storage, shard: Shard, key: str) -> list[Symbol]:
 @contextlib.asynccontextmanager
 async def storage_file(storage: Storage, key: str) -> AsyncIterator[BinaryIO]:
     """The bytes under a key, unpacked."""
-    with await storage.fetch(key) as file, unpacked(file, key) as plain:
+    with await storage.open(key) as file, decompressed(file, key) as plain:
         yield plain

@@ -20,7 +20,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, TypeAdapter, ValidationError
 
 from generation.errors import InputError, StorageError
-from generation.storage import Storage
+from generation.storage.base import Storage
+from generation.storage.keys import manifest_key, state_key
 
 Engine = Literal["runpod", "batch", "local"]
 
@@ -69,7 +70,6 @@ class Shard:
     job_id: str
     positions: tuple[int, ...]
     ids: tuple[str, ...]
-    expected_tokens: int = 0
     expected_usd: float = 0.0
 
 
@@ -118,35 +118,6 @@ def check_run_name(name: str) -> None:
         raise InputError(f"--run must be {rule}, and none of {taken}")
 
 
-def manifest_key(run_name: str) -> str:
-    """Where a run's manifest is."""
-    return f"bulk/{run_name}/manifest.json"
-
-
-def state_key(run_name: str, source: Source) -> str:
-    """Where the state of a source is."""
-    return f"bulk/{run_name}/sources/{source.number:06}.json"
-
-
-def contexts_prefix(run_name: str) -> str:
-    """Where the contexts of all shards of a run are."""
-    return f"bulk/{run_name}/shards/"
-
-
-def contexts_key(run_name: str, job_id: str, attempt: int = 1) -> str:
-    """Where the contexts of a shard are put: JSON Lines, gzipped, one item of a payload's `symbols` a line.
-
-    An engine that sends a shard again may move them to the key of another attempt.
-    """
-    mark = f"~{attempt}" if attempt > 1 else ""
-    return f"{contexts_prefix(run_name)}{job_id}{mark}.jsonl.gz"
-
-
-def merged_key(run_name: str, source: Source) -> str:
-    """Where the results of a source are in the end."""
-    return f"results/{run_name}/{source.name}.json"
-
-
 def shard_job_id(run_name: str, source: Source, number: int) -> str:
     """The job id of a source's shard: the same each time, so that a job that is sent again goes on."""
     return f"{run_name}.{source.number}.{number}"
@@ -165,7 +136,7 @@ async def load_run(storage: Storage, name: str) -> Run | None:
 
 async def save_new_run(storage: Storage, run: Run) -> bool:
     """Put a run's manifest into the store; False where a run of its name is there."""
-    return await storage.replace(manifest_key(run.name), _runs.dump_json(run), None)
+    return await storage.put_if_match(manifest_key(run.name), _runs.dump_json(run), None)
 
 
 async def save_run(storage: Storage, run: Run) -> None:
@@ -175,7 +146,7 @@ async def save_run(storage: Storage, run: Run) -> None:
 
 async def load_state(storage: Storage, run_name: str, source: Source) -> State | None:
     """How far a source is; None where it has not been divided."""
-    key = state_key(run_name, source)
+    key = state_key(run_name, source.number)
     stored = await storage.read(key)
     if stored is None:
         return None
@@ -187,4 +158,4 @@ async def load_state(storage: Storage, run_name: str, source: Source) -> State |
 
 async def save_state(storage: Storage, run_name: str, source: Source, state: State) -> None:
     """Put the state of a source in the place of the one before it."""
-    await storage.write(state_key(run_name, source), _states.dump_json(state))
+    await storage.write(state_key(run_name, source.number), _states.dump_json(state))

@@ -12,15 +12,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from generation.bulk.manifest import Division, Run, Source, Summary, merged_key
-from generation.earlier import read_results
-from generation.models import Pricing
-from generation.report import as_json
-from generation.storage import Storage
-from generation.token_counter import NO_USAGE, Usage, cost_usd
+from generation.bulk.manifest import Division, Source, Summary
+from generation.domain.catalogue import Pricing
+from generation.domain.usage import NO_USAGE, Usage, cost_usd
+from generation.results.report import as_json
+from generation.results.reuse import read_results
+from generation.storage.base import Storage
 
 # Each names something to do or to know; thousands of shards have the same few to say.
-WARNINGS_AT_MOST = 100
+MAX_WARNINGS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Merger:
         self._usage = NO_USAGE
         self._failures: Counter[str] = Counter()
         self._findings: Counter[str] = Counter()
-        self._checked = self._passed_all = self._taken_over = 0
+        self._checked = self._passed_all = self._reusable = 0
 
     def __contains__(self, position: int) -> bool:
         return position in self._documented or position in self._failed
@@ -72,7 +72,7 @@ class Merger:
             self._failures[str(record["failure"])] += 1
             return
         self._documented[position] = as_json(record)
-        self._taken_over += record.get("source") == "previous"
+        self._reusable += record.get("source") == "previous"
         if (checks := record.get("checks")) is not None:
             findings = checks.get("findings", ())
             self._checked += 1
@@ -100,7 +100,7 @@ class Merger:
             "pricing": asdict(header.pricing),
             "checks": self._count_checks(),
             "duration_ms": header.duration_ms,
-            "warnings": list(dict.fromkeys(header.warnings))[:WARNINGS_AT_MOST],
+            "warnings": list(dict.fromkeys(header.warnings))[:MAX_WARNINGS],
             "results": None,
             "checkpoint": {},
         }
@@ -113,7 +113,7 @@ class Merger:
         summary = Summary(
             symbols=documented + failed,
             documented=documented,
-            taken_over=self._taken_over,
+            taken_over=self._reusable,
             failures=dict(self._failures),
             total_tokens=self._usage.total_tokens,
             total_cost=total_cost,
@@ -147,22 +147,3 @@ async def removed_symbols(storage: Storage, source: Source, division: Division) 
     present = {symbol_id for shard in division.shards for symbol_id in shard.ids}
     present |= {record["symbol_id"] for _, record in division.invalid}
     return tuple(symbol_id for symbol_id in previous.records if symbol_id not in present)
-
-
-async def write_merged(
-    storage: Storage,
-    run: Run,
-    source: Source,
-    header: Header,
-    records: Iterable[tuple[int, Mapping[str, Any]]],
-) -> Summary:
-    """Put the results document of a source into its place.
-
-    `records` are those of all its symbols, the division's `invalid` ones included. The state of the source is the
-    caller's to change, where nothing is left to do (`manifest.save_state`).
-    """
-    merger = Merger()
-    merger.add_all(records)
-    body, summary = merger.merged(header)
-    await storage.write(merged_key(run.name, source), body)
-    return summary

@@ -41,11 +41,11 @@ class Progress:
         return self.elapsed_s / done * max(0, self.symbols - done) if done else None
 
 
-Report = Callable[[Progress], None]
+ProgressSink = Callable[[Progress], None]
 
 
 @dataclass(slots=True)
-class Figures:
+class Counts:
     """What is counted of one shard, or of several."""
 
     documented: int = 0
@@ -53,7 +53,7 @@ class Figures:
     total_tokens: int = 0
     total_cost: float = 0.0
 
-    def add(self, other: Figures) -> None:
+    def add(self, other: Counts) -> None:
         """Count another one's too."""
         self.documented += other.documented
         self.failed += other.failed
@@ -62,16 +62,16 @@ class Figures:
 
 
 @dataclass(slots=True)
-class Book:
+class ProgressTracker:
     """Adds up what shards and sources report, and tells it. `live` holds the newest figures of shards in flight."""
 
     run: str
     engine: str
     sources: int
-    report: Report
+    report: ProgressSink
     started_s: float = field(default_factory=time.monotonic)
-    done: Figures = field(default_factory=Figures)
-    live: dict[str, Figures] = field(default_factory=dict)
+    done: Counts = field(default_factory=Counts)
+    live: dict[str, Counts] = field(default_factory=dict)
     symbols: int = 0
     shards: int = 0
     shards_done: int = 0
@@ -84,41 +84,41 @@ class Book:
         self.symbols += summary.symbols
         self.sources_done += 1
         failed = summary.symbols - summary.documented
-        self.done.add(Figures(summary.documented, failed, summary.total_tokens, summary.total_cost))
-        self.tell()
+        self.done.add(Counts(summary.documented, failed, summary.total_tokens, summary.total_cost))
+        self.publish()
 
     def divided(self, division: Division) -> None:
         """A source has its shards."""
         self.symbols += division.symbols
         self.shards += len(division.shards)
         self.done.failed += len(division.invalid)
-        self.tell()
+        self.publish()
 
     def began(self) -> None:
         """A shard is in flight."""
         self.in_flight += 1
-        self.tell()
+        self.publish()
 
-    def watch(self, job_id: str, figures: Figures) -> None:
+    def watch(self, job_id: str, counts: Counts) -> None:
         """What a shard in flight tells of itself; one that was sent again may begin anew, and is not counted back."""
         before = self.live.get(job_id)
-        if before is None or figures.documented + figures.failed >= before.documented + before.failed:
-            self.live[job_id] = figures
-            self.tell()
+        if before is None or counts.documented + counts.failed >= before.documented + before.failed:
+            self.live[job_id] = counts
+            self.publish()
 
-    def ended(self, job_id: str, figures: Figures) -> None:
+    def ended(self, job_id: str, counts: Counts) -> None:
         """A shard has its results."""
         self.live.pop(job_id, None)
-        self.done.add(figures)
+        self.done.add(counts)
         self.shards_done += 1
         self.in_flight -= 1
-        self.tell()
+        self.publish()
 
-    def tell(self) -> None:
+    def publish(self) -> None:
         """Report where the run stands."""
-        total = Figures()
-        for figures in (self.done, *self.live.values()):
-            total.add(figures)
+        total = Counts()
+        for counts in (self.done, *self.live.values()):
+            total.add(counts)
         self.report(
             Progress(
                 run=self.run,

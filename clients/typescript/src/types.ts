@@ -115,7 +115,7 @@ export interface SymbolFailedPayload {
    */
   symbol_id: string
   /**
-   * Why, as a code of the README's table of failures. New ones may come.
+   * Why, as a code of the documented table of failures. New ones may come.
    */
   failure: string
   /**
@@ -279,7 +279,7 @@ export interface SymbolItem {
  */
 export interface GenerationInput {
   /**
-   * 1 to 128 letters, digits, dots, underscores or hyphens, and not only dots; default: the door's own id.
+   * 1 to 128 letters, digits, dots, underscores or hyphens, and not only dots; default: the caller's.
    */
   job_id?: string | null
   /**
@@ -344,7 +344,7 @@ export interface FailedSymbol {
   symbol_id: string
   file_path: string | null
   /**
-   * Why, as a code of the README's table of failures. New ones may come.
+   * Why, as a code of the documented table of failures. New ones may come.
    */
   failure: string
   /**
@@ -361,7 +361,7 @@ export interface JobFailure {
    */
   error: string
   /**
-   * Why, as a code of the README's table of failures. New ones may come.
+   * Why, as a code of the documented table of failures. New ones may come.
    */
   failure: string
 }
@@ -549,7 +549,7 @@ export interface ProgressSnapshot {
  */
 export interface CheckFinding {
   /**
-   * The check, by the name that the README's table gives it.
+   * The check, by its name in the documentation.
    */
   check: string
   /**
@@ -571,7 +571,7 @@ export interface StoredFailure {
   symbol_id: string
   file_path: string | null
   /**
-   * Why, as a code of the README's table of failures. New ones may come.
+   * Why, as a code of the documented table of failures. New ones may come.
    */
   failure: string
   /**

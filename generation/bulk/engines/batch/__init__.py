@@ -1,0 +1,1 @@
+"""Shards as batches of OpenAI's Batch API."""

@@ -1,0 +1,272 @@
+"""What a run through the Batch API keeps: in the store how far its batches are, on this disk its contexts and records.
+
+    bulk/{run}/batch/run.json                    what tells this run from another of its name; whether it is cancelled
+    bulk/{run}/batch/parts/{number}.json         a `Part`: a batch, from its planning to its end
+    bulk/{run}/batch/rows/{number}.json          which symbols it asks for
+    bulk/{run}/batch/answers/{number}-{n}.jsonl  what was answered: kept records, each with its source and position
+
+A part's state is saved before the step that it names is taken, so that whoever goes on knows what may have happened.
+Answers hold once their part has ended. Leaves out: what is done at each step (`batch_engine`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import tempfile
+from array import array
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from generation.domain.context import SymbolContext
+from generation.domain.outcome import Outcome, Symbol
+from generation.domain.usage import NO_USAGE, Usage
+from generation.errors import StorageError, Taken
+from generation.results.records import read_records, stored_record
+from generation.results.report import as_json
+from generation.storage.base import Storage
+
+Status = Literal["planned", "uploaded", "begun", "submitted", "ended"]
+SymbolRef = tuple[int, int]  # source and position
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rows that are submitted together.
+
+    planned -> uploaded (`file_id`) -> begun (since `begun_at_s` a batch may exist) -> submitted (`batch_id`) -> ended.
+    `at_most` is what its answers may cost, `attempt` counts the batches that were made of it, `answers` the objects
+    that hold what came of it. One that `is_direct` went past the Batch API, at full price.
+    """
+
+    number: int
+    rows: int
+    at_most: Usage = NO_USAGE
+    status: Status = "planned"
+    file_id: str | None = None
+    batch_id: str | None = None
+    attempt: int = 1
+    begun_at_s: float = 0.0
+    answers: int = 0
+    is_direct: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    token: str
+    is_cancelled: bool = False
+
+
+_parts = TypeAdapter(Part)
+_marks = TypeAdapter(_Mark)
+_rows: TypeAdapter[dict[int, list[int]]] = TypeAdapter(dict[int, list[int]])
+
+
+class PartStore:
+    """The parts of one run. Two processes that run it at once are told from one another by what they write."""
+
+    def __init__(self, storage: Storage, run_name: str) -> None:
+        self._storage = storage
+        self._run_name = run_name
+        self._prefix = f"bulk/{run_name}/batch/"
+        self._versions: dict[str, str] = {}
+        self.token = ""
+
+    async def open(self) -> None:
+        """Find what tells this run from others of its name, on other stores of the same account; make it at first."""
+        key = f"{self._prefix}run.json"
+        if (stored := await self._storage.read(key)) is None:
+            await self._storage.put_if_match(key, _marks.dump_json(_Mark(os.urandom(8).hex())), None)
+            stored = await self._storage.read(key)
+        if stored is None:
+            raise StorageError(f"{key} is removed as soon as it is written")
+        self.token = _known(_marks, stored.body, key).token
+
+    async def mark_cancelled(self, is_cancelled: bool) -> None:  # noqa: FBT001 - one of two marks
+        """Let other processes that run this run know."""
+        await self._storage.write(f"{self._prefix}run.json", _marks.dump_json(_Mark(self.token, is_cancelled)))
+
+    async def is_cancelled(self) -> bool:
+        """Whether the run was cancelled, here or elsewhere."""
+        stored = await self._storage.read(f"{self._prefix}run.json")
+        return stored is not None and _marks.validate_json(stored.body).is_cancelled
+
+    async def parts(self) -> list[Part]:
+        """All parts, in their order."""
+        found = []
+        for key in await self._storage.list_keys(f"{self._prefix}parts/"):
+            if stored := await self._storage.read(key):
+                self._versions[key] = stored.version
+                found.append(_known(_parts, stored.body, key))
+        return sorted(found, key=lambda part: part.number)
+
+    async def add(self, part: Part, places: Iterable[SymbolRef]) -> None:
+        """Save a new part with its rows."""
+        rows: dict[int, list[int]] = {}
+        for source, position in places:
+            rows.setdefault(source, []).append(position)
+        await self._storage.write(self._rows_key(part), _rows.dump_json(rows))
+        await self.save(part)
+
+    async def save(self, part: Part) -> None:
+        """Save how far a part is. Raises Taken where another process has done so since."""
+        key = f"{self._prefix}parts/{part.number:06}.json"
+        if not await self._storage.put_if_match(key, _parts.dump_json(part), self._versions.get(key)):
+            raise Taken(f"another process works on the run {self._run_name}: let it end first")
+        if stored := await self._storage.read(key):
+            self._versions[key] = stored.version
+
+    async def places(self, part: Part) -> list[SymbolRef]:
+        """The rows of a part."""
+        key = self._rows_key(part)
+        if (stored := await self._storage.read(key)) is None:
+            raise StorageError(f"{key} is not there: without it the run cannot go on")
+        return [(source, place) for source, rows in _known(_rows, stored.body, key).items() for place in rows]
+
+    async def write_answers(self, part: Part, number: int, answers: Iterable[tuple[int, Outcome]]) -> None:
+        """Save some of what came of a part: outcomes with their sources."""
+        lines = (
+            as_json({"place": [source, outcome.position], "record": stored_record(outcome)})
+            for source, outcome in answers
+        )
+        await self._storage.write(self._answers_key(part, number), b"\n".join(lines))
+
+    async def answers(self, part: Part) -> AsyncIterator[tuple[int, Outcome]]:
+        """All that came of a part that has ended."""
+        for number in range(part.answers):
+            key = self._answers_key(part, number)
+            if (stored := await self._storage.read(key)) is None:
+                raise StorageError(f"{key} is not there: without it the run cannot go on")
+            for line in stored.body.splitlines():
+                answer = json.loads(line)
+                source, position = answer["place"]
+                for kept in read_records([answer["record"]]):
+                    yield source, kept.outcome(position)
+
+    async def remove(self) -> None:
+        """Forget all parts, when nothing is left to do."""
+        for folder in ("answers", "rows", "parts"):
+            await self._storage.delete(await self._storage.list_keys(f"{self._prefix}{folder}/"))
+
+    def _rows_key(self, part: Part) -> str:
+        return f"{self._prefix}rows/{part.number:06}.json"
+
+    def _answers_key(self, part: Part, number: int) -> str:
+        return f"{self._prefix}answers/{part.number:06}-{number:06}.jsonl"
+
+
+def _known(form: TypeAdapter[Any], body: bytes, key: str) -> Any:  # noqa: ANN401 - what the form says
+    try:
+        return form.validate_json(body)
+    except ValidationError:
+        raise StorageError(f"{key} is not of this version: use another --run") from None
+
+
+class _Spool:
+    """Texts in a file that is gone with the process, each found again by where it begins."""
+
+    _SIZE = struct.Struct("<I")
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - for as long as this lives
+        self._end = 0
+
+    def close(self) -> None:
+        self._file.close()
+
+    def add(self, text: bytes) -> int:
+        start = self._end
+        self._end += os.pwrite(self._file.fileno(), self._SIZE.pack(len(text)) + text, start)
+        return start
+
+    def read(self, start: int) -> bytes:
+        [size] = self._SIZE.unpack(os.pread(self._file.fileno(), self._SIZE.size, start))
+        return os.pread(self._file.fileno(), size, start + self._SIZE.size)
+
+
+_NOWHERE = -1
+_contexts = TypeAdapter(SymbolContext)
+
+
+class Symbols:
+    """The symbols of a run by number: contexts and what became of them on disk, the rest in a few bytes each."""
+
+    def __init__(self) -> None:
+        self._spool = _Spool()
+        self._contexts = array("q")
+        self._records = array("q")
+        self._sources = array("I")
+        self._first: dict[int, int] = {}
+        self.hashes: list[str] = []
+        self.centralities = array("d")
+        self.left: dict[int, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._sources)
+
+    def close(self) -> None:
+        """Let go of what is on disk."""
+        self._spool.close()
+
+    def begin(self, source: int, count: int) -> range:
+        """Make room for the symbols of a source; the result is their numbers, in the order of their positions."""
+        self._first[source] = first = len(self)
+        self.left[source] = count
+        self._contexts.extend([_NOWHERE] * count)
+        self._records.extend([_NOWHERE] * count)
+        self._sources.extend([source] * count)
+        self.centralities.extend([0.0] * count)
+        self.hashes += [""] * count
+        return range(first, first + count)
+
+    def put(self, number: int, symbol: Symbol, content_hash: str) -> None:
+        """Keep a symbol's context, but for what only neighbours are found by."""
+        text = _contexts.dump_json(symbol.context, exclude={"embedding"}, exclude_defaults=True)
+        self._contexts[number] = self._spool.add(text)
+        self.centralities[number] = symbol.centrality
+        self.hashes[number] = content_hash
+
+    def symbol(self, number: int) -> Symbol:
+        """A symbol that was put, at its position in its source."""
+        context = _contexts.validate_json(self._spool.read(self._contexts[number]))
+        return Symbol(self.place(number)[1], context)
+
+    def place(self, number: int) -> SymbolRef:
+        """A symbol's source and its position there."""
+        source = self._sources[number]
+        return source, number - self._first[source]
+
+    def number(self, place: SymbolRef) -> int | None:
+        """The symbol at a place; None where its source is not one of these."""
+        source, position = place
+        first = self._first.get(source)
+        number = None if first is None else first + position
+        return number if number is not None and number < len(self) and self._sources[number] == source else None
+
+    def end(self, number: int, record: Mapping[str, Any]) -> None:
+        """Keep a symbol's last record, by which it has ended."""
+        if not self.has_ended(number):
+            self.left[self._sources[number]] -= 1
+        self._records[number] = self._spool.add(as_json(record))
+
+    def has_ended(self, number: int) -> bool:
+        """Whether a symbol has its last record."""
+        return self._records[number] != _NOWHERE
+
+    def of(self, source: int) -> range:
+        """The numbers of a source's symbols."""
+        first = self._first[source]
+        end = first
+        while end < len(self) and self._sources[end] == source:
+            end += 1
+        return range(first, end)
+
+    def records(self, numbers: Sequence[int]) -> Iterator[tuple[int, dict[str, Any]]]:
+        """The last records of those that have ended, with their positions."""
+        for number in numbers:
+            if self.has_ended(number):
+                yield self.place(number)[1], json.loads(self._spool.read(self._records[number]))

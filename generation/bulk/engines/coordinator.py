@@ -1,0 +1,352 @@
+"""Brings a run's sources to their results, shard by shard: in flight at most so many, sent again where that may help.
+
+Divides a source when its turn comes, hands shards to an engine, judges how they end (`verdicts`), and merges a source
+when its last shard has ended. Everything that matters is in the store before it is needed there: killed at any point,
+the next start finds the divisions, reads the shards' results and goes on. Leaves out how a shard is documented: the
+engine's `attempt` is one try at it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple, Protocol
+
+from generation.bulk.engines.budget import RunBudget
+from generation.bulk.engines.outcomes import (
+    CAP_REACHED,
+    FATAL,
+    MAX_FRUITLESS_ATTEMPTS,
+    RESUMABLE,
+    SHARD_FAILED,
+    AttemptResult,
+    NextStep,
+    ShardResults,
+    judge,
+    read_shard_results,
+)
+from generation.bulk.inputs import read_shard
+from generation.bulk.manifest import Division, Run, Shard, Source, Summary, load_state, save_state
+from generation.bulk.merge import Header, Merger, PaidBefore, removed_symbols
+from generation.bulk.partition import states
+from generation.bulk.progress import Counts, ProgressSink, ProgressTracker
+from generation.config import Settings
+from generation.domain.catalogue import Pricing
+from generation.domain.outcome import Failed
+from generation.errors import JobError, Stopped
+from generation.results.records import stored_record
+from generation.storage.base import Storage
+from generation.storage.keys import merged_key, prefix_of, results_key
+
+log = logging.getLogger(__name__)
+
+# Between the tries of a shard, doubled with each.
+FIRST_PAUSE_S = 1.0
+MAX_PAUSE_S = 30.0
+
+
+class ShardEngine(Protocol):
+    """A way to document shards."""
+
+    # How long attempts may take to end by themselves when the run is stopped.
+    grace_s: float
+
+    async def attempt(self, shard: Shard, job_input: dict[str, Any], book: ProgressTracker) -> AttemptResult:
+        """Bring a shard's job to its end once, or go on with an attempt that is under way.
+
+        `job_input` lacks `symbols_key`. Raises JobError where the whole run cannot go on.
+        """
+        ...
+
+    def contexts_of(self, shard: Shard) -> str:
+        """The key under which the shard's contexts are."""
+        ...
+
+    async def forget(self, shard: Shard) -> None:
+        """Remove what is kept of a shard beside its results, at last its contexts."""
+        ...
+
+    async def abort(self) -> None:
+        """The run has stopped on a fault: end what is under way, as far as that needs doing."""
+        ...
+
+
+class _Reserved(NamedTuple):
+    """A shard that has no results of its own: why its symbols fail."""
+
+    failure: str
+    sentence: str
+
+
+class Coordinator:
+    """One start of one run."""
+
+    def __init__(
+        self, run: Run, storage: Storage, settings: Settings, engine: ShardEngine, report: ProgressSink
+    ) -> None:
+        self._run = run
+        self._storage = storage
+        self._settings = settings
+        self._engine = engine
+        self._book = ProgressTracker(run.name, run.engine, len(run.sources), report)
+        self._budget = RunBudget(run.max_cost_usd)
+        self._places = asyncio.Semaphore(run.in_flight)
+        self._merging = asyncio.Semaphore(1)
+        self._changed = asyncio.Condition()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._fault: JobError | None = None
+        self._ended = asyncio.Event()
+        self._stopping = asyncio.Event()
+
+    async def coordinate(self, stopping: asyncio.Event) -> None:
+        """Until all sources are merged, or `stopping` is set. Raises JobError where the run cannot go on."""
+        self._stopping = stopping
+        feeder = asyncio.create_task(self._guarded(self._feed()), name="feeder")
+        stop = asyncio.create_task(stopping.wait())
+        over = asyncio.create_task(self._ended.wait())
+        try:
+            await asyncio.wait([feeder, stop, over], return_when=asyncio.FIRST_COMPLETED)
+            while self._tasks and not stopping.is_set() and not self._fault:
+                await asyncio.wait([*self._tasks, stop, over], return_when=asyncio.FIRST_COMPLETED)
+            if stopping.is_set() and self._tasks and not self._fault:
+                feeder.cancel()
+                await asyncio.wait(self._tasks, timeout=self._engine.grace_s)
+        finally:
+            unfinished = [feeder, stop, over, *self._tasks]
+            for task in unfinished:
+                task.cancel()
+            await asyncio.gather(*unfinished, return_exceptions=True)
+            if self._fault and self._fault.failure in FATAL | {"cancelled"}:
+                await self._engine.abort()
+        if self._fault:
+            raise self._fault
+
+    async def _guarded(self, work: Any) -> None:  # noqa: ANN401 - any coroutine of this class
+        """Run a part of the run; the first fault ends all of it."""
+        try:
+            await work
+        except Stopped:
+            # What is left of the run is for whoever resumes it.
+            return
+        except JobError as error:
+            self._fault = self._fault or error
+            self._ended.set()
+        except Exception as error:  # noqa: BLE001 - whatever it is ends the run, and not in silence
+            name = type(error).__name__
+            self._fault = self._fault or JobError(f"the coordinator itself failed ({name}): see its log", "internal")
+            self._ended.set()
+            # Without the exception's own text, which may repeat source code.
+            where = "".join(traceback.format_tb(error.__traceback__))
+            log.error("a fault of the coordinator: %s\n%s", name, where)  # noqa: TRY400
+
+    async def _feed(self) -> None:
+        if self._run.max_cost_usd is not None:
+            await self._count_spent()
+        async for source, state in states(self._run, self._storage, self._settings):
+            if isinstance(state, Summary):
+                self._book.finished_before(state)
+                continue
+            self._book.divided(state)
+            work = _Work(source, state)
+            if not state.shards:
+                await self._merge(work)
+            for shard in state.shards:
+                await self._places.acquire()
+                self._begin(self._document(work, shard))
+
+    async def _count_spent(self) -> None:
+        """What earlier starts of the run have spent, before anything is granted to any shard."""
+        for source in self._run.sources:
+            state = await load_state(self._storage, self._run.name, source)
+            if isinstance(state, Summary):
+                self._budget.before_usd += state.total_cost
+            for shard in state.shards if isinstance(state, Division) else ():
+                await self._record_cost(shard, await self._read(shard))
+
+    def _begin(self, work: Any) -> None:  # noqa: ANN401 - as _guarded
+        task = asyncio.create_task(self._guarded(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _document(self, work: _Work, shard: Shard) -> None:
+        """Bring a shard to its end, and its source to its results where it was the last."""
+        self._book.began()
+        try:
+            given = await self._run_until_done(work.source, shard)
+        finally:
+            self._places.release()
+        reading = await self._read(shard)
+        if reading is None and given is None:
+            given = _Reserved(SHARD_FAILED, "its results are not in the store")
+        await self._record_cost(shard, reading)
+        counts = reading.counts if reading else Counts(failed=len(shard.ids))
+        self._book.ended(shard.job_id, counts)
+        work.left -= 1
+        if given:
+            work.given[shard.job_id] = given
+        if not work.left:
+            await self._merge(work)
+
+    async def _run_until_done(self, source: Source, shard: Shard) -> _Reserved | None:
+        """Try a shard until its results are what they will be; the result says why where it has none."""
+        reading = await self._read(shard)
+        if reading and reading.is_settled:
+            return None
+        in_vain, documented = 0, reading.documented if reading else 0
+        while True:
+            await self._record_cost(shard, reading)
+            if (granted_usd := await self._reserve(shard)) == 0:
+                return _Reserved(CAP_REACHED, self._cap_sentence())
+            told = await self._engine.attempt(shard, self._job_input(source, shard, granted_usd), self._book)
+            if self._stopping.is_set():
+                raise Stopped("the run is stopped")
+            reading = await self._read(shard)
+            verdict = judge(told, reading)
+            if verdict.course is NextStep.STOP:
+                raise JobError(verdict.sentence, verdict.failure)
+            if verdict.course is NextStep.DONE:
+                return None
+            now = reading.documented if reading else 0
+            in_vain = 0 if now > documented else in_vain + 1
+            documented = max(documented, now)
+            if verdict.course is NextStep.FAILED or in_vain >= MAX_FRUITLESS_ATTEMPTS:
+                return _Reserved(verdict.failure, verdict.sentence)
+            log.info("shard %s is sent again (%s): %s", shard.job_id, verdict.failure, verdict.sentence)
+            await asyncio.sleep(min(MAX_PAUSE_S, FIRST_PAUSE_S * 2 ** max(0, in_vain - 1)))
+
+    async def _record_cost(self, shard: Shard, reading: ShardResults | None) -> None:
+        async with self._changed:
+            self._budget.record_cost(shard.job_id, reading.total_cost if reading else 0.0)
+            self._changed.notify_all()
+
+    async def _reserve(self, shard: Shard) -> float | None:
+        """What the shard may spend, waited for while others may leave some of theirs; 0 where there is none."""
+        async with self._changed:
+            while True:
+                granted_usd = self._budget.reserve(shard.job_id, shard.expected_usd)
+                if granted_usd != 0 or not self._budget.has_reservations:
+                    return granted_usd
+                await self._changed.wait()
+
+    def _cap_sentence(self) -> str:
+        spent = f"${self._budget.spent_usd:.6f} are spent, and another shard could exceed it"
+        sentence = f"max_cost_usd of the run ({self._budget.cap_usd}) is reached: {spent}"
+        self._book.note = f"{sentence}; resume it with a higher --max-cost-usd"
+        return sentence
+
+    def _job_input(self, source: Source, shard: Shard, granted_usd: float | None) -> dict[str, Any]:
+        options = dict(self._run.options)
+        if granted_usd is not None:
+            options["max_cost_usd"] = round(granted_usd, 6)
+        job_input: dict[str, Any] = {"job_id": shard.job_id, "options": options}
+        if source.previous_key:
+            job_input["previous_results_key"] = source.previous_key
+        return job_input
+
+    async def _read(self, shard: Shard) -> ShardResults | None:
+        stored = await self._storage.read(results_key(shard.job_id))
+        return await asyncio.to_thread(read_shard_results, stored.body) if stored else None
+
+    async def _merge(self, work: _Work) -> None:
+        """Write a source's results; where nothing is left to do, let go of its shards."""
+        async with self._merging:
+            if work.division.fault:
+                summary = Summary(0, 0, 0, {}, 0, 0.0, fault=work.division.fault)
+            else:
+                summary = await self._merged(work)
+        self._book.sources_done += 1
+        self._book.publish()
+        if RESUMABLE & summary.failures.keys():
+            unfinished = replace(work.division, merged=summary)
+            await save_state(self._storage, self._run.name, work.source, unfinished)
+            return
+        await save_state(self._storage, self._run.name, work.source, summary)
+        for shard in work.division.shards:
+            await self._delete_contexts(shard)
+
+    async def _merged(self, work: _Work) -> Summary:
+        merger = Merger()
+        for position, record in work.division.invalid:
+            merger.add(position, record)
+        heading = _Heading(self._settings.model_name, self._settings.pricing)
+        for shard in work.division.shards:
+            reading = await self._read(shard)
+            if reading:
+                heading.add(reading.document)
+                await asyncio.to_thread(merger.add_all, shard_records(shard, reading.document))
+            async for position, record in self._failed_records(work, shard, merger):
+                merger.add(position, record)
+        header = heading.header(
+            f"{self._run.name}/{work.source.name}",
+            await removed_symbols(self._storage, work.source, work.division),
+            work.division.warnings,
+        )
+        body, summary = await asyncio.to_thread(merger.merged, header)
+        await self._storage.write(merged_key(self._run.name, work.source.name), body)
+        return summary
+
+    async def _failed_records(
+        self, work: _Work, shard: Shard, merger: Merger
+    ) -> AsyncIterator[tuple[int, dict[str, Any]]]:
+        """Symbols of a shard that its results do not have."""
+        if all(position in merger for position in shard.positions):
+            return
+        given = work.given.get(shard.job_id) or _Reserved(SHARD_FAILED, "its results do not have it")
+        for symbol in await read_shard(self._storage, shard, self._engine.contexts_of(shard)):
+            failed = Failed(symbol.position, symbol.symbol_id, symbol.context.file_path, given.failure, given.sentence)
+            yield symbol.position, stored_record(failed)
+
+    async def _delete_contexts(self, shard: Shard) -> None:
+        """Remove a merged shard: its contexts last, by which an interrupted removal is found."""
+        await self._storage.delete([results_key(shard.job_id)])
+        await self._storage.delete(await self._storage.list_keys(prefix_of(shard.job_id)))
+        await self._engine.forget(shard)
+
+
+class _Work:
+    """A source that is being documented: how many of its shards are left, and what became of those without results."""
+
+    def __init__(self, source: Source, division: Division) -> None:
+        self.source = source
+        self.division = division
+        self.left = len(division.shards)
+        self.given: dict[str, _Reserved] = {}
+
+
+class _Heading:
+    """Adds up what shards' documents say beside their symbols."""
+
+    def __init__(self, model: str, pricing: Pricing) -> None:
+        self._model, self._pricing = model, pricing
+        self._paid = PaidBefore()
+        self._warnings: dict[str, None] = {}
+        self._duration_ms = 0
+        self._seen = False
+
+    def add(self, document: Mapping[str, Any]) -> None:
+        if not self._seen:
+            self._model, self._pricing = document["model"], Pricing(**document["pricing"])
+            self._seen = True
+        before = document.get("paid_before", {})
+        self._paid = PaidBefore(
+            self._paid.symbols + before.get("symbols", 0),
+            self._paid.total_tokens + before.get("total_tokens", 0),
+            round(self._paid.total_cost + before.get("total_cost", 0.0), 6),
+        )
+        self._warnings.update(dict.fromkeys(document.get("warnings", ())))
+        self._duration_ms += document.get("duration_ms", 0)
+
+    def header(self, job_id: str, removed: tuple[str, ...], warnings: tuple[str, ...]) -> Header:
+        every = (*warnings, *self._warnings)
+        return Header(job_id, self._model, self._pricing, self._paid, removed, every, self._duration_ms)
+
+
+def shard_records(shard: Shard, document: Mapping[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The records of a shard's results document with their positions in the source."""
+    positions = dict(zip(shard.ids, shard.positions, strict=True))
+    for record in (*document["documented_symbols"], *document["failed_symbols"]):
+        if (position := positions.get(record["symbol_id"])) is not None:
+            yield position, record

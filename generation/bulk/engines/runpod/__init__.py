@@ -1,0 +1,1 @@
+"""Shards as jobs of a RunPod endpoint."""

@@ -1,0 +1,76 @@
+"""The JSON Schemas of the contract, for files and for OpenAPI."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
+
+from generation.config import Settings
+from generation.contract.examples import EXAMPLES
+from generation.contract.models import VERSION, GenerationEvent, GenerationInput, GenerationOutput
+from generation.domain.output import ProgressSnapshot, ResultsDocument
+from generation.intake.job_input import JobOptions
+
+DOCUMENTS: Mapping[str, type[Any]] = {
+    "input": GenerationInput,
+    "output": GenerationOutput,
+    "results": ResultsDocument,
+    "events": GenerationEvent,
+    "progress": ProgressSnapshot,
+}
+
+_OPTION_MEANINGS = {
+    "deadline_s": "Seconds after which the job ends with what is done by then.",
+    "dry_run": "Answer with the plan and its price; nothing is asked and nothing stored.",
+}
+
+
+def json_schema_of(name: str) -> dict[str, Any]:
+    """The JSON Schema (2020-12) of one of DOCUMENTS, complete in itself."""
+    model = DOCUMENTS[name]
+    body = TypeAdapter(model).json_schema(schema_generator=_Schema)
+    definitions = body.get("$defs", {})
+    _describe({model.__name__: body, **definitions})
+    head = {"$schema": GenerateJsonSchema.schema_dialect, "$id": f"urn:doctown:generation:{name}:v{VERSION}"}
+    return {**head, "title": model.__name__, **body}
+
+
+def openapi_components() -> dict[str, Any]:
+    """All models as OpenAPI 3.1 has them under `components.schemas`, by their names."""
+    mode: JsonSchemaMode = "validation"
+    models = [(name, mode, TypeAdapter(model)) for name, model in DOCUMENTS.items()]
+    template = "#/components/schemas/{model}"
+    _, found = TypeAdapter.json_schemas(models, ref_template=template, schema_generator=_Schema)
+    definitions: dict[str, Any] = found["$defs"]
+    _describe(definitions)
+    return definitions
+
+
+class _Schema(GenerateJsonSchema):
+    """Without a title for each property, which would only repeat its name."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ANN401, ARG002
+        return False
+
+
+def _describe(definitions: Mapping[str, Any]) -> None:
+    """Put in what the classes that read the input do not say, as nothing at run time asks for it."""
+    for name, option in definitions.get("JobOptions", {}).get("properties", {}).items():
+        option["description"] = _option_meaning(name)
+    for name, example in EXAMPLES.items():
+        if name in definitions:
+            definitions[name]["examples"] = [example]
+    if "GenerationInput" in definitions:
+        definitions["GenerationInput"]["oneOf"] = [
+            {"required": [key], "properties": {key: {"type": kind}}}
+            for key, kind in (("symbols", "array"), ("symbols_key", "string"))
+        ]
+
+
+def _option_meaning(name: str) -> str:
+    """What an option means is what the setting means whose place it takes."""
+    setting = Settings.model_fields.get(JobOptions.model_fields[name].serialization_alias or name)
+    return setting.description or "" if setting else _OPTION_MEANINGS.get(name, "")

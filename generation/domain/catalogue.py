@@ -1,0 +1,118 @@
+"""The model catalogue: what a model takes, what it costs and when it goes away.
+
+Prices are OpenAI's list prices in USD per million tokens, but for gpt-5-nano, which has this project's configured
+default; shutdown dates are those in the SDK's `types/shared/chat_model.py` (openai 3.52). A model that is not listed,
+such as one served by vLLM, Ollama or LM Studio, gets safe defaults: nothing is sent that a server might not know, and
+its tokens cost nothing unless prices are set. Leaves out: asking `GET /v1/models`; the catalogue needs no network.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+OFFLINE = "offline"
+SHUTDOWN_NOTICE = timedelta(days=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Pricing:
+    """USD per million tokens."""
+
+    input_per_1m: float
+    cached_input_per_1m: float
+    output_per_1m: float
+
+
+FREE = Pricing(0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One model: limits in tokens, list prices, the parameters it takes, and its end."""
+
+    name: str
+    context_tokens: int
+    max_output_tokens: int
+    pricing: Pricing
+    reasoning_efforts: tuple[str, ...] = ()
+    takes_temperature: bool = False
+    shutdown_date: date | None = None
+    replacement: str | None = None
+    encoding: str = "o200k_base"
+    listed: bool = True
+
+    @property
+    def lowest_effort(self) -> str | None:
+        """The cheapest reasoning effort the model takes; None where it takes none."""
+        return self.reasoning_efforts[0] if self.reasoning_efforts else None
+
+
+_MINIMAL_UP = ("minimal", "low", "medium", "high")
+_NONE_UP = ("none", "low", "medium", "high")
+
+_CATALOGUE = {
+    model.name: model
+    for model in (
+        Model("gpt-5-nano", 400_000, 128_000, Pricing(0.15, 0.015, 0.60), _MINIMAL_UP,
+              shutdown_date=date(2026, 12, 11), replacement="gpt-5.6-luna"),
+        Model("gpt-5-mini", 400_000, 128_000, Pricing(0.25, 0.025, 2.00), _MINIMAL_UP,
+              shutdown_date=date(2026, 12, 11), replacement="gpt-5.6-luna"),
+        Model("gpt-5.4-nano", 400_000, 128_000, Pricing(0.20, 0.02, 1.25), _NONE_UP,
+              shutdown_date=date(2027, 4, 1), replacement="gpt-5.6-luna"),
+        Model("gpt-5.6-luna", 922_000, 128_000, Pricing(0.20, 0.02, 1.20), _NONE_UP),
+        Model("gpt-6-luna", 922_000, 128_000, Pricing(0.10, 0.01, 0.50), _NONE_UP),
+        Model("gpt-4o", 128_000, 16_384, Pricing(2.50, 1.25, 10.0), takes_temperature=True,
+              shutdown_date=date(2027, 1, 14), replacement="gpt-6-luna"),
+        Model("gpt-4o-mini", 128_000, 16_384, Pricing(0.15, 0.075, 0.60), takes_temperature=True,
+              shutdown_date=date(2027, 1, 14), replacement="gpt-6-luna"),
+        Model("gpt-4o-2024-05-13", 128_000, 4_096, Pricing(5.00, 5.00, 15.0), takes_temperature=True,
+              shutdown_date=date(2026, 10, 23), replacement="gpt-6-luna"),
+        Model(OFFLINE, 0, 0, FREE),
+    )
+}  # fmt: skip
+
+UNLISTED_CONTEXT_TOKENS = 8_192
+UNLISTED_OUTPUT_TOKENS = 4_096
+
+
+def find_model(name: str) -> Model:
+    """Look a model up, with or without the date of its snapshot (`gpt-5-nano-2025-08-07`).
+
+    >>> find_model("gpt-5-nano-2025-08-07").pricing.input_per_1m
+    0.15
+    >>> find_model("llama3.2:3b").listed
+    False
+    """
+    listed = _CATALOGUE.get(name) or _CATALOGUE.get(_without_date(name))
+    if listed and (listed.name != OFFLINE or name == OFFLINE):
+        return listed
+    return Model(name, UNLISTED_CONTEXT_TOKENS, UNLISTED_OUTPUT_TOKENS, FREE, listed=False)
+
+
+def _without_date(name: str) -> str:
+    stem, day = name[:-11], name[-11:]
+    try:
+        date.fromisoformat(day[1:])
+    except ValueError:
+        return name
+    return stem if day.startswith("-") else name
+
+
+def shutdown_advice(model: Model) -> str | None:
+    """What to do about a model that is going away or gone; None where no date is announced."""
+    if model.shutdown_date is None:
+        return None
+    return f"OpenAI shuts {model.name} down on {model.shutdown_date}: set MODEL_NAME={model.replacement}"
+
+
+def model_warnings(model: Model, today: date) -> list[str]:
+    """What a run with this model should be told: it is unlisted, or within 60 days of its shutdown date, or past it."""
+    if not model.listed:
+        unknown = f"{model.name} is not in the model catalogue"
+        assumed = f"its context is taken as {model.context_tokens} tokens, its price as 0 unless it is set"
+        return [f"{unknown}: {assumed} (INPUT_TOKEN_PRICE, OUTPUT_TOKEN_PRICE)"]
+    advice = shutdown_advice(model)
+    if advice and model.shutdown_date and today >= model.shutdown_date - SHUTDOWN_NOTICE:
+        return [advice]
+    return []

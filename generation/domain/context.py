@@ -1,0 +1,119 @@
+"""What static analysis knows of one symbol, as a job's input carries it.
+
+The types validate: texts without control characters, numbers within their bounds. Leaves out: how an item of the
+payload becomes a context (`intake`).
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from array import array
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic.dataclasses import dataclass as pydantic_dataclass
+
+from generation.domain.limits import MAX_SOURCE_CHARS
+
+# Control characters, and lone surrogates, which no UTF-8 can carry.
+_FORBIDDEN_IN_LINE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_FORBIDDEN_IN_TEXT = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def _line(text: str) -> str:
+    return _plain(text, _FORBIDDEN_IN_LINE, "one line of plain text is expected")
+
+
+def _text(text: str) -> str:
+    return _plain(text, _FORBIDDEN_IN_TEXT, "of these only white space is allowed")
+
+
+def _plain(text: str, forbidden: re.Pattern[str], rule: str) -> str:
+    if found := forbidden.search(text):
+        kind = "a lone surrogate" if found[0] >= "\ud800" else "a control character"
+        raise ValueError(f"has {kind} (U+{ord(found[0]):04X}) at {found.start()}; {rule}")
+    return text
+
+
+def _or_empty(value: object) -> object:
+    return () if value is None else value
+
+
+def _shared(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Without blank names, and each name once in memory: those of a codebase recur thousands of times."""
+    return tuple(sys.intern(name) for name in names if name.strip())
+
+
+Line = Annotated[str, Field(min_length=1, max_length=1_024), AfterValidator(_line)]
+SharedLine = Annotated[Line, AfterValidator(sys.intern)]
+Label = Annotated[str, Field(max_length=1_024), AfterValidator(_text), AfterValidator(sys.intern)]
+Name = Annotated[str, Field(max_length=10_000), AfterValidator(_text)]
+Signature = Annotated[str, Field(max_length=100_000), AfterValidator(_text)]
+Source = Annotated[str, Field(max_length=MAX_SOURCE_CHARS), AfterValidator(_text)]
+Key = Annotated[Line, Field(max_length=1_024)]
+Names = Annotated[tuple[Name, ...], Field(max_length=10_000), BeforeValidator(_or_empty), AfterValidator(_shared)]
+
+
+@pydantic_dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid"))
+class RelatedSymbol:
+    """A related symbol of which more is known than its name; `similarity` is a cosine, -1 to 1."""
+
+    name: Line
+    similarity: Annotated[float, Field(strict=True, ge=-1, le=1, allow_inf_nan=False)] | None = None
+    note: Label | None = None
+
+
+def _embedding(values: list[float]) -> array[float]:
+    if sum(value * value for value in values) < _MIN_SQUARED_NORM:
+        raise ValueError("must not be a zero vector")
+    # A list of a thousand floats takes eight times the memory.
+    return array("f", values)
+
+
+# Below this a vector of 32-bit numbers has no direction any more.
+_MIN_SQUARED_NORM = 1e-12
+
+AS_TEXT, AS_OBJECT = "as text", "as object"
+NameOrObject = Annotated[
+    Annotated[Name, Tag(AS_TEXT)] | Annotated[RelatedSymbol, Tag(AS_OBJECT)],
+    Discriminator(lambda value: AS_OBJECT if isinstance(value, dict) else AS_TEXT),
+]
+Related = Annotated[tuple[NameOrObject, ...], Field(max_length=10_000), BeforeValidator(_or_empty)]
+Share = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
+Component = Annotated[float, Field(strict=True, ge=-1e6, le=1e6, allow_inf_nan=False)]
+Embedding = Annotated[list[Component], Field(min_length=1, max_length=8_192), AfterValidator(_embedding)]
+
+
+@pydantic_dataclass(frozen=True, slots=True, config=ConfigDict(extra="ignore"))
+class SymbolContext:
+    """What static analysis knows of one symbol. `centrality` runs from 0 to 1."""
+
+    symbol_id: Annotated[Line, Field(description="The same as beside `context`.")]
+    name: Annotated[Line, Field(description="As the source calls it.")]
+    kind: Annotated[SharedLine, Field(description="Such as function, method or class.")]
+    language: Annotated[SharedLine, Field(description="The programming language.")]
+    file_path: Annotated[SharedLine, Field(description="Where it is, from the root of the repository.")]
+    signature: Annotated[Signature | None, Field(description="As it stands in the source.")] = None
+    calls: Annotated[Names, Field(description="Names of what it calls.")] = ()
+    called_by: Annotated[Names, Field(description="Names of what calls it.")] = ()
+    imports: Annotated[Names, Field(description="Import lines of its file.")] = ()
+    related_symbols: Annotated[
+        Related, Field(description="Names, or objects that say more; semantic context uses those as they are.")
+    ] = ()
+    cluster_label: Annotated[Label | None, Field(description="The part of the codebase that it belongs to.")] = None
+    centrality: Annotated[
+        Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)] | None,
+        Field(description="0 to 1; 1 is the most central symbol."),
+    ] = None
+    docstring: Annotated[Source | None, Field(description="As it stands in the source, without its quotes.")] = None
+    source_code: Annotated[
+        Source | None, Field(description="The more of the body is there, the better the summary.")
+    ] = None
+    embedding: Annotated[
+        Embedding | None,
+        Field(description="Of one dimension for all of a job; semantic context finds the nearest neighbours by it."),
+    ] = None
+
+
+CONTEXT_FIELDS = frozenset(SymbolContext.__dataclass_fields__)

@@ -1,0 +1,1 @@
+"""A payload becomes a job and its symbols."""

@@ -1,0 +1,94 @@
+"""A job's input as a whole: which symbols, and the job's own options.
+
+Leaves out: the symbols themselves (`symbols`), and where they are read from (`sources`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from generation.domain.context import Key
+from generation.domain.limits import (
+    JOB_ID,
+    BatchSize,
+    BatchTokens,
+    Centrality,
+    ConcurrentRequests,
+    CostUsd,
+    DeadlineS,
+    Language,
+    MaxSymbols,
+    ModelName,
+)
+from generation.errors import InputError
+from generation.intake.faults import describe_fault
+
+
+class JobOptions(BaseModel):
+    """A job's own choices; each one's default is the setting of the same name in capitals (`model`: MODEL_NAME)."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True, protected_namespaces=())
+
+    model: ModelName | None = Field(default=None, serialization_alias="model_name")
+    max_concurrent_requests: ConcurrentRequests | None = None
+    max_symbols: MaxSymbols | None = None
+    batch_mode: bool | None = None
+    batch_size: BatchSize | None = None
+    max_batch_tokens: BatchTokens | None = None
+    include_semantic_context: bool | None = None
+    callees_first: bool | None = None
+    output_language: Language | None = None
+    min_centrality: Centrality | None = None
+    max_cost_usd: CostUsd | None = None
+    deadline_s: DeadlineS | None = None
+    dry_run: bool = Field(default=False, exclude=True)
+
+    def as_settings(self) -> dict[str, Any]:
+        """The options that are given, under the names of their settings."""
+        return self.model_dump(exclude_none=True, by_alias=True)
+
+
+class JobInput(BaseModel):
+    """RunPod's `input`: what to document and how. The symbols themselves are parsed one by one, by `parse_symbols`."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True)
+
+    job_id: str | None = Field(
+        None,
+        description="1 to 128 letters, digits, dots, underscores or hyphens, and not only dots; default: the caller's.",
+    )
+    symbols: list[Any] | None = Field(None, description="The symbols to document.")
+    symbols_key: Key | None = Field(
+        None,
+        description="Instead of `symbols`: an object of the results bucket that holds them (JSON, JSON Lines, gzip).",
+    )
+    previous_results_key: Key | None = Field(
+        None,
+        description="Earlier results, an object of the results bucket: what has not changed is taken over.",
+    )
+    options: JobOptions = Field(default_factory=JobOptions, description="This job's own choices.")
+
+    @model_validator(mode="after")
+    def _names_its_symbols_once(self) -> JobInput:
+        if (self.symbols is None) == (self.symbols_key is None):
+            raise ValueError("exactly one of symbols and symbols_key must be given")
+        return self
+
+
+def parse_job(payload: object, default_job_id: str) -> JobInput:
+    """Read a job's input; its `job_id` is set afterwards. Raises InputError with a sentence that names the place."""
+    if not isinstance(payload, dict):
+        raise InputError("input must be an object with symbols or symbols_key")
+    given = {key: value for key, value in payload.items() if value is not None}
+    try:
+        job = JobInput.model_validate(given)
+    except ValidationError as error:
+        raise InputError("; ".join(describe_fault("input", fault) for fault in error.errors()[:3])) from None
+    job_id = default_job_id if job.job_id is None else job.job_id
+    if not JOB_ID.fullmatch(job_id) or not job_id.strip("."):
+        raise InputError(
+            "input.job_id must be 1 to 128 letters, digits, dots, underscores or hyphens, and not only dots"
+        )
+    return job.model_copy(update={"job_id": job_id})

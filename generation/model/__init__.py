@@ -1,0 +1,1 @@
+"""Requests to the model become outcomes. The only package that imports `openai`."""

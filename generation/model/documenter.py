@@ -1,0 +1,325 @@
+"""One request to the model becomes summaries and their usage. The only importer of `openai`.
+
+Adds to the SDK: one client and one limiter a process for each account and model; a strict JSON schema with one
+validation; one retry layer (tenacity) in which "slow down" spends no attempt; and usage that counts failed attempts.
+Leaves out: pace, which is the limiter's, and the text of prompts.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import httpx2
+import openai
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
+
+from generation.backoff import backoff_s
+from generation.checks.attribution import find_misplaced, fingerprint
+from generation.config import Settings
+from generation.domain.finding import Findings
+from generation.domain.limits import MIN_PROMPT_TOKENS
+from generation.domain.outcome import Documented, Outcome, Request, Symbol, given_up
+from generation.domain.usage import NO_USAGE, Usage, apportion
+from generation.errors import (
+    AccountError,
+    ContextTooLong,
+    CutOff,
+    DoctownError,
+    JobError,
+    Rejected,
+    RequestError,
+    SlowDown,
+    Transient,
+)
+from generation.model.budget import Budget
+from generation.model.client import shared_client_and_limiter, translate
+from generation.model.codec import (
+    Answer,
+    Summaries,
+    Summary,
+    counted_tokens,
+    first_completion_cap,
+    larger_cap,
+    read_answer,
+    request_body,
+    request_parameters,
+    shorter_share,
+    summaries_of,
+)
+from generation.model.limiter import JobQueue, Permit
+from generation.prompts.builder import Notes, Prompt, PromptBuilder
+from generation.prompts.formats import ONE_SUMMARY, SEVERAL_SUMMARIES
+from generation.prompts.tokens import TokenCounter
+
+FIRST_BACKOFF_S = 0.5
+MAX_BACKOFF_S = 20.0
+
+
+@dataclass(slots=True)
+class _Spent:
+    """What one asking has cost so far; `again` where its symbols were asked for before."""
+
+    again: bool
+    usage: Usage = NO_USAGE
+    requests: int = 0
+    failed_attempts: int = 0
+
+    def total(self) -> Usage:
+        retries = self.requests if self.again else max(0, self.requests - 1)
+        return self.usage + Usage(requests=self.requests, retries=retries)
+
+
+Check = Callable[[str, Symbol, bool | None], Findings]
+
+
+class OpenAIDocumenter:
+    """Documents the requests of one job.
+
+    `notes` says what is known of a symbol beyond its context; `check` what is wrong with a summary, given whether it
+    seems to belong to another symbol of its request; `budget` what may be spent.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        counter: TokenCounter,
+        notes: Callable[[Symbol], Notes],
+        check: Check,
+        budget: Budget | None = None,
+    ) -> None:
+        self._settings = settings
+        self._prompts = PromptBuilder(counter, settings.max_prompt_tokens, settings.output_language)
+        self._notes = notes
+        self._check = check
+        self._budget = budget or Budget(None, settings.pricing)
+        self._client, self._limiter = shared_client_and_limiter(settings)
+        self._queue: JobQueue = self._limiter.queue(settings.max_concurrent_requests)
+        self._parameters = request_parameters(settings)
+
+    async def __call__(self, request: Request) -> list[Outcome | Request]:
+        """Document a request's symbols, or say which must be asked for again.
+
+        Raises JobError where no symbol could be documented, or after `stop`.
+        """
+        if len(request.symbols) == 1:
+            return [await self._document_one(request, request.symbols[0])]
+        return await self._document_several(request)
+
+    def stop(self, fault: JobError) -> None:
+        """Begin no request any more: whoever waits to, now and later, gets this fault."""
+        self._limiter.stop(self._queue, fault)
+
+    def cancel_in_flight(self) -> None:
+        """Cancel what is in flight, after `stop`. What a server bills for it is not known."""
+        self._limiter.cancel_in_flight(self._queue)
+
+    async def _document_one(self, request: Request, symbol: Symbol) -> Outcome | Request:
+        spent = _Spent(again=symbol.position in request.spent)
+        fallback = request.fallback.get(symbol.position)
+        try:
+            summary = await self._summarize(symbol, request.reasons.get(symbol.position, ""), spent)
+        except RequestError as error:
+            [outcome] = given_up(_charged(request, spent, [1]), error.failure, str(error))
+            return outcome
+        except JobError as error:
+            raise _with_partial_outcomes(error, _charged(request, spent, [1])) from None
+        usage = _charged(request, spent, [1]).spent[symbol.position]
+        documented = self._documented(symbol, summary, usage, None)
+        if fallback is not None:
+            return better(documented, fallback)
+        return (None if symbol.position in request.reasons else _again(documented, symbol)) or documented
+
+    async def _summarize(self, symbol: Symbol, reason: str, spent: _Spent) -> str:
+        share, cap = 1.0, 0
+        remedies = {ContextTooLong, CutOff}
+        while True:
+            part = self._prompts.part(symbol.context, self._notes(symbol), share)
+            prompt = self._prompts.single(part, reason)
+            cap = cap or first_completion_cap(prompt, 1, self._settings)
+            try:
+                return (await self._ask(prompt, cap, ONE_SUMMARY, Summary, spent)).summary
+            except (ContextTooLong, CutOff) as error:
+                if type(error) not in remedies:
+                    raise
+                remedies.remove(type(error))
+                if isinstance(error, CutOff):
+                    cap = larger_cap(cap, self._settings)
+                else:
+                    share = shorter_share(prompt, self._settings)
+                    if int(share * self._settings.max_prompt_tokens) < MIN_PROMPT_TOKENS:
+                        raise
+
+    async def _document_several(self, request: Request) -> list[Outcome | Request]:
+        keyed = {f"s{number}": symbol for number, symbol in enumerate(request.symbols, start=1)}
+        parts = {key: self._prompts.part(one.context, self._notes(one)) for key, one in keyed.items()}
+        weights = [part.tokens for part in parts.values()]
+        prompt = self._prompts.several(parts)
+        if prompt.tokens > self._settings.max_batch_tokens:
+            return list(_halves(request))
+        spent = _Spent(again=bool(request.spent))
+        cap = first_completion_cap(prompt, len(keyed), self._settings)
+        try:
+            answer = await self._ask(prompt, cap, SEVERAL_SUMMARIES, Summaries, spent)
+        except RequestError:
+            return list(_halves(_charged(request, spent, weights)))
+        except JobError as error:
+            raise _with_partial_outcomes(error, _charged(request, spent, weights)) from None
+        charged = _charged(request, spent, weights)
+        answered = {key: texts[0] for key in keyed if len(texts := summaries_of(answer, key)) == 1}
+        misplaced = find_misplaced([(fingerprint(keyed[key].context), text) for key, text in answered.items()])
+        results: list[Outcome | Request] = [
+            charged.part((symbol,)) for key, symbol in keyed.items() if key not in answered
+        ]
+        for (key, text), is_misplaced in zip(answered.items(), misplaced, strict=True):
+            symbol = keyed[key]
+            documented = self._documented(symbol, text, charged.spent[symbol.position], is_misplaced)
+            results.append(_again(documented, symbol) or documented)
+        return results
+
+    def _documented(self, symbol: Symbol, summary: str, usage: Usage, is_misplaced: bool | None) -> Documented:  # noqa: FBT001
+        findings = self._check(summary, symbol, is_misplaced)
+        return Documented(symbol.position, symbol.symbol_id, summary, usage, checks=findings)
+
+    async def _ask(
+        self, prompt: Prompt, cap: int, form: dict[str, Any], answer_type: type[Answer], spent: _Spent
+    ) -> Answer:
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type((SlowDown, Transient)),
+            stop=lambda _: spent.failed_attempts > self._settings.max_retries,
+            wait=lambda state: _wait_s(state, spent.failed_attempts),
+            sleep=functools.partial(self._limiter.sleep_unless_stopped, self._queue),
+            reraise=True,
+        )
+        body = request_body(prompt, cap, form, self._parameters)
+        at_most = Usage(input_tokens=prompt.tokens, output_tokens=cap)
+        answer: Answer = await retrying(self._attempt, body, answer_type, counted_tokens(prompt, cap), at_most, spent)
+        return answer
+
+    async def _attempt(
+        self, body: dict[str, Any], answer_type: type[Answer], tokens: int, at_most: Usage, spent: _Spent
+    ) -> Answer:
+        permit = await self._limiter.admit(self._queue, tokens)
+        try:
+            with self._budget.reserved(at_most):
+                spent.requests += 1
+                reply = await self._send(permit, body, 2.0**spent.failed_attempts)
+            answer, usage = read_answer(reply, answer_type)
+        except RequestError as error:
+            self._charge(error.usage, spent)
+            spent.failed_attempts += isinstance(error, Transient)
+            raise
+        finally:
+            permit.release()
+        self._charge(usage, spent)
+        return answer
+
+    def _charge(self, usage: Usage, spent: _Spent) -> None:
+        spent.usage += usage
+        self._budget.spend(usage)
+
+    async def _send(self, permit: Permit, body: dict[str, Any], adaptive_timeout: float) -> bytes:
+        """Send one request; the limiter hears how it went. Raises the translation of whatever goes wrong.
+
+        The SDK's `post` is what its `create` ends in. `create` first walks the whole body for names to translate, none
+        of which chat completions have, and then builds the answer as objects: 0.6 of 1.5 ms a symbol (`make bench`).
+        """
+        try:
+            with self._limiter.adaptive_timeout(permit, adaptive_timeout) as scope:
+                reply = await self._client.post("/chat/completions", cast_to=httpx2.Response, body=body)
+            if scope.cancelled_caught:
+                if self._queue.fault is not None:
+                    raise self._queue.fault
+                permit.timed_out()
+                raise Transient("no answer came in time", failure="timeout")
+        except openai.OpenAIError as error:
+            translated = translate(error, self._settings)
+            _report_to_limiter(permit, translated, error)
+            raise self._reject_if_over_token_limit(translated, permit) from None
+        permit.answered(reply.headers)
+        return reply.content
+
+    def _reject_if_over_token_limit(self, error: DoctownError, permit: Permit) -> DoctownError:
+        limit = self._limiter.pace.tokens.limit
+        if isinstance(error, SlowDown) and limit is not None and permit.tokens > limit:
+            return Rejected(
+                f"the request counts as {permit.tokens:.0f} tokens and the account's limit is {limit:.0f} a minute: "
+                "lower MAX_PROMPT_TOKENS",
+                failure="request_too_large",
+            )
+        return error
+
+
+def _again(documented: Documented, symbol: Symbol) -> Request | None:
+    """A question for the same symbol alone, where its summary must not stay as it is."""
+    checks = documented.checks
+    if checks is None or not checks.hard:
+        return None
+    position = symbol.position
+    # A summary of another symbol is no fallback: better none than a wrong one.
+    is_own = all(finding.check != "own_symbol" for finding in checks.hard)
+    return Request(
+        (symbol,),
+        reasons={position: " ".join(finding.reason for finding in checks.hard)} if is_own else {},
+        spent={position: documented.usage},
+        fallback={position: documented} if is_own else {},
+    )
+
+
+def better(second: Documented, first: Documented) -> Documented:
+    """The summary with fewer hard findings, the second where they are even; the usage of both is in the second."""
+
+    def hard(one: Documented) -> int:
+        return len(one.checks.hard) if one.checks else 0
+
+    return second if hard(second) <= hard(first) else replace(first, usage=second.usage)
+
+
+def _with_partial_outcomes(fault: JobError, request: Request) -> JobError:
+    """A fault of the whole job with what becomes of the request's symbols, where any was billed."""
+    own = type(fault)(str(fault), fault.failure)
+    if any(usage.total_tokens for usage in request.spent.values()):
+        own.partial_outcomes = tuple(given_up(request, fault.failure, str(fault)))
+    return own
+
+
+def _halves(request: Request) -> tuple[Request, Request]:
+    middle = len(request.symbols) // 2
+    return request.part(request.symbols[:middle]), request.part(request.symbols[middle:])
+
+
+def _charged(request: Request, spent: _Spent, weights: Sequence[int]) -> Request:
+    """The request with what each of its symbols has now cost, this asking shared out by their weights."""
+    costs = {
+        symbol.position: request.spent.get(symbol.position, NO_USAGE) + usage
+        for symbol, usage in zip(request.symbols, apportion(spent.total(), weights), strict=True)
+    }
+    return replace(request, spent=costs)
+
+
+def _report_to_limiter(permit: Permit, error: DoctownError, cause: openai.OpenAIError) -> None:
+    headers: Mapping[str, str] = cause.response.headers if isinstance(cause, openai.APIStatusError) else {}
+    if isinstance(error, SlowDown):
+        if error.overloaded:
+            permit.overloaded(error.retry_after_s)
+        else:
+            permit.refused(headers, error.retry_after_s)
+    elif isinstance(error, AccountError):
+        permit.account_fault(error)
+    elif isinstance(cause, openai.APITimeoutError):
+        permit.timed_out()
+
+
+def _wait_s(state: RetryCallState, failed_attempts: int) -> float:
+    """Return the seconds before the next attempt: 0 after "slow down", which waits at the limiter, and a time-out.
+
+    Otherwise the server's own `Retry-After`, or exponential back-off.
+    """
+    error = state.outcome.exception() if state.outcome else None
+    if isinstance(error, SlowDown) or (isinstance(error, Transient) and error.failure == "timeout"):
+        return 0.0
+    if isinstance(error, Transient) and error.retry_after_s:
+        return min(MAX_BACKOFF_S, error.retry_after_s)
+    return backoff_s(failed_attempts - 1, FIRST_BACKOFF_S, MAX_BACKOFF_S)

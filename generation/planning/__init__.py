@@ -1,0 +1,1 @@
+"""What is asked for, together with what, and when."""

@@ -1,0 +1,1 @@
+"""What is reported while a job runs."""

@@ -1,0 +1,1 @@
+"""What is kept of a job, and written at its end."""

@@ -1,0 +1,1 @@
+"""The worker over HTTP, without RunPod."""

@@ -1,0 +1,318 @@
+"""The HTTP service: the worker without RunPod. The only importer of `fastapi`, `starlette` and `uvicorn`.
+
+    python -m generation.service
+
+`POST /generate` takes a job's input and answers with its output, or streams its events first; `GET /health` says
+whether a job would run now. It translates and decides nothing about a job: `generation.job.run_job` is the job. Leaves
+out TLS and accounts of its own, which belong to what stands before it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import functools
+import logging
+import re
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import anyio
+from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from generation.config import ServiceSettings, Settings
+from generation.domain.output import JobOutput, PlannedOutput
+from generation.errors import JobError
+from generation.job import Watch, ignore, run_job
+from generation.reporting import events
+from generation.results.report import as_json
+from generation.service.admission import (
+    IDLE_TIMEOUT_S,
+    Body,
+    Gate,
+    check_content_type,
+    check_token,
+    read_body,
+    wants_events,
+)
+from generation.service.answers import RequestRejected, error_body, error_response, internal_error, service_stopping
+from generation.service.openapi import GENERATE_REQUEST, GENERATE_RESPONSES, HEALTH_RESPONSES, describe
+from generation.service.readiness import Readiness, why_not_ready
+from generation.service.stream import EventStream, message
+
+log = logging.getLogger("generation.service")
+
+# Docker kills ten seconds after it has asked to stop.
+STOP_AFTER_S = 7.0
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+current_request_id = contextvars.ContextVar("request_id", default="-")
+
+
+Output = JobOutput | PlannedOutput
+
+
+class Deferred(Response):
+    """A response that is worked out while it is sent: only then does a caller who leaves or stops reading show."""
+
+    def __init__(self, answer: Callable[[Receive, Send], Awaitable[None]]) -> None:
+        super().__init__()
+        self._answer = answer
+
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, as ASGI calls it."""
+        await self._answer(receive, send)
+
+
+# nginx would otherwise keep events back until it has a page full of them.
+STREAM_HEADERS = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+)
+
+
+class EventWriter:
+    """Who reads a stream of events; it begins with the first thing there is to send."""
+
+    def __init__(self, send: Send) -> None:
+        self.begun = False
+        self._send = send
+
+    async def send(self, chunk: bytes, *, more: bool = True) -> None:
+        """Send a piece. Raises TimeoutError where nothing is taken any more."""
+        with anyio.fail_after(IDLE_TIMEOUT_S):
+            if not self.begun:
+                self.begun = True
+                await self._send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
+            await self._send({"type": "http.response.body", "body": chunk, "more_body": more})
+
+
+class Service:
+    """What the calls of one process share."""
+
+    def __init__(self, settings: Settings, service_settings: ServiceSettings) -> None:
+        self.settings = settings
+        self.service_settings = service_settings
+        self.readiness = Readiness(functools.partial(why_not_ready, settings))
+        self.stopping = asyncio.Event()
+        self._gate = Gate(settings.jobs_per_worker)
+        self._waiting: set[asyncio.Task[Any]] = set()
+        self._running: set[asyncio.Task[Any]] = set()
+
+    async def health(self) -> Response:
+        """Whether a job that came now would find its model. It asks nobody: the service looks by itself."""
+        reason = self.readiness.reason
+        answer = {"status": "healthy", "model": self.settings.model_name, "ready": reason is None}
+        if reason is not None:
+            answer["reason"] = reason
+        return Response(as_json(answer), 503 if reason else 200, media_type="application/json")
+
+    async def generate(self, request: Request) -> Response:
+        """Document the symbols of a job."""
+        check_token(request, self.service_settings)
+        check_content_type(request)
+        return Deferred(functools.partial(self._generate, request))
+
+    async def _generate(self, request: Request, receive: Receive, send: Send) -> None:
+        body = Body(self._gate)
+        with self._gate.entered():
+            try:
+                await read_body(request, body)
+                if wants_events(request):
+                    await self._answer_with_events(body, receive, send)
+                else:
+                    await self._answer_at_the_end(body, receive, send)
+            except ClientDisconnect:
+                log.info("the caller left before all of the body had come")
+            finally:
+                body.release()
+
+    async def _answer_at_the_end(self, body: Body, receive: Receive, send: Send) -> None:
+        async with self._job(body, receive, events.print_event, ignore) as job:
+            await asyncio.wait({job})
+            output = _output_of(job)
+        response = Response(await asyncio.to_thread(as_json, output), media_type="application/json")
+        await response({"type": "http"}, receive, send)
+
+    async def _answer_with_events(self, body: Body, receive: Receive, send: Send) -> None:
+        stream, reader = EventStream(), EventWriter(send)
+        async with self._job(body, receive, stream.emit, stream.watch) as job:
+            job.add_done_callback(lambda _: stream.close())
+            try:
+                async for chunk in stream.messages():
+                    await reader.send(chunk)
+                await reader.send(await _last_message(job, begun=reader.begun), more=False)
+            except TimeoutError:
+                log.warning("the caller takes no more events: the connection is closed")
+
+    @contextlib.asynccontextmanager
+    async def _job(
+        self, body: Body, receive: Receive, emit: events.Sink, watch: Watch
+    ) -> AsyncIterator[asyncio.Task[Output]]:
+        """The job as a task that ends with the block, or as soon as its caller is gone."""
+        job = asyncio.create_task(self._run(body, emit, watch))
+        gone = asyncio.create_task(_wait_for_disconnect(receive))
+        gone.add_done_callback(lambda _: job.cancel())
+        try:
+            yield job
+        finally:
+            gone.cancel()
+            job.cancel()
+            await asyncio.wait({job, gone})
+            if job.cancelled() and not gone.cancelled():
+                log.info("the caller left: the job was cancelled")
+
+    async def _run(self, body: Body, emit: events.Sink, watch: Watch) -> Output:
+        """Wait for a place and run the job there. Whatever goes wrong is a JobError or Declined."""
+        me = asyncio.current_task()
+        assert me is not None  # noqa: S101 - for the type checker
+        if self.stopping.is_set():
+            raise service_stopping()
+        self._waiting.add(me)
+        try:
+            async with self._gate.slots:
+                self._waiting.discard(me)
+                self._running.add(me)
+                payload = await asyncio.to_thread(body.parsed)
+                body.release()
+                run = functools.partial(run_job, default_job_id=uuid.uuid4().hex, stopping=self.stopping)
+                return await run(payload, self.settings, emit=emit, watch=watch)
+        except (JobError, RequestRejected):
+            raise
+        except Exception as error:  # noqa: BLE001 - the caller gets a sentence
+            raise internal_error(error) from None
+        finally:
+            self._waiting.discard(me)
+            self._running.discard(me)
+
+    async def end_jobs_when_stopping(self) -> None:
+        """Told to stop: send away who waits, and end what runs when its time is up."""
+        await self.stopping.wait()
+        log.info("told to stop: %d jobs are running and %d are waiting", len(self._running), len(self._waiting))
+        for job in self._waiting:
+            job.cancel()
+        await asyncio.sleep(STOP_AFTER_S)
+        for job in self._running:
+            job.cancel()
+
+
+async def _wait_for_disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _output_of(job: asyncio.Task[Output]) -> Output:
+    """A job's output. Who is gone hears nothing of an error, so that only a stop is left to be told."""
+    if job.cancelled():
+        raise service_stopping()
+    return job.result()
+
+
+async def _last_message(job: asyncio.Task[Output], *, begun: bool) -> bytes:
+    """The end of a stream. A fault before its beginning is raised: that has a status of HTTP's own."""
+    try:
+        return message("result", await asyncio.to_thread(as_json, _output_of(job)))
+    except (JobError, RequestRejected) as error:
+        if not begun:
+            raise
+        return message("error", error_body(error))
+
+
+class RequestIdMiddleware:
+    """Around every call: an id for it, in its log lines and its response, and an answer where something breaks."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a call on, as ASGI does it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = _sane_id(scope)
+        current_request_id.set(request_id)
+        begun = False
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal begun
+            if message["type"] == "http.response.start":
+                begun = True
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode("ascii"))]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception as error:  # noqa: BLE001 - the server would log its text, and answer in another form
+            fault = internal_error(error)
+            if not begun:
+                await error_response(fault)(scope, receive, send_with_id)
+
+
+def _sane_id(scope: Scope) -> str:
+    given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+async def _answer_to_job_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, JobError)  # noqa: S101 - it is registered for no other
+    return error_response(error)
+
+
+async def _answer_to_http_error(_request: Request, error: Exception) -> Response:
+    """What the service declines, and an unknown path or method, in the form of all errors."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for no other
+    if isinstance(error, RequestRejected):
+        return error_response(error)
+    sentence = "there is no such path here: POST /generate and GET /health are"
+    if error.status_code == 405:  # noqa: PLR2004 - known by its number
+        sentence = "this path does not take this method: POST /generate and GET /health are what is here"
+    return error_response(
+        RequestRejected(sentence, status=error.status_code, failure="not_found", headers=error.headers)
+    )
+
+
+def make_app(service: Service) -> FastAPI:
+    """The application that a server runs."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        tasks = [asyncio.create_task(service.readiness.keep_checking())]
+        tasks.append(asyncio.create_task(service.end_jobs_when_stopping()))
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+    app = FastAPI(lifespan=lifespan, redirect_slashes=False, redoc_url=None)
+    app.add_exception_handler(JobError, _answer_to_job_error)
+    app.add_exception_handler(HTTPException, _answer_to_http_error)
+    app.add_middleware(RequestIdMiddleware)
+    if origins := service.service_settings.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
+            expose_headers=["X-Request-ID", "Retry-After"],
+        )
+    app.add_api_route("/health", service.health, response_class=Response, responses=HEALTH_RESPONSES)
+    app.add_api_route(
+        "/generate",
+        service.generate,
+        methods=["POST"],
+        response_class=Response,
+        responses=GENERATE_RESPONSES,
+        openapi_extra=GENERATE_REQUEST,
+    )
+    app.openapi = functools.cache(functools.partial(describe, app))  # type: ignore[method-assign]
+    return app

@@ -1,0 +1,83 @@
+"""The OpenAPI description of the service."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from generation.contract.export import openapi_components
+from generation.contract.models import VERSION
+from generation.service.admission import MAX_BODY_BYTES
+
+
+def _reference(name: str) -> dict[str, Any]:
+    return {"schema": {"$ref": f"#/components/schemas/{name}"}}
+
+
+def _error(description: str, **headers: str) -> dict[str, Any]:
+    described = {
+        name.replace("_", "-"): {"description": text, "schema": {"type": "string"}} for name, text in headers.items()
+    }
+    return {"description": description, "content": {"application/json": _reference("JobFailure")}, "headers": described}
+
+
+_HEALTH = {
+    "Health": {
+        "type": "object",
+        "required": ["status", "model", "ready"],
+        "additionalProperties": False,
+        "properties": {
+            "status": {"const": "healthy", "description": "The service answers."},
+            "model": {"type": "string", "description": "The model, or `offline`."},
+            "ready": {"type": "boolean", "description": "Whether a job that came now would find its model."},
+            "reason": {"type": "string", "description": "Why it is not ready, in one sentence."},
+        },
+        "examples": [{"status": "healthy", "model": "gpt-5-nano", "ready": True}],
+    }
+}
+HEALTH_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"description": "Ready.", "content": {"application/json": _reference("Health")}},
+    503: {"description": "Alive, but not ready.", "content": {"application/json": _reference("Health")}},
+}
+GENERATE_REQUEST = {
+    "requestBody": {"required": True, "content": {"application/json": _reference("GenerationInput")}},
+    "security": [{"token": []}, {}],
+}
+_STREAM = (
+    "With `Accept: text/event-stream`: `event:` is an event's type and `data:` the event, a GenerationEvent as JSON. "
+    "Last comes `result` with the whole output, a GenerationOutput, or `error` with a JobFailure. "
+    "A comment comes every 15 s where nothing else does."
+)
+GENERATE_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": f"The job's output. {_STREAM}",
+        "content": {
+            "application/json": _reference("GenerationOutput"),
+            "text/event-stream": {"schema": {"type": "string"}},
+        },
+    },
+    401: _error("The token is missing or wrong.", WWW_Authenticate="Bearer"),
+    408: _error("The body stopped coming."),
+    413: _error(f"The body has more than {MAX_BODY_BYTES} bytes."),
+    415: _error("The body does not call itself JSON."),
+    422: _error("The input is wrong as a whole; the sentence names the place."),
+    500: _error("A fault of the service; its log has the place."),
+    502: _error("A fault of the OpenAI account, or of the results bucket."),
+    503: _error("Full, stopping, or a setting is missing or wrong.", Retry_After="Seconds after which to try again."),
+}
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI description, with the contract's own schemas."""
+    document = get_openapi(
+        title="Doctown generation worker",
+        version=str(VERSION),
+        description="Documents the symbols of a code base through OpenAI.",
+        routes=app.routes,
+    )
+    components = document.setdefault("components", {})
+    components["schemas"] = {**openapi_components(), **_HEALTH}
+    components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    return document

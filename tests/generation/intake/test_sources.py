@@ -1,0 +1,148 @@
+"""Objects of the results store as inputs: each form, and what is said of bytes that are of none."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from generation.errors import InputError
+from generation.intake import sources
+from generation.intake.sources import decompressed, read_items
+from generation.intake.symbols import UnreadableLine
+from tests.support.contexts import payload
+
+SYMBOLS = payload(3)["symbols"]
+LINES = b"\n".join(json.dumps(one).encode() for one in SYMBOLS)
+
+VALUES: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+OBJECTS = st.dictionaries(st.text().filter(lambda key: key != "symbols"), VALUES, max_size=4)
+
+
+def read(body: bytes) -> list[Any]:
+    with decompressed(io.BytesIO(body), "results/in.json") as plain:
+        return list(read_items(plain, "results/in.json"))
+
+
+def refusal(body: bytes) -> str:
+    with pytest.raises(InputError) as caught:
+        read(body)
+    return str(caught.value)
+
+
+FORMS = {
+    "input": json.dumps({"symbols": SYMBOLS}).encode(),
+    "input with other keys": json.dumps({"job_id": "j", "symbols": SYMBOLS}, indent=2).encode(),
+    "list": json.dumps(SYMBOLS).encode(),
+    "list over lines": json.dumps(SYMBOLS, indent=1).encode(),
+    "lines": LINES,
+    "lines with an end": LINES + b"\n",
+    "lines of another system": LINES.replace(b"\n", b"\r\n") + b"\r\n",
+    "lines with gaps": b"\n\n" + LINES.replace(b"\n", b"\n \n\t\n"),
+    "lines after a byte order mark": b"\xef\xbb\xbf" + LINES,
+}
+
+
+@pytest.mark.parametrize("body", FORMS.values(), ids=FORMS.keys())
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
+def test_every_form_gives_the_same_symbols(body: bytes, *, packed: bool) -> None:
+    """An input, a list and a symbol a line hold the same symbols in the same order, packed or not."""
+    assert read(gzip.compress(body) if packed else body) == SYMBOLS
+
+
+@given(st.lists(OBJECTS, min_size=1, max_size=5), st.booleans())
+def test_no_symbol_is_lost_or_changed_by_its_form(symbols: list[dict[str, Any]], plain: bool) -> None:
+    """Whatever objects are written as lines, as a list or as an input, those are read, one for one."""
+    lines = "\n".join(json.dumps(one, ensure_ascii=plain) for one in symbols)
+    encoded = [text.encode("utf-8", "surrogatepass") for text in (lines, json.dumps(symbols))]
+
+    assert [read(body) for body in encoded] == [symbols, symbols]
+    assert read(json.dumps({"symbols": symbols}).encode()) == symbols
+
+
+@pytest.mark.parametrize("broken", [b'{"symbol_id": "a', b"not JSON", b'{"a": "\xff"}', b"}{", b"\x00"])
+def test_a_line_that_is_no_json_is_one_symbol(broken: bytes) -> None:
+    """A broken line stands in its own place, with its number as an editor counts, and the others are read."""
+    first, second, third = LINES.split(b"\n")
+
+    items = read(b"\n".join([first, b"", broken, second, third]))
+
+    assert [items[0], *items[2:]] == SYMBOLS
+    assert isinstance(items[1], UnreadableLine)
+    assert "(line 3)" in items[1].reason
+
+
+@pytest.mark.parametrize("broken", [b'{"symbol_id": "a', b"not JSON", b"null", b"[]"])
+def test_the_first_line_is_no_different(broken: bytes) -> None:
+    """A broken line at the beginning costs its own symbol and not the job."""
+    items = read(broken + b"\n" + LINES)
+
+    assert items[1:] == SYMBOLS
+
+
+def test_a_line_is_read_when_it_is_asked_for() -> None:
+    """Lines are read one by one: a long object is not held twice."""
+    assert next(iter(read_items(io.BytesIO(LINES), "k"))) == SYMBOLS[0]
+
+
+BODIES_OF_NO_FORM = [
+    pytest.param(b"", "neither JSON nor JSON Lines", id="nothing"),
+    pytest.param(b" \n\n ", "neither JSON nor JSON Lines", id="blanks"),
+    pytest.param(b"planted", "neither JSON nor JSON Lines", id="text"),
+    pytest.param(b'{"symbols": [', "neither JSON nor JSON Lines", id="half an object"),
+    pytest.param(b"\xff\xfe\x00planted", "neither JSON nor JSON Lines", id="bytes"),
+    pytest.param(b"[1" + b"1" * 5_000 + b"]", "neither JSON nor JSON Lines", id="a number without end"),
+    pytest.param(b'"planted"', "must hold a list of symbols", id="a text"),
+    pytest.param(b"17", "must hold a list of symbols", id="a number"),
+    pytest.param(b"null", "must hold a list of symbols", id="null"),
+    pytest.param(b'{"symbols": {"a": "planted"}}', "must hold a list of symbols", id="symbols that are no list"),
+    pytest.param(b'{"symbols": null}', "must hold a list of symbols", id="no symbols"),
+    pytest.param(gzip.compress(LINES)[:-9], "not whole gzip", id="half a gzip"),
+    pytest.param(gzip.compress(LINES) + b"planted", "not whole gzip", id="more than a gzip"),
+    pytest.param(b"\x1f\x8bplanted", "not whole gzip", id="the beginning of a gzip"),
+    pytest.param(gzip.compress(b""), "neither JSON nor JSON Lines", id="an empty gzip"),
+]
+
+
+@pytest.mark.parametrize(("body", "says"), BODIES_OF_NO_FORM)
+def test_bytes_of_no_form_are_refused_by_their_key(body: bytes, says: str) -> None:
+    """What is of no form is refused in a sentence that names the key and quotes nothing of the bytes."""
+    said = refusal(body)
+
+    assert says in said
+    assert "results/in.json" in said
+    assert "planted" not in said
+
+
+def test_json_that_is_nested_without_end_is_refused_too() -> None:
+    """JSON that is too deep for Python to read is of no form that can be read, and no fault of the worker."""
+    assert "neither JSON nor JSON Lines" in refusal(b"[" * 200_000)
+
+
+def test_a_line_that_is_nested_without_end_is_one_symbol() -> None:
+    """... and on a line of its own it costs its own symbol."""
+    items = read(LINES + b"\n" + b'{"a":' * 200_000)
+
+    assert items[:3] == SYMBOLS
+    assert isinstance(items[3], UnreadableLine)
+
+
+@pytest.mark.parametrize(("most", "fits"), [(len(LINES), True), (len(LINES) - 1, False)])
+def test_a_gzip_that_unpacks_to_too_much_is_refused(monkeypatch: pytest.MonkeyPatch, most: int, *, fits: bool) -> None:
+    """A small object that unpacks to more than the limit is refused before it fills the memory."""
+    monkeypatch.setattr(sources, "MAX_SOURCE_BYTES", most)
+    body = gzip.compress(LINES)
+
+    if fits:
+        assert read(body) == SYMBOLS
+    else:
+        assert f"more than {most} bytes" in refusal(body)

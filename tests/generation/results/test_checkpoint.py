@@ -1,0 +1,521 @@
+"""What is paid for is saved while a job runs: soon, once, and under keys that nobody else writes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import tempfile
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from generation.domain.outcome import Documented, Outcome
+from generation.domain.usage import NO_USAGE, Usage
+from generation.errors import StorageError
+from generation.results import checkpoint as checkpoint_module
+from generation.results.checkpoint import FIRST_SEGMENT_SYMBOLS as FEW
+from generation.results.checkpoint import Checkpoint, new_run, read_segments
+from generation.results.records import stored_record
+from generation.storage.base import Storage
+from generation.storage.folder import FolderStorage
+from generation.storage.keys import prefix_of
+from tests.loopback.s3 import MotoS3
+from tests.support.stores import (
+    JOB_ID,
+    PREFIX,
+    RUN_A,
+    RUN_B,
+    GatedFolder,
+    away,
+    cost,
+    documented,
+    failed,
+    on_invented_time,
+    opened,
+    save_run,
+    saved_by_run,
+    segments_in,
+)
+
+Gate = Callable[[int], Coroutine[Any, Any, None]]
+
+ids = [f"s{position}" for position in range(1_000)]
+
+
+def started(storage: Storage, outcomes: int, run: str = RUN_A) -> Checkpoint:
+    checkpoint = Checkpoint(storage, JOB_ID, run)
+    for position in range(outcomes):
+        checkpoint.add(documented(position))
+    return checkpoint
+
+
+def refusing(*writes: int) -> Gate:
+    """These writes of a store fail."""
+
+    async def gate(write: int) -> None:
+        if write in writes:
+            raise StorageError("away", retryable=True)
+
+    return gate
+
+
+# When segments are written.
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "after_s", "sizes"),
+    [(FEW - 1, 1.9, []), (FEW - 1, 2.1, [FEW - 1]), (FEW, 0.1, [FEW]), (250, 0.1, [250]), (1, 1.9, []), (1, 2.1, [1])],
+)
+def test_a_segment_is_due_at_so_many_outcomes_or_after_two_seconds(
+    outcomes: int, after_s: float, sizes: list[int], tmp_path: Path
+) -> None:
+    """The first outcomes are saved at once when there are enough of them, fewer when they are two seconds old."""
+
+    async def main() -> list[list[str]]:
+        checkpoint = started(FolderStorage(tmp_path), outcomes)
+        await asyncio.sleep(after_s)
+        segments = await segments_in(FolderStorage(tmp_path))
+        await checkpoint.save(None)
+        return segments
+
+    assert [len(one) for one in on_invented_time(main())] == sizes
+
+
+@pytest.mark.parametrize(
+    ("is_shared", "sizes"), [(False, [10, 20, 40, 80, 100, 100, 50]), (True, [10] * 40)], ids=["alone", "shared"]
+)
+def test_segments_grow_to_a_hundred_outcomes_where_nobody_waits_for_them(
+    is_shared: bool, sizes: list[int], tmp_path: Path
+) -> None:
+    """Alone a run saves ever larger segments, up to 100 outcomes; beside another it keeps them small."""
+
+    async def main() -> list[int]:
+        async def look() -> bool:
+            return is_shared
+
+        storage = FolderStorage(tmp_path)
+        checkpoint = Checkpoint(storage, JOB_ID, RUN_A, look)
+        for position in range(400):
+            checkpoint.add(documented(position))
+            await asyncio.sleep(0.01)
+        await checkpoint.save(None)
+        return [len(one) for one in await segments_in(storage)]
+
+    assert on_invented_time(main()) == sizes
+
+
+def test_each_segment_has_what_came_since_the_one_before(tmp_path: Path) -> None:
+    """Outcomes that come one by one are in one segment each two seconds, each once and in their order."""
+
+    async def main() -> list[list[str]]:
+        storage = FolderStorage(tmp_path)
+        checkpoint = Checkpoint(storage, JOB_ID, RUN_A)
+        for position in range(12):
+            checkpoint.add(documented(position))
+            await asyncio.sleep(0.5)
+        await checkpoint.save(None)
+        return await segments_in(storage)
+
+    segments = on_invented_time(main())
+    assert [one for segment in segments for one in segment] == ids[:12]
+    assert 3 <= len(segments) <= 4
+
+
+def test_outcomes_that_come_during_a_write_are_in_the_next_segment(tmp_path: Path) -> None:
+    """A slow write holds up nobody: what comes meanwhile is neither lost nor saved twice."""
+
+    async def slow(_write: int) -> None:
+        await asyncio.sleep(5)
+
+    async def main() -> list[list[str]]:
+        storage = GatedFolder(tmp_path, slow)
+        checkpoint = started(storage, 100)
+        await asyncio.sleep(1)
+        checkpoint.add(documented(100))
+        await asyncio.sleep(10)
+        assert await checkpoint.save(None) == 0
+        return await segments_in(storage)
+
+    assert on_invented_time(main()) == [ids[:100], ids[100:101]]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "saved"),
+    [
+        (documented(0), True),
+        (Documented(0, "s0", "Free.", source="model"), True),
+        (failed(0, tokens=10), True),
+        (documented(0, source="offline"), False),
+        (documented(0, source="previous"), False),
+        (failed(0, tokens=0), False),
+    ],
+)
+def test_what_costs_nothing_is_not_saved(outcome: Outcome, saved: bool, tmp_path: Path) -> None:
+    """A summary of a model and a failure that was billed are saved; what no model was asked for is made again."""
+
+    async def main() -> list[list[str]]:
+        await save_run(FolderStorage(tmp_path), RUN_A, [outcome])
+        return await segments_in(FolderStorage(tmp_path))
+
+    assert on_invented_time(main()) == ([["s0"]] if saved else [])
+
+
+def test_who_looks_at_others_is_told_of_each_saved_segment(tmp_path: Path) -> None:
+    """`after_save` is awaited once a segment is there, not after a write that failed, and not when the job ends."""
+
+    async def main() -> list[int]:
+        seen: list[int] = []
+
+        async def look() -> bool:
+            seen.append(len(await segments_in(storage)))
+            return False
+
+        storage = GatedFolder(tmp_path, refusing(1))
+        checkpoint = Checkpoint(storage, JOB_ID, RUN_A, look)
+        for position in range(3):
+            checkpoint.add(documented(position))
+            await asyncio.sleep(10)
+        checkpoint.add(documented(3))
+        await checkpoint.save(None)
+        return seen
+
+    assert on_invented_time(main()) == [1, 2, 3]
+
+
+# A store that is away.
+
+
+def test_a_store_that_is_away_gets_the_outcomes_later_and_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What cannot be saved is kept and saved when the store is back, each outcome once; the log says so once."""
+    folder = tmp_path / "store"
+
+    async def main() -> list[list[str]]:
+        storage = FolderStorage(folder)
+        with away(folder):
+            checkpoint = started(storage, 3)
+            await asyncio.sleep(9)
+        checkpoint.add(documented(3))
+        await asyncio.sleep(60)
+        segments = await segments_in(storage)
+        assert await checkpoint.save(None) == 0
+        assert await segments_in(storage) == segments
+        return segments
+
+    with caplog.at_level(logging.WARNING):
+        assert on_invented_time(main()) == [ids[:4]]
+    assert len(caplog.records) == 1
+
+
+def test_a_late_write_never_replaces_a_later_one(tmp_path: Path) -> None:
+    """A write that was given up and arrives all the same, after another, has a key of its own and costs nothing."""
+
+    async def main() -> dict[str, dict[str, Usage]]:
+        async def gives_up(write: int) -> None:
+            if write == 0:
+                late.append(asyncio.create_task(arrive_late()))
+                raise StorageError("no answer", retryable=True)
+
+        async def arrive_late() -> None:
+            await asyncio.sleep(10)
+            body = "".join(json.dumps(stored_record(documented(position))) + "\n" for position in range(2))
+            await FolderStorage(tmp_path).write(f"{PREFIX}{RUN_A}-000000.jsonl", body.encode())
+
+        late: list[asyncio.Task[None]] = []
+        checkpoint = started(GatedFolder(tmp_path, gives_up), 2)
+        await asyncio.sleep(3)
+        checkpoint.add(documented(2))
+        assert await checkpoint.save(None) == 0
+        await asyncio.gather(*late)
+        assert await segments_in(FolderStorage(tmp_path)) == [ids[:2], ids[:3]]
+        runs = await saved_by_run(FolderStorage(tmp_path))
+        return {run: {symbol_id: record.usage for symbol_id, record in one.items()} for run, one in runs.items()}
+
+    assert on_invented_time(main()) == {RUN_A: dict.fromkeys(ids[:3], cost(100))}
+
+
+STEPS = st.lists(st.tuples(st.integers(0, 130), st.sampled_from([0.0, 0.5, 2.5])), max_size=6)
+
+
+@given(STEPS, st.sets(st.integers(0, 8)))
+def test_whenever_writes_fail_all_is_saved_in_the_end(steps: list[tuple[int, float]], refused: set[int]) -> None:
+    """Outcomes in any bursts, and any of the writes refused: what is read is what was added, and each cost once."""
+
+    async def main(folder: Path) -> None:
+        storage = GatedFolder(folder, refusing(*refused))
+        checkpoint, added = Checkpoint(storage, JOB_ID, RUN_A), 0
+        for count, pause_s in steps:
+            for position in range(added, added + count):
+                checkpoint.add(documented(position, tokens=position + 1))
+            added += count
+            await asyncio.sleep(pause_s)
+        await asyncio.sleep(600)
+        assert await checkpoint.save(None) == 0
+        records = (await saved_by_run(storage)).get(RUN_A, {})
+        assert {symbol_id: one.usage.input_tokens for symbol_id, one in records.items()} == {
+            f"s{position}": position + 1 for position in range(added)
+        }
+        assert sum(len(one) for one in await segments_in(storage)) == added
+
+    with tempfile.TemporaryDirectory() as name:
+        on_invented_time(main(Path(name)))
+
+
+# The end of a job.
+
+
+def test_save_does_not_wait_for_outcomes_to_grow_old(tmp_path: Path) -> None:
+    """At the end what there is is saved at once."""
+
+    async def main() -> float:
+        loop = asyncio.get_running_loop()
+        started_s = loop.time()
+        assert await started(FolderStorage(tmp_path), 5).save(10) == 0
+        assert await segments_in(FolderStorage(tmp_path)) == [ids[:5]]
+        return loop.time() - started_s
+
+    assert on_invented_time(main()) < 0.1
+
+
+def test_save_ends_within_its_time_and_says_what_is_not_saved(tmp_path: Path) -> None:
+    """With a store that never answers, `save` returns after its seconds, with the number of outcomes at stake."""
+
+    async def never(_write: int) -> None:
+        await asyncio.Event().wait()
+
+    async def main() -> tuple[int, float]:
+        loop = asyncio.get_running_loop()
+        started_s = loop.time()
+        return await started(GatedFolder(tmp_path, never), 5).save(3.0), loop.time() - started_s
+
+    unsaved, took_s = on_invented_time(main())
+    assert unsaved == 5
+    assert 3.0 <= took_s < 3.1
+
+
+def test_save_tries_a_store_that_refuses_once_and_ends(tmp_path: Path) -> None:
+    """With a store that is away for good, `save` does not try for ever, with or without a limit."""
+
+    async def main() -> tuple[int, int]:
+        storage = GatedFolder(tmp_path, refusing(*range(100)))
+        return await started(storage, 5).save(None), storage.writes
+
+    assert on_invented_time(main()) == (5, 1)
+
+
+def test_what_save_has_given_up_is_tried_on(tmp_path: Path) -> None:
+    """A job whose store comes back after its end has its outcomes saved all the same, while the process lives."""
+
+    async def main() -> list[list[str]]:
+        storage = GatedFolder(tmp_path, refusing(0, 1, 2))
+        assert await started(storage, 5).save(3.0) == 5
+        await asyncio.sleep(120)
+        return await segments_in(storage)
+
+    assert on_invented_time(main()) == [ids[:5]]
+
+
+def test_a_write_under_way_outlives_who_waits_for_it(tmp_path: Path) -> None:
+    """Where a job is cancelled while it saves, the write that has begun still arrives whole."""
+
+    async def slow(_write: int) -> None:
+        await asyncio.sleep(5)
+
+    async def main() -> list[list[str]]:
+        storage = GatedFolder(tmp_path, slow)
+        saving = asyncio.create_task(started(storage, 5).save(60))
+        await asyncio.sleep(1)
+        saving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await saving
+        await asyncio.sleep(5)
+        return await segments_in(storage)
+
+    assert on_invented_time(main()) == [ids[:5]]
+
+
+def test_drop_removes_the_runs_own_segments_and_no_others(tmp_path: Path) -> None:
+    """Once its content is elsewhere a run's segments go, those of a write under way too; another run's stay."""
+
+    async def slow(write: int) -> None:
+        await asyncio.sleep(5 if write == 1 else 0)
+
+    async def main() -> list[str]:
+        await save_run(FolderStorage(tmp_path), RUN_B, [documented(7)])
+        storage = GatedFolder(tmp_path, slow)
+        checkpoint = started(storage, 100)
+        await asyncio.sleep(1)
+        checkpoint.add(documented(100))
+        await asyncio.sleep(3)
+        assert storage.writes == 2
+        await checkpoint.drop()
+        await asyncio.sleep(60)
+        return await storage.list_keys(PREFIX)
+
+    assert on_invented_time(main()) == [f"{PREFIX}{RUN_B}-000000.jsonl"]
+
+
+def test_the_bucket_holds_a_run_until_it_is_dropped(moto: MotoS3) -> None:
+    """In the bucket too: segments are read back as they were saved, and gone after `drop`."""
+
+    async def main() -> None:
+        checkpoint = await save_run(storage, RUN_A, [documented(0), documented(1)], [failed(2)])
+        assert moto.keys() == [f"{PREFIX}{RUN_A}-{number:06}.jsonl" for number in range(2)]
+        records = sorted((await saved_by_run(storage))[RUN_A].values(), key=lambda one: one.symbol_id)
+        assert [one.outcome(place) for place, one in enumerate(records)] == [documented(0), documented(1), failed(2)]
+        await checkpoint.drop()
+        assert moto.keys() == []
+
+    with opened(moto) as storage:
+        asyncio.run(main())
+
+
+def test_a_bucket_that_is_away_loses_nothing(moto: MotoS3, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Segments that the bucket refuses are kept, and are in it after the next time that it takes one."""
+    monkeypatch.setattr(checkpoint_module, "SEGMENT_AGE_S", 0.01)
+
+    async def main() -> None:
+        moto.fail_next(2)
+        checkpoint = started(storage, 5)
+        while await checkpoint.save(30):
+            pass
+        assert list((await saved_by_run(storage))[RUN_A]) == ids[:5]
+        assert moto.keys() == [f"{PREFIX}{RUN_A}-000002.jsonl"]
+
+    with opened(moto) as storage:
+        asyncio.run(main())
+
+
+# Keys.
+
+
+def test_runs_have_names_of_their_own_and_later_ones_larger() -> None:
+    """A thousand starts in a row have a thousand names, in the order in which they began."""
+    runs = [new_run() for _ in range(1_000)]
+    assert len(set(runs)) == 1_000
+    assert runs == sorted(runs)
+
+
+def test_two_runs_of_one_job_do_not_touch_each_other(tmp_path: Path) -> None:
+    """Two workers that run one job side by side: each keeps all of its own, also when the other ends first."""
+
+    async def main() -> None:
+        storage = FolderStorage(tmp_path)
+        runs = {run: Checkpoint(storage, JOB_ID, run) for run in (RUN_A, RUN_B)}
+        for position in range(300):
+            for run, checkpoint in runs.items():
+                checkpoint.add(documented(position, tokens=1 if run == RUN_A else 2))
+            await asyncio.sleep(0.05)
+        for checkpoint in runs.values():
+            assert await checkpoint.save(None) == 0
+        saved = await saved_by_run(storage)
+        for run, tokens in ((RUN_A, 1), (RUN_B, 2)):
+            assert {one.usage for one in saved[run].values()} == {cost(tokens)}
+            assert set(saved[run]) == set(ids[:300])
+        await runs[RUN_A].drop()
+        assert await saved_by_run(storage) == {RUN_B: saved[RUN_B]}
+
+    on_invented_time(main())
+
+
+def test_jobs_whose_names_begin_alike_are_apart(tmp_path: Path) -> None:
+    """`job-1` sees nothing of `job-10`."""
+
+    async def main() -> list[str]:
+        checkpoint = Checkpoint(FolderStorage(tmp_path), f"{JOB_ID}0", RUN_A)
+        checkpoint.add(documented(0))
+        await checkpoint.save(None)
+        return await FolderStorage(tmp_path).list_keys(prefix_of(JOB_ID))
+
+    assert on_invented_time(main()) == []
+
+
+# Reading.
+
+
+def test_what_is_included_elsewhere_is_not_read_again(tmp_path: Path) -> None:
+    """Up to the number that a results document names, a run's segments are passed over, and counted on from there."""
+
+    async def main() -> None:
+        storage = FolderStorage(tmp_path)
+        await save_run(storage, RUN_A, *([documented(position)] for position in range(4)))
+        await save_run(storage, RUN_B, [documented(9)])
+        keys = await storage.list_keys(PREFIX)
+        segments = await read_segments(storage, keys, {RUN_A: 2, "older": 5})
+        assert {run: list(records) for run, records in segments.runs.items()} == {RUN_A: ["s2", "s3"], RUN_B: ["s9"]}
+        assert segments.included == {RUN_A: 4, RUN_B: 1, "older": 5}
+        assert segments.keys == keys
+        assert not segments.vanished
+
+    asyncio.run(main())
+
+
+def test_segments_that_vanish_are_told_of(tmp_path: Path) -> None:
+    """A segment that was listed and is gone is no error, and whoever reads is told; what is there is read."""
+
+    async def main() -> None:
+        storage = FolderStorage(tmp_path)
+        await save_run(storage, RUN_A, [documented(0)], [documented(1)])
+        keys = await storage.list_keys(PREFIX)
+        await storage.delete(keys[:1])
+        segments = await read_segments(storage, keys, {})
+        assert segments.vanished
+        assert list(segments.runs[RUN_A]) == ["s1"]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("broken", [b"", b"{", b'{"symbol_id": "s', b"\xff\xfe", b"[" * 100_000, b"null", b"7", b"{}"])
+def test_broken_lines_are_left_out(broken: bytes, tmp_path: Path) -> None:
+    """A line that is no record takes none of its neighbours with it."""
+
+    async def main() -> list[str]:
+        storage = FolderStorage(tmp_path)
+        good = [json.dumps(stored_record(documented(position))).encode() for position in (0, 1)]
+        await storage.write(f"{PREFIX}{RUN_A}-000000.jsonl", b"\n".join([good[0], broken, good[1], b""]))
+        return list((await saved_by_run(storage))[RUN_A])
+
+    assert asyncio.run(main()) == ["s0", "s1"]
+
+
+def test_a_summary_with_every_kind_of_line_break_is_one_line(tmp_path: Path) -> None:
+    """What a text holds never splits its record: breaks that are not \\n are breaks to some readers too."""
+    text = "One\n two\r\n three\u2028 four\u0085 five\x0b six\x1c."
+
+    async def main() -> str | None:
+        await save_run(FolderStorage(tmp_path), RUN_A, [documented(0, summary=text)])
+        return (await saved_by_run(FolderStorage(tmp_path)))[RUN_A]["s0"].summary
+
+    assert asyncio.run(main()) == text
+
+
+def test_other_files_beside_segments_are_passed_over(tmp_path: Path) -> None:
+    """What somebody else has put there is not read, not counted, and not among what is removed later."""
+
+    async def main() -> None:
+        storage = FolderStorage(tmp_path)
+        await save_run(storage, RUN_A, [documented(0)])
+        for name in ("notes.txt", f"{RUN_A}.jsonl", f"{RUN_A}-000001.jsonl.bak", "x-000000.jsonl"):
+            await storage.write(f"{PREFIX}{name}", json.dumps(stored_record(documented(5))).encode())
+        segments = await read_segments(storage, await storage.list_keys(PREFIX), {})
+        assert segments.keys == [f"{PREFIX}{RUN_A}-000000.jsonl"]
+        assert list(segments.runs[RUN_A]) == ["s0"]
+
+    asyncio.run(main())
+
+
+def test_a_failure_that_cost_something_is_read_with_what_it_cost(tmp_path: Path) -> None:
+    """What was billed for symbols without a summary is saved too."""
+
+    async def main() -> Usage:
+        await save_run(FolderStorage(tmp_path), RUN_A, [failed(0, tokens=70), failed(1, tokens=0)])
+        records = (await saved_by_run(FolderStorage(tmp_path)))[RUN_A]
+        return sum((one.usage for one in records.values()), NO_USAGE)
+
+    assert asyncio.run(main()) == cost(70)

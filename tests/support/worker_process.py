@@ -1,0 +1,138 @@
+"""Processes that tests start and look at from outside: a worker above all.
+
+Each runs in a process group of its own, with a clean environment, its output captured in files. Nothing of it outlives
+the block. What the process does is no business of this module.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+REPOSITORY_ROOT = Path(__file__).resolve().parents[2]
+_LOOK_EVERY_S = 0.01
+_STREAMS = ("stdout", "stderr")
+_TAIL_LINES = 20
+_TAIL_LINE_CHARS = 500
+
+
+class RunningProcess:
+    """A process in its group. Its output can be read at any time, also after the block that started it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], folder: Path) -> None:
+        self._process = process
+        self._folder = folder
+        self._kept: dict[str, str] = {}
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.poll()
+
+    def stdout(self) -> str:
+        return self._read("stdout")
+
+    def stderr(self) -> str:
+        return self._read("stderr")
+
+    def terminate(self) -> None:
+        """SIGTERM to the main process only, as a container runtime sends it."""
+        self._process.terminate()
+
+    def kill(self) -> None:
+        """SIGKILL to the whole group: the SDK's heartbeat would outlive its parent otherwise."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    def wait(self, timeout_s: float) -> int:
+        """The exit code of the main process, waited for; negative for a signal."""
+        try:
+            return self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            raise TimeoutError(f"still running after {timeout_s} s\n{self.last_lines()}") from None
+
+    def wait_for_output(self, text: str, timeout_s: float, stream: str = "stdout") -> str:
+        """All output of the stream so far, as soon as it contains the text."""
+        deadline_s = time.monotonic() + timeout_s
+        while True:
+            ended = self.returncode is not None
+            output = self._read(stream)
+            if text in output:
+                return output
+            if ended:
+                raise RuntimeError(f"ended with {self.returncode} before {text!r} came\n{self.last_lines()}")
+            if time.monotonic() > deadline_s:
+                raise TimeoutError(f"no {text!r} on {stream} after {timeout_s} s\n{self.last_lines()}")
+            time.sleep(_LOOK_EVERY_S)
+
+    def last_lines(self) -> str:
+        """The end of both streams, for messages: the SDK logs to stdout, tracebacks of crashes after its start too."""
+        return "\n".join(_tail(stream, self._read(stream)) for stream in _STREAMS)
+
+    def _read(self, stream: str) -> str:
+        if stream in self._kept:
+            return self._kept[stream]
+        return (self._folder / stream).read_text(encoding="utf-8", errors="replace")
+
+    def _end(self) -> None:
+        self.kill()
+        self._process.wait()
+        self._kept = {stream: self._read(stream) for stream in _STREAMS}
+
+
+@contextmanager
+def running_process(command: Sequence[str], environment: Mapping[str, str], cwd: Path) -> Iterator[RunningProcess]:
+    """Start the command; kill its whole group when the block ends."""
+    # A child of the group may be busy dying while its files are removed.
+    with tempfile.TemporaryDirectory(prefix="process-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        running = RunningProcess(_start(command, environment, cwd, folder), folder)
+        try:
+            yield running
+        except BaseException:
+            # pytest shows this below the failure.
+            print(running.last_lines(), file=sys.stderr)
+            raise
+        finally:
+            running._end()
+
+
+@contextmanager
+def running_worker(
+    environment: Mapping[str, str], cwd: Path = REPOSITORY_ROOT, args: Sequence[str] = ("handler.py",)
+) -> Iterator[RunningProcess]:
+    """Start a worker: this Python with `args`, in `cwd`, with `environment` and nothing of the caller's."""
+    with running_process([sys.executable, "-u", *args], environment, cwd) as worker:
+        yield worker
+
+
+def _tail(stream: str, output: str) -> str:
+    lines = [line[:_TAIL_LINE_CHARS] for line in output.splitlines()[-_TAIL_LINES:]]
+    return "\n".join([f"last lines of {stream}:", *(lines or ["(nothing)"])])
+
+
+def _start(command: Sequence[str], environment: Mapping[str, str], cwd: Path, folder: Path) -> subprocess.Popen[bytes]:
+    home = folder / "home"
+    home.mkdir()
+    # The caller's home holds credentials that both RunPod's SDK and boto3 look for.
+    clean = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(home), "LANG": "C.UTF-8"}
+    with (folder / "stdout").open("wb") as stdout, (folder / "stderr").open("wb") as stderr:
+        return subprocess.Popen(
+            list(command),
+            cwd=cwd,
+            env={**clean, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+        )
