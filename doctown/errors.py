@@ -2,7 +2,9 @@
 
     DoctownError          anything that this package raises on purpose
     ├── ConfigError       a setting is wrong
-    └── SourceError       the source cannot be fetched or read
+    ├── SourceError       the source cannot be fetched or read
+    ├── ModelError        the embedding model cannot be loaded or is another model
+    └── PackError         a pack cannot be read, written, or searched for what was asked
 
 A message is one sentence that says what to do. It never shows a secret or source code.
 """
@@ -20,3 +22,11 @@ class ConfigError(DoctownError):
 
 class SourceError(DoctownError):
     """The source cannot be fetched or read."""
+
+
+class ModelError(DoctownError):
+    """The embedding model cannot be loaded or is another model; the message names the file and what would be right."""
+
+
+class PackError(DoctownError):
+    """A pack cannot be read, written, or searched for what was asked."""
