@@ -114,6 +114,21 @@ class SymbolContext:
         Embedding | None,
         Field(description="Of one dimension for all of a job; semantic context finds the nearest neighbours by it."),
     ] = None
+    callees: Annotated[
+        tuple[SharedLine, ...] | None,
+        Field(
+            max_length=10_000,
+            description="Ids of the symbols of this job that it calls; `calls` is then only what the prompt shows.",
+        ),
+    ] = None
+    parent: Annotated[
+        SharedLine | None, Field(description="What it is defined in, by its name: a class, a module.")
+    ] = None
+    bases: Annotated[Names, Field(description="Names of the classes or interfaces that it extends.")] = ()
+    decorators: Annotated[Names, Field(description="Its decorators, attributes or annotations.")] = ()
+    exported: Annotated[
+        bool | None, Field(strict=True, description="Whether it is part of the public API of its module.")
+    ] = None
 
 
 CONTEXT_FIELDS = frozenset(SymbolContext.__dataclass_fields__)

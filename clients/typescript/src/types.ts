@@ -260,6 +260,30 @@ export interface SymbolContext {
    * Of one dimension for all of a job; semantic context finds the nearest neighbours by it.
    */
   embedding?: number[] | null
+  /**
+   * Ids of the symbols of this job that it calls; `calls` is then only what the prompt shows.
+   */
+  callees?: string[] | null
+  /**
+   * What it is defined in, by its name: a class, a module.
+   */
+  parent?: string | null
+  /**
+   * Names of the classes or interfaces that it extends.
+   *
+   * @maxItems 10000
+   */
+  bases?: string[]
+  /**
+   * Its decorators, attributes or annotations.
+   *
+   * @maxItems 10000
+   */
+  decorators?: string[]
+  /**
+   * Whether it is part of the public API of its module.
+   */
+  exported?: boolean | null
   [k: string]: unknown | undefined
 }
 /**
