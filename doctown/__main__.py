@@ -1,8 +1,9 @@
 """The command line: `python -m doctown COMMAND`.
 
 It parses arguments, calls the command's function, and turns what goes wrong into one sentence and an exit code: 0 done,
-1 the source, a setting or a pack is wrong, 2 the command line is wrong, 3 a check has failed, 130 interrupted. Each command is a module of
-`doctown.commands` with SUMMARY, `add_arguments(parser)` and `run(arguments, environ)`.
+1 the source, a setting or a pack is wrong, 2 the command line is wrong, 3 a check has failed, 130 interrupted. Each
+command is a module of `doctown.commands` with SUMMARY, `add_arguments(parser)` and `run(arguments, environ)`, which may
+return an exit code.
 """
 
 import argparse

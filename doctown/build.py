@@ -107,7 +107,7 @@ def run_build(options: BuildOptions, settings: Settings, parse_cache: Cache | No
         _check_disk(options.output, len(found.parsed.symbols))
         with steps.step("document") as results:
             estimate, summaries = _document(found, options, settings, work, doors)
-            results += _told_summaries(summaries, settings)
+            results.extend(_told_summaries(summaries, settings))
         with steps.step("pack") as results, collector_paused():
             pack = _make_pack(found, summaries, settings)
             written = write_pack(pack, path, _vectors(found))
@@ -126,10 +126,12 @@ def run_build(options: BuildOptions, settings: Settings, parse_cache: Cache | No
 def plan_build(options: BuildOptions, settings: Settings, parse_cache: Cache | None, doors: Doors) -> Estimate:
     """Return what a build would cost; buy and write nothing but caches. Raise DoctownError."""
     steps = Steps(doors.tell)
-    with _assembled(options, settings, parse_cache, doors, steps) as found:
+    with (
+        _assembled(options, settings, parse_cache, doors, steps) as found,
         # The summaries of an earlier pack are handed over in a file, away from a build that may be under way.
-        with tempfile.TemporaryDirectory(prefix="doctown-") as folder:
-            estimate = _documenting(found, options, settings, Path(folder)).estimate()
+        tempfile.TemporaryDirectory(prefix="doctown-") as folder,
+    ):
+        estimate = _documenting(found, options, settings, Path(folder)).estimate()
     _tell_estimate(estimate, doors.tell)
     return estimate
 
@@ -165,10 +167,10 @@ def _assembled(
                 checkout = stack.enter_context(opened)
                 repository = _repository(checkout)
                 previous = _previous(options, repository, settings)
-                results += [checkout.name, *([checkout.commit[:12]] if checkout.commit else [])]
+                results.extend([checkout.name, *([checkout.commit[:12]] if checkout.commit else [])])
             with steps.step("parse") as results:
                 parsed = _parse(checkout, options, parse_cache, doors.tell)
-                results += _told_files(parsed)
+                results.extend(_told_files(parsed))
             with steps.step("embed") as results:
                 embeddings = _embed(parsed, options, doors.tell)
                 results.append(_told_embeddings(embeddings))
@@ -254,7 +256,7 @@ def _embed(parsed: _Parsed, options: BuildOptions, tell: Tell) -> Embeddings | N
     return found
 
 
-def _assemble(  # noqa: PLR0913 - what the steps before have left
+def _assemble(  # noqa: PLR0913, PLR0917 - what the steps before have left
     checkout: Checkout,
     repository: Repository,
     parsed: _Parsed,
@@ -272,9 +274,10 @@ def _assemble(  # noqa: PLR0913 - what the steps before have left
     central = centrality(graph)
     counts = {one: graph.counts[one] for one in (symbol.id for symbol in parsed.symbols)}
     sites = {one: found.resolved + found.external + found.unresolved for one, found in counts.items()}
+    tests = frozenset(symbol.id for symbol in parsed.symbols if symbol.is_test and not options.include_tests)
     facts = Facts(
         names={symbol.id: symbol.symbol.qualified_name for symbol in parsed.symbols},
-        calls=sure_calls(graph),
+        calls=sure_calls(graph, tests),
         centrality={one.id: spending_centrality(one, central[one.id], sites[one.id]) for one in parsed.documented},
         external_calls={one: found.external_names for one, found in counts.items()},
     )

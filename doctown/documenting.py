@@ -35,7 +35,14 @@ LISTS_LEFT_OUT = "the symbols are left out of this output"
 
 Result = TypeVar("Result")
 
-_R2_SETTINGS = ("r2_account_id", "r2_access_key_id", "r2_secret_access_key", "r2_bucket", "r2_endpoint_url")
+_R2_SETTINGS = (
+    "r2_account_id",
+    "r2_access_key_id",
+    "r2_secret_access_key",
+    "r2_bucket",
+    "r2_endpoint_url",
+    "r2_public_base_url",
+)
 
 
 @dataclass(frozen=True)
@@ -108,7 +115,8 @@ class Documenting:
     ) -> None:
         self._jobs = split(contexts, job_id)
         self._work = work
-        here: dict[str, object] = {name: None for name in (*_R2_SETTINGS, "r2_public_base_url")}
+        # Not in the bucket: a build that ends removes what it has kept, and counts nothing that an earlier one paid.
+        here: dict[str, object] = dict.fromkeys(_R2_SETTINGS)
         self._settings = settings.model_copy(update={**here, "results_dir": work, "deadline_s": BUILD_DEADLINE_S})
         self._previous_key = None if previous is None else PREVIOUS_KEY
         if previous is not None:

@@ -31,7 +31,7 @@ def no_groups() -> Groups:
 def group_symbols(
     symbols: Sequence[ProgramSymbol], embeddings: Embeddings, clusters: int | None, package_name: str
 ) -> Groups:
-    """Return the clusters of symbols, a row of the embeddings for each; `clusters` is their number, None for a good one.
+    """Return the clusters of symbols, each with its row of the embeddings; `clusters` is their number or None.
 
     There are fewer where fewer symbols differ.
     """

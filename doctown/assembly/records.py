@@ -17,8 +17,10 @@ from doctown.docpack import CallSites, is_file_path
 from doctown.docpack.schema import Documentation, Edge, Failure, Node, SourceFile, SourceMapDocument, Span
 from doctown.embedding.text import first_paragraph
 from doctown.graph.model import MODULE, Counts, Graph, module_id
-from doctown.parsing.records import FileRecord
+from doctown.parsing.records import FileRecord, Symbol
 
+# A constant's signature has its value: short ones say much, long ones are source code.
+MAX_CONSTANT_CHARS = 60
 NO_COMMIT_TIME = "1970-01-01T00:00:00Z"
 
 _GITHUB = "https://github.com"
@@ -194,7 +196,7 @@ def _symbol_node(symbol: ProgramSymbol, counts: Counts, documented: Documented) 
         "kind": found.kind,
         "language": symbol.file.language,
         "file": symbol.file.path,
-        "signature": found.signature or None,
+        "signature": _signature(found) or None,
         "parent": symbol.parent or module_id(symbol.file.path),
         "exported": found.exported,
         "is_test": symbol.is_test,
@@ -207,6 +209,14 @@ def _symbol_node(symbol: ProgramSymbol, counts: Counts, documented: Documented) 
         "unresolved_calls": counts.unresolved,
         "ambiguous_calls": counts.ambiguous,
     }
+
+
+def _signature(symbol: Symbol) -> str:
+    """Return a signature without the value of a constant where that is long."""
+    if symbol.kind != "constant" or len(symbol.signature) <= MAX_CONSTANT_CHARS:
+        return symbol.signature
+    head, equals, _ = symbol.signature.partition("=")
+    return f"{head.rstrip()[:MAX_CONSTANT_CHARS]} = ..." if equals else f"{head[:MAX_CONSTANT_CHARS]}..."
 
 
 def _source_file(file: AnalysedFile, content: Content | None) -> SourceFile:

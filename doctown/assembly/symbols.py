@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import NamedTuple
 
 from doctown.analysis import Analysis
@@ -58,12 +58,17 @@ def check_ids(ids: Sequence[str]) -> None:
         seen.add(symbol_id)
 
 
-def sure_calls(graph: Graph) -> Calls:
-    """Return the calls that are more than a guess; those of a file's own code are left out."""
+def sure_calls(graph: Graph, tests: Container[str] = ()) -> Calls:
+    """Return the calls that are more than a guess; those of a file's own code are left out, and calls by `tests`.
+
+    What a test calls is the same without it: a summary need not be written again because of a new test.
+    """
     callees: dict[str, set[str]] = defaultdict(set)
     callers: dict[str, set[str]] = defaultdict(set)
     module_end = f"::{MODULE}"
     for edge in graph.edges:
+        if edge.source in tests:
+            continue
         is_sure = edge.kind == "calls" and edge.confidence >= MIN_CONFIDENCE and edge.source != edge.target
         if is_sure and not edge.source.endswith(module_end) and not edge.target.endswith(module_end):
             callees[edge.source].add(edge.target)

@@ -1,4 +1,4 @@
-"""`doctown check PACK [SOURCE]`: whether a pack is whole, and whether it still fits the source. For CI by its exit code."""
+"""`doctown check PACK [SOURCE]`: whether a pack is whole and still fits the source. CI sees it by the exit code."""
 
 import argparse
 import json
