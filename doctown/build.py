@@ -36,6 +36,7 @@ from doctown.docpack.schema import PACK_SUFFIX, Failure, Repository
 from doctown.documenting import Documenting, Estimate, Summaries, failure_lines
 from doctown.embedding import Embeddings, embed_texts
 from doctown.errors import DocumentError, OutputError, PackError, SourceError
+from doctown.graph.model import MODULE
 from doctown.graph.pagerank import centrality
 from doctown.options import BuildOptions
 from doctown.parsing.cache import Cache
@@ -458,12 +459,17 @@ def _told_summaries(summaries: Summaries, settings: Settings) -> list[str]:
     return [*told, f"{tokens} in {usage['requests']:,} requests", f"${summaries.total_cost:.4f}"]
 
 
+def symbols_by_change(difference: Difference | None) -> dict[str, list[str]]:
+    """Return the ids of the symbols that were added, removed and changed; nodes of whole files are left out."""
+    if difference is None:
+        return {"added": [], "removed": [], "changed": []}
+    changed = [one.id for one in difference.changed]
+    found = {"added": difference.added, "removed": difference.removed, "changed": changed}
+    return {name: [one for one in ids if not one.endswith(f"::{MODULE}")] for name, ids in found.items()}
+
+
 def _tell_difference(difference: Difference, tell: Tell) -> None:
-    lists = {
-        "added": difference.added,
-        "removed": difference.removed,
-        "changed": [one.id for one in difference.changed],
-    }
+    lists = symbols_by_change(difference)
     counts = ", ".join(f"{len(ids):,} {name}" for name, ids in lists.items())
     lines = [f"since the pack before: {counts}"]
     for name in ("removed", "changed"):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import get_args
 
-from doctown.build import BuildResult, Doors, run_build
+from doctown.build import BuildResult, Doors, run_build, symbols_by_change
 from doctown.commands import display
 from doctown.commands.options import add_source_arguments, cache_of, selection_of
 from doctown.commands.worker import NO_KEY, add_worker_arguments, worker_settings
@@ -87,7 +87,7 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> None:
 
 def record(result: BuildResult) -> dict[str, object]:
     """Return a build as one record."""
-    manifest, difference = result.pack.manifest, result.difference
+    manifest = result.pack.manifest
     return {
         "event": "build",
         "pack": str(result.pack.path),
@@ -101,8 +101,7 @@ def record(result: BuildResult) -> dict[str, object]:
         "taken_over": result.summaries.taken_over,
         "left_out": result.summaries.left_out,
         "estimate": dataclasses.asdict(result.estimate),
-        "removed": [] if difference is None else difference.removed,
-        "changed": [] if difference is None else [one.id for one in difference.changed],
+        **symbols_by_change(result.difference),
         "warnings": manifest["warnings"],
         "seconds": dict(result.seconds),
     }
