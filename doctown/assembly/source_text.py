@@ -29,9 +29,12 @@ _OUTLINED_KINDS = frozenset({"function", "method", "property", "class", "struct"
 # In other languages a backtick is no quotation mark: it stands in comments, alone or in pairs.
 _BACKTICK_LANGUAGES = frozenset({"go", "javascript", "typescript", "svelte", "vue"})
 
-_BLOCK = re.compile(r'("""|\'\'\')(.*?)\1', re.DOTALL)
-_BACKTICK_BLOCK = re.compile(r"(`)((?:[^`\\]|\\.)*)`", re.DOTALL)
-_STRING = re.compile(r""""(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'""")
+_STRING_PATTERN = r""""(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'"""
+_BLOCK_PATTERN = r'(?P<mark>"""|\'\'\').*?(?P=mark)'
+_BACKTICK_PATTERN = r"`(?:[^`\\]|\\.)*`"
+_STRING = re.compile(_STRING_PATTERN)
+_LITERAL = re.compile(f"{_BLOCK_PATTERN}|{_STRING_PATTERN}", re.DOTALL)
+_LITERAL_OR_BACKTICKS = re.compile(f"{_BLOCK_PATTERN}|{_BACKTICK_PATTERN}|{_STRING_PATTERN}", re.DOTALL)
 _NUMBER = re.compile(r"(?<![\w.])[\d.][\w.]*")
 _WORD_LITERAL = re.compile(r"\b(?:true|false|null|nil|None|True|False)\b")
 _ONLY_PUNCTUATION = re.compile(r"[\s\[\](){},:;=>+-]*\Z")
@@ -91,29 +94,27 @@ def first_sentence(docstring: str) -> str:
 def shorten_literals(source: str, language: str) -> str:
     """Return a source with the ends of long texts in quotation marks, and the middle of long tables of data, cut off.
 
-    >>> shorten_literals("x = '" + 300 * "a" + "'", "python")[:70]
+    >>> shorten_literals("x = '" + 300 * "a" + "'", "python")
     "x = 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa[...]'"
     """
     if len(source) <= MAX_STRING_CHARS:
         return source
-    source = _BLOCK.sub(_shorten_block, source)
-    if language in _BACKTICK_LANGUAGES:
-        source = _BACKTICK_BLOCK.sub(_shorten_block, source)
-    return _without_data(_STRING.sub(_shorten_string, source))
+    literal = _LITERAL_OR_BACKTICKS if language in _BACKTICK_LANGUAGES else _LITERAL
+    return _without_data(literal.sub(_shorten, source))
 
 
 def _length(symbol: Symbol) -> int:
     return symbol.end_byte - symbol.start_byte
 
 
-def _shorten_block(found: re.Match[str]) -> str:
-    mark, content = found[1], found[2]
-    return found[0] if len(content) <= MAX_BLOCK_CHARS else f"{mark}{content[:MAX_BLOCK_CHARS]}{CUT}{mark}"
-
-
-def _shorten_string(found: re.Match[str]) -> str:
+def _shorten(found: re.Match[str]) -> str:
     text = found[0]
-    return text if len(text) <= MAX_STRING_CHARS else f"{text[: KEPT_STRING_CHARS + 1]}{CUT}{text[-1]}"
+    mark = found["mark"] or text[0]
+    is_block = found["mark"] is not None or mark == "`"
+    if len(text) - 2 * len(mark) <= (MAX_BLOCK_CHARS if is_block else MAX_STRING_CHARS):
+        return text
+    kept = MAX_BLOCK_CHARS if is_block else KEPT_STRING_CHARS
+    return f"{text[: len(mark) + kept]}{CUT}{mark}"
 
 
 def _without_data(source: str) -> str:

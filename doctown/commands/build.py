@@ -78,7 +78,11 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> None:
                 return True
             return display.ask(f"Buy summaries for about ${estimate.estimated_cost:.2f}?")
 
-        result = run_build(build, worker.settings, cache_of(options), Doors(tell, confirm, environ))
+        try:
+            result = run_build(build, worker.settings, cache_of(options), Doors(tell, confirm, environ))
+        except KeyboardInterrupt:
+            tell(Event("note", "interrupted: the same command goes on with what was bought"))
+            raise
         if not options.json:
             tell(Event("note", f"\n{result.pack.path}\nnext: python -m doctown show {result.pack.path}"))
     if options.json:

@@ -3,8 +3,12 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from doctown.telling import Event, Tell
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 TENTHS = 10
 
@@ -22,21 +26,29 @@ def shown(*, as_json: bool) -> Iterator[Tell]:
     elif not console.is_terminal:
         yield in_tenths(_print_text)
     else:
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+        yield from _on_terminal(console)
 
-        columns = (TextColumn("{task.description}", markup=False), BarColumn(20), TimeElapsedColumn())
-        with Progress(*columns, console=console, transient=True) as bar:
-            task = bar.add_task("", total=None, visible=False)
 
-            def show(event: Event) -> None:
-                if event.type == "progress":
-                    done, total = event.data["done"], event.data["total"]
-                    bar.update(task, description=event.text, completed=done, total=total, visible=True)
-                else:
-                    bar.update(task, visible=False)
-                    console.print(event.text, style=_STYLES.get(event.type), markup=False)
+def _on_terminal(console: "Console") -> Iterator[Tell]:
+    """Yield a sink that shows progress as a bar, which is there only while there is progress."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-            yield show
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(20), TimeElapsedColumn())
+    bar = Progress(*columns, console=console, transient=True)
+    task = bar.add_task("", total=None)
+
+    def show(event: Event) -> None:
+        if event.type == "progress":
+            bar.update(task, description=event.text, completed=event.data["done"], total=event.data["total"])
+            bar.start()
+        else:
+            bar.stop()  # a question may follow
+            console.print(event.text, style=_STYLES.get(event.type), markup=False)
+
+    try:
+        yield show
+    finally:
+        bar.stop()
 
 
 def in_tenths(show: Tell) -> Tell:
