@@ -2,7 +2,8 @@
 was saved before the fault is not bought again.
 
 Each cell of the matrix is a fault at a moment: a job meets it, a second run under the same job id follows, and what the
-OpenAI server sold is compared with what the bucket held in between. The table is printed at the end of the run.
+OpenAI server sold is compared with what the bucket held in between. A job stays at its moment, since the OpenAI server
+or the bucket holds it there, until the fault has struck. The table is printed at the end of the run.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import itertools
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -29,14 +30,17 @@ from tests.loopback.openai import running_process as running_openai
 from tests.loopback.queue import LoopbackQueue, running_queue
 from tests.loopback.s3 import MotoS3, running_moto
 from tests.support.contexts import item
+from tests.support.waiting import LIMIT_S, wait_until
 from tests.support.worker_process import RunningProcess, running_worker
-from tests.test_handler import wait_until
 
-LIMIT_S = 60.0
 KEY = "sk-loopback-key-that-nobody-may-see"
 NAME = r"(?m)^Name: (.+)$"
 SYMBOLS = 120
 AT_ONCE = 20
+# How many answers a job has got at each moment, and no more until the fault has struck.
+ANSWERS = {"at the start": 0, "in the middle": SYMBOLS // 2, "while uploading": None}
+# A request that is held must not be taken for one that hangs.
+PROGRAM = "from generation.model import pacing; pacing.MIN_TIMEOUT_S = 60.0; import handler; handler.main()"
 MOMENTS = ("at the start", "in the middle", "while uploading")
 # What one run may buy again: what was in flight, and what was in no segment.
 MAX_LOST = AT_ONCE + SEGMENT_SYMBOLS
@@ -87,7 +91,7 @@ class House:
             "MAX_RETRIES": "1",
             "MAX_CONCURRENT_REQUESTS": str(AT_ONCE),
         }
-        worker = self.stack.enter_context(running_worker(environment))
+        worker = self.stack.enter_context(running_worker(environment, args=("-c", PROGRAM)))
         self.worker = worker
         return worker
 
@@ -155,10 +159,20 @@ class Trial:
     symbols: list[Json]
     run_id: str = ""
 
-    def begin(self, **options: Any) -> None:
-        """Submit the job and return when its moment has come."""
+    def hold(self, **changes: Any) -> None:
+        """Let jobs come to the moment and no further; the OpenAI server is otherwise as `changes` say."""
         if self.moment == "while uploading":
             self.house.s3.hold(f"results/{self.job_id}.json")
+        self.house.behave(hold_after=ANSWERS[self.moment], **changes)
+
+    def release(self, **changes: Any) -> None:
+        """Let jobs go on; the OpenAI server is as `changes` say."""
+        self.house.behave(**changes)
+        self.house.s3.release()
+
+    def begin(self, changes: Mapping[str, Any] = {}, **options: Any) -> None:
+        """Submit the job and return when its moment has come."""
+        self.hold(**changes)
         self.run_id = self.submit(**options)
         happened: dict[str, Callable[[], bool]] = {
             "at the start": lambda: bool(self.house.openai.bill()["arrived_at_s"]),
@@ -193,18 +207,18 @@ def sigterm(trial: Trial) -> str:
     trial.begin()
     worker = trial.house.living_worker()
     worker.terminate()
-    trial.house.s3.release()
+    trial.release()
     status = trial.output()["status"]
     assert worker.wait(LIMIT_S) == 0
     return str(status)
 
 
 def cancel(trial: Trial) -> str:
-    trial.house.behave(latency_mean_s=0.8)
     trial.begin()
     trial.house.queue.cancel(trial.run_id)
     if trial.moment == "while uploading":
-        trial.house.s3.release()
+        trial.house.living_worker().wait_for_output("Stopping job.", LIMIT_S)
+        trial.release()
         wait_until(lambda: trial.house.results(trial.job_id) is not None, "the upload to end all the same")
     else:
         wait_until(lambda: trial.house.openai.bill()["abandoned"] > 0, "calls that were hung up")
@@ -218,23 +232,25 @@ def cancel(trial: Trial) -> str:
 
 def openai_down(trial: Trial) -> str:
     trial.begin()
-    trial.house.behave(fault_rates={"bad_gateway": 1.0})
-    trial.house.s3.release()
+    trial.release(fault_rates={"bad_gateway": 1.0})
     output = trial.output()
     return str(output["status"])
 
 
 def openai_hanging(trial: Trial) -> str:
-    trial.begin(deadline_s=2.0)
-    trial.house.behave(fault_rates={"hang": 1.0})
-    trial.house.s3.release()
+    if trial.moment == "while uploading":
+        trial.begin(deadline_s=2.0)
+        trial.release(fault_rates={"hang": 1.0})
+    else:
+        trial.hold()
+        trial.run_id = trial.submit(deadline_s=2.0)
     return str(trial.output()["status"])
 
 
 def r2_down(trial: Trial) -> str:
     trial.begin()
     trial.house.s3.down()
-    trial.house.s3.release()
+    trial.release()
     output = trial.output()
     assert any("only in this output" in text for text in output["warnings"])
     assert output["documented_count"] == SYMBOLS
@@ -246,14 +262,14 @@ def r2_down(trial: Trial) -> str:
 def r2_slow(trial: Trial) -> str:
     trial.begin()
     trial.house.s3.slow(0.3)
-    trial.house.s3.release()
+    trial.release()
     return str(trial.output()["status"])
 
 
 def r2_refusing(trial: Trial) -> str:
     trial.begin()
     trial.house.s3.down(403)
-    trial.house.s3.release()
+    trial.release()
     output = trial.output()
     assert any("AccessDenied" in text for text in output["warnings"])
     trial.house.s3.up()
@@ -266,7 +282,8 @@ def twice_at_once(trial: Trial) -> str:
     trial.begin()
     trial.house.start_worker()
     trial.house.queue.redeliver(trial.run_id)
-    trial.house.s3.release()
+    trial.house.queue.wait_until(lambda: trial.house.queue.status(trial.run_id)["status"] == "IN_PROGRESS", LIMIT_S)
+    trial.release()
     output = trial.output()
     wait_until(lambda: len([post for post in trial.house.queue.posts(trial.run_id) if post.final]) == 2, "both results")
     first.kill()
@@ -275,11 +292,12 @@ def twice_at_once(trial: Trial) -> str:
 
 def deadline(trial: Trial) -> str:
     if trial.moment == "while uploading":
-        trial.begin(deadline_s=2.0)
-        time.sleep(1.5)
-        trial.house.s3.release()
+        trial.begin(deadline_s=1.0)
+        # The job had begun before: by now its deadline has passed, however slow the machine.
+        time.sleep(1.0)
+        trial.release()
     else:
-        trial.house.behave(latency_mean_s=0.2)
+        trial.hold()
         trial.run_id = trial.submit(deadline_s={"at the start": 0.01, "in the middle": 0.9}[trial.moment])
     output = trial.output()
     if trial.moment != "while uploading":
@@ -290,10 +308,10 @@ def deadline(trial: Trial) -> str:
 
 def cost_cap(trial: Trial) -> str:
     # Answers that are of no use are billed all the same, so that a job costs more than was expected.
-    trial.house.behave(fault_rates={"wrong_schema": {"at the start": 1.0, "in the middle": 0.7}.get(trial.moment, 0.0)})
+    spoiled = {"fault_rates": {"wrong_schema": {"at the start": 1.0, "in the middle": 0.7}.get(trial.moment, 0.0)}}
     cap_usd = 1.02 * expected_cost_usd(trial.symbols)
-    trial.begin(max_cost_usd=cap_usd)
-    trial.house.s3.release()
+    trial.begin(spoiled, max_cost_usd=cap_usd)
+    trial.release(**spoiled)
     output = trial.output()
     assert output["total_cost"] <= cap_usd
     if trial.moment != "while uploading":

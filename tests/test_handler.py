@@ -8,9 +8,7 @@ import hashlib
 import http.client
 import itertools
 import json
-import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -24,9 +22,10 @@ from tests.loopback.openai import running_process as running_openai
 from tests.loopback.queue import LoopbackQueue, running_queue
 from tests.loopback.s3 import MotoS3, running_moto
 from tests.support.contexts import item, payload
+from tests.support.waiting import LIMIT_S, wait_until
+from tests.support.wire import free_port, strict_json
 from tests.support.worker_process import REPOSITORY_ROOT, RunningProcess, running_worker
 
-LIMIT_S = 60.0
 KEY = "sk-loopback-key-that-nobody-may-see"
 NAME = r"(?m)^Name: (.+)$"
 HANDLER = str(REPOSITORY_ROOT / "handler.py")
@@ -60,7 +59,7 @@ class House(NamedTuple):
         return f"results/{job_id}.json" in stored
 
     def stored(self, job_id: str) -> Json:
-        document: Json = strict(self.s3.get(f"results/{job_id}.json"))
+        document: Json = strict_json(self.s3.get(f"results/{job_id}.json"))
         return document
 
 
@@ -84,22 +83,6 @@ def shared_house() -> Iterator[House]:
 def house(shared_house: House) -> House:
     shared_house.behave(latency_mean_s=0.05)
     return shared_house
-
-
-def refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
-
-
-def strict(text: str | bytes) -> Any:
-    return json.loads(text, parse_constant=refuse)
-
-
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    """For what no event tells of: it is asked again and again, for at most LIMIT_S."""
-    deadline_s = time.monotonic() + LIMIT_S
-    while not condition():
-        assert time.monotonic() < deadline_s, f"waited in vain for {what}"
-        time.sleep(0.02)
 
 
 def ids(job_input: Json) -> list[str]:
@@ -175,7 +158,9 @@ def test_320_symbols_survive_a_bad_day_of_the_server(house: House) -> None:
     assert set(bill["faults"]) == set(FAULT_RATES)
     check_all_documented(output, job_input)
     check_bill(output, bill)
-    assert output["usage"]["retries"] == sum(bill["faults"].values())
+    # A worker that is slow itself may give up what does not hang.
+    given_up = bill["abandoned"] - bill["faults"]["hang"]
+    assert output["usage"]["retries"] == sum(bill["faults"].values()) + given_up
     check_progress(house, job_id, 320)
     assert as_listed(house.stored(job_id)) == {**output, "results": None}
 
@@ -264,7 +249,7 @@ def test_an_output_too_large_is_a_pointer_to_what_is_stored(house: House) -> Non
     assert output["results"]["sha256"] == hashlib.sha256(stored).hexdigest()
     assert not set(LISTS) & set(output)
     assert output["documented_count"] == 1_500
-    assert [one["symbol_id"] for one in strict(stored)["documented_symbols"]] == ids(job_input)
+    assert [one["symbol_id"] for one in strict_json(stored)["documented_symbols"]] == ids(job_input)
 
 
 def test_a_bucket_that_is_away_costs_no_result(house: House) -> None:
@@ -317,7 +302,7 @@ def test_what_the_worker_wrote(house: House) -> None:
     """After all of the above: events are lines of strict JSON on stdout, logs are on stderr, no secret is in either."""
     job_id, result = house.run(payload(4))
     stdout, stderr = house.worker.stdout(), house.worker.stderr()
-    events = [strict(line) for line in stdout.splitlines() if line.startswith('{"type": "generation.')]
+    events = [strict_json(line) for line in stdout.splitlines() if line.startswith('{"type": "generation.')]
     mine = [event for event in events if event["job_id"] == job_id]
     assert [event["type"].split(".")[1] for event in mine] == ["started", *["symbol_documented"] * 4, "completed"]
     assert sorted(event["payload"]["symbol_id"] for event in mine[1:-1]) == sorted(ids(payload(4)))
@@ -336,7 +321,8 @@ def test_what_the_worker_wrote(house: House) -> None:
 
 def test_nothing_was_posted_after_a_result(house: House) -> None:
     """Of all the jobs of this module none had a post after its result, once the worker has done another job."""
-    house.run(payload(1, model="offline"))
+    for count in (60, 12, 3, 1):
+        house.run(payload(count, model="offline"))
     jobs = list(house.queue._book.jobs)
     assert len(jobs) > 3
     for job_id in jobs:
@@ -387,7 +373,7 @@ def test_run_beside_test_input_it_documents_that(tmp_path: Path) -> None:
     with by_hand(tmp_path, MODEL_NAME="offline") as worker:
         assert worker.wait(LIMIT_S) == 0
     (results,) = (tmp_path / "results").iterdir()
-    assert ids({"symbols": strict(results.read_bytes())["documented_symbols"]}) == ids(payload(4))
+    assert ids({"symbols": strict_json(results.read_bytes())["documented_symbols"]}) == ids(payload(4))
     assert worker.stdout().count("generation.symbol_documented.v1") == 4
     # What a person reads comes last: the table, where the results are, and what to try next.
     table = worker.stdout().split("generation.completed.v1")[-1]
@@ -403,7 +389,7 @@ def test_a_file_of_ones_own_is_documented(tmp_path: Path) -> None:
     (tmp_path / "mine.json").write_text(json.dumps(payload(3)), encoding="utf-8")
     with by_hand(tmp_path, "mine.json", MODEL_NAME="offline") as worker:
         assert worker.wait(LIMIT_S) == 0
-    document = strict((tmp_path / "results" / "mine.json").read_bytes())
+    document = strict_json((tmp_path / "results" / "mine.json").read_bytes())
     assert ids({"symbols": document["documented_symbols"]}) == ids(payload(3))
 
 
@@ -432,7 +418,7 @@ def test_run_with_test_input_it_documents_that(tmp_path: Path) -> None:
     job_input = json.dumps({"id": "by-hand", "input": payload(2, model="offline")})
     with by_hand(tmp_path, "--test_input", job_input, OPENAI_API_KEY=KEY) as worker:
         assert worker.wait(LIMIT_S) == 0
-    document = strict((tmp_path / "results" / "by-hand.json").read_bytes())
+    document = strict_json((tmp_path / "results" / "by-hand.json").read_bytes())
     assert ids({"symbols": document["documented_symbols"]}) == ids(payload(2))
     assert KEY not in worker.stdout() + worker.stderr()
 
@@ -445,19 +431,12 @@ def test_bad_input_by_hand_is_one_sentence(tmp_path: Path) -> None:
     assert "Traceback" not in worker.stdout() + worker.stderr()
 
 
-def free_port() -> int:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        port: int = unused.getsockname()[1]
-        return port
-
-
 def post(port: int, path: str, body: Json) -> tuple[int, Json]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=LIMIT_S)
     try:
         connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
         response = connection.getresponse()
-        answer: Json = strict(response.read())
+        answer: Json = strict_json(response.read())
     finally:
         connection.close()
     return response.status, answer

@@ -7,10 +7,10 @@ documents refer to each other (`rules`) and the archive around them (`reader`, `
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, NotRequired
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 FORMAT = "docpack"
 FORMAT_VERSION: Final = 1

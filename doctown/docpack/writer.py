@@ -9,7 +9,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
-import json
 import os
 import secrets
 import shutil
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError, to_json
 
 from doctown.docpack.embeddings import Vectors, embeddings_path, read_vectors, write_vectors
 from doctown.docpack.markdown import cluster_page, file_page, llms_text, readme
@@ -168,7 +168,7 @@ def _write_archive(archive: BinaryIO, pack: Pack, info: EmbeddingsInfo | None, f
         before = {name: _add_member(head, name, data, changed_s) for name, data in texts.items()}
         manifest: Manifest = {**draft.manifest, "members": {**before, **members}}
         with gzip.GzipFile("", "wb", COMPRESSION_LEVEL, archive, mtime=0) as compressed:
-            _add_member(compressed, MANIFEST, f"{_json(manifest, MANIFEST)}\n".encode(), changed_s)
+            _add_member(compressed, MANIFEST, _json(manifest, MANIFEST) + b"\n", changed_s)
             compressed.write(head.getvalue())
             spool.seek(0)
             shutil.copyfileobj(spool, compressed, COPY_BYTES)
@@ -189,8 +189,8 @@ def _add_member(file: BinaryIO | gzip.GzipFile, name: str, data: bytes, changed_
 def _documents(pack: Pack) -> Iterator[tuple[str, bytes]]:
     yield NODES, _json_lines("nodes", NODE, pack.nodes)
     yield GRAPH, _json_lines("edges", EDGE, pack.edges)
-    yield CLUSTERS, f"{_json(_typed('clusters', pack.clusters), CLUSTERS)}\n".encode()
-    yield SOURCE_MAP, f"{_json(_typed('source_map', pack.source_map), SOURCE_MAP)}\n".encode()
+    yield CLUSTERS, _json(_typed("clusters", pack.clusters), CLUSTERS) + b"\n"
+    yield SOURCE_MAP, _json(_typed("source_map", pack.source_map), SOURCE_MAP) + b"\n"
 
 
 def _pages(pack: Pack, index: Index) -> Iterator[tuple[str, str]]:
@@ -205,8 +205,8 @@ def _pages(pack: Pack, index: Index) -> Iterator[tuple[str, str]]:
 
 def _json_lines(key: str, adapter: TypeAdapter[Any], records: Sequence[Node] | Sequence[Edge]) -> bytes:
     """Return a document of one list, a record a line. Records become text one by one: a copy of all would be large."""
-    out = io.StringIO()
-    out.write(f'{{"{key}":[')
+    out = io.BytesIO(f'{{"{key}":['.encode())
+    out.seek(0, io.SEEK_END)
     for place, record in enumerate(records):
         where = f"{key}[{place}]"
         try:
@@ -214,9 +214,10 @@ def _json_lines(key: str, adapter: TypeAdapter[Any], records: Sequence[Node] | S
         except ValidationError as error:
             message = f"{where}.{first_problem(error)}."
             raise PackError(message) from None
-        out.write(f",\n{text}" if place else f"\n{text}")
-    out.write("\n]}\n")
-    return out.getvalue().encode()
+        out.write(b",\n" if place else b"\n")
+        out.write(text)
+    out.write(b"\n]}\n")
+    return out.getvalue()
 
 
 def _typed(name: str, value: object) -> Any:  # noqa: ANN401 -- the document's type goes by its name
@@ -228,11 +229,10 @@ def _typed(name: str, value: object) -> Any:  # noqa: ANN401 -- the document's t
         raise PackError(message) from None
 
 
-def _json(value: object, where: str) -> str:
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+def _json(value: object, where: str) -> bytes:
+    """Return compact JSON in UTF-8; numbers that are not finite have been refused by the types."""
     try:
-        text.encode()
-    except UnicodeEncodeError:
+        return to_json(value)
+    except PydanticSerializationError:
         message = f"{where} has a text with half of a surrogate pair, which is no Unicode."
         raise PackError(message) from None
-    return text

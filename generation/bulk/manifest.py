@@ -7,7 +7,7 @@
 
 A source is divided once: a run that starts again finds the same shards under the same job ids. The truth about a shard
 is its results document, `results/{job_id}.json`. Leaves out what an engine remembers of its own (`runpod_engine`: what
-was submitted), and how sources are read, divided and merged (`inputs`, `division`, `merge`).
+was submitted), and how sources are read, divided and merged (`inputs`, `partition`, `merge`).
 """
 
 from __future__ import annotations

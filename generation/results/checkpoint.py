@@ -2,7 +2,7 @@
 
 Outcomes are written in segments of JSON Lines under `checkpoints/{job_id}/`, each under a key of its own, since R2
 takes one write a second and key. A run is one start of a job; its segments are numbered, and a results document says up
-to which number of which run it holds what they hold. Leaves out: which of it a job may use again (`earlier`).
+to which number of which run it holds what they hold. Leaves out: which of it a job may use again (`reuse`).
 """
 
 from __future__ import annotations
@@ -186,25 +186,28 @@ async def read_segments(storage: Storage, keys: Iterable[str], included: Include
     segments = Segments(included=dict(included))
     places = asyncio.Semaphore(_MAX_CONCURRENT_READS)
 
-    async def read(run: str, key: str) -> None:
+    async def read(key: str) -> dict[str, StoredRecord] | None:
         async with places:
             stored = await storage.read(key)
         if stored is None:
-            segments.vanished = True
-            return
-        # The same symbol twice in one run: of a write that was given up and arrived all the same.
-        records = {record.symbol_id: record for record in read_records(_lines(stored.body))}
-        segments.runs.setdefault(run, {}).update(records)
+            return None
+        return {record.symbol_id: record for record in read_records(_lines(stored.body))}
 
-    wanted = []
+    wanted: list[tuple[str, str]] = []
     for key in keys:
         if named := _SEGMENT_NAME.fullmatch(key.rpartition("/")[2]):
             run, number = named["run"], int(named["number"])
             segments.keys.append(key)
             segments.included[run] = max(segments.included.get(run, 0), number + 1)
             if number >= included.get(run, 0):
-                wanted.append(read(run, key))
-    await asyncio.gather(*wanted)
+                wanted.append((run, key))
+    # In the order of the keys, not of the answers.
+    for (run, _), records in zip(wanted, await asyncio.gather(*(read(key) for _, key in wanted)), strict=True):
+        if records is None:
+            segments.vanished = True
+        else:
+            # The same symbol twice in one run: of a write that was given up and arrived all the same.
+            segments.runs.setdefault(run, {}).update(records)
     return segments
 
 

@@ -25,11 +25,16 @@ POLL_INTERVAL_S = 2.0
 
 
 @contextlib.asynccontextmanager
-async def lease(storage: Storage, run_name: str, tell: Callable[[str], None]) -> AsyncIterator[None]:
-    """Hold a run while this is open; wait for another coordinator, and say so, where there is one."""
+async def lease(
+    storage: Storage, run_name: str, tell: Callable[[str], None], clock_s: Callable[[], float] = time.time
+) -> AsyncIterator[None]:
+    """Hold a run while this is open; wait for another coordinator, and say so, where there is one.
+
+    `clock_s` tells the time in seconds since the epoch, which all coordinators of a run must agree on.
+    """
     key = f"bulk/{run_name}/lease.json"
-    await _take(storage, key, tell)
-    renewing = asyncio.create_task(_renew(storage, key))
+    await _take(storage, key, tell, clock_s)
+    renewing = asyncio.create_task(_renew(storage, key, clock_s))
     try:
         yield
     finally:
@@ -39,12 +44,12 @@ async def lease(storage: Storage, run_name: str, tell: Callable[[str], None]) ->
             await storage.delete([key])
 
 
-async def _take(storage: Storage, key: str, tell: Callable[[str], None]) -> None:
+async def _take(storage: Storage, key: str, tell: Callable[[str], None], clock_s: Callable[[], float]) -> None:
     has_told = False
     while True:
         stored = await storage.read(key)
-        if stored is None or _is_expired(stored):
-            if await storage.put_if_match(key, _body(), stored.version if stored else None):
+        if stored is None or _is_expired(stored, clock_s()):
+            if await storage.put_if_match(key, _body(clock_s()), stored.version if stored else None):
                 return
             continue
         if not has_told:
@@ -53,16 +58,16 @@ async def _take(storage: Storage, key: str, tell: Callable[[str], None]) -> None
         await asyncio.sleep(POLL_INTERVAL_S)
 
 
-async def _renew(storage: Storage, key: str) -> None:
+async def _renew(storage: Storage, key: str, clock_s: Callable[[], float]) -> None:
     while True:
         await asyncio.sleep(RENEW_INTERVAL_S)
         # A store that is away ends the run by what else it cannot do.
         with contextlib.suppress(StorageError):
-            await storage.write(key, _body())
+            await storage.write(key, _body(clock_s()))
 
 
-def _body() -> bytes:
-    holder = {"machine": _machine(), "pid": os.getpid(), "until_s": time.time() + TTL_S}
+def _body(now_s: float) -> bytes:
+    holder = {"machine": _machine(), "pid": os.getpid(), "until_s": now_s + TTL_S}
     return json.dumps(holder).encode()
 
 
@@ -72,10 +77,10 @@ def _machine() -> str:
     return f"{socket.gethostname()} {started.read_text(encoding='ascii').strip() if started.exists() else ''}"
 
 
-def _is_expired(stored: Stored) -> bool:
+def _is_expired(stored: Stored, now_s: float) -> bool:
     try:
         holder: dict[str, Any] = json.loads(stored.body)
-        if float(holder["until_s"]) < time.time():
+        if float(holder["until_s"]) < now_s:
             return True
         return holder["machine"] == _machine() and not _is_alive(int(holder["pid"]))
     except (ValueError, KeyError, TypeError):

@@ -9,11 +9,11 @@ import itertools
 import json
 import logging
 import re
-import time
 import unicodedata
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import hypothesis
 import pytest
@@ -26,11 +26,13 @@ from generation.errors import AccountError, ConfigError, InputError, JobError, S
 from generation.reporting.events import Event
 from generation.results.records import as_output
 from generation.results.report import Totals
-from tests.loopback.openai import Behaviour, RunningServer, running
+from tests.loopback.openai import Behaviour, RunningServer
+from tests.loopback.openai import running as running_openai
 from tests.support.contexts import item, payload
 from tests.support.jobs import run_job_to_dict
+from tests.support.waiting import LIMIT_S, wait_until
+from tests.support.wire import strict_json
 
-LIMIT_S = 60.0
 KEY = "sk-loopback-key-that-nobody-may-see"
 NAME = r"(?m)^Name: (.+)$"
 FALLBACK_ID = "job-from-runpod"
@@ -81,31 +83,15 @@ class Job:
 
     def document(self) -> Output:
         """The results document that the output points to."""
-        document: Output = strict(self.stored())
+        document: Output = strict_json(self.stored())
         return document
 
     def stored(self) -> bytes:
         return (self.settings.results_dir / str(self.output["results"]["key"]).removeprefix("results/")).read_bytes()
 
 
-def refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
-
-
-def strict(text: str | bytes) -> Any:
-    return json.loads(text, parse_constant=refuse)
-
-
 def sendable(output: object) -> bytes:
     return json.dumps(output, allow_nan=False, ensure_ascii=False).encode("utf-8")
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """For what no event tells of: it is asked again and again, for at most LIMIT_S."""
-    deadline_s = time.monotonic() + LIMIT_S
-    while not condition():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.01)
 
 
 def is_one_line(text: str) -> bool:
@@ -142,7 +128,7 @@ def online(server: RunningServer, tmp_path: Path, **changes: Any) -> Job:
 
 @pytest.fixture(scope="module")
 def openai_server() -> Iterator[RunningServer]:
-    with running(Behaviour(marker=NAME)) as server:
+    with running_openai(Behaviour(marker=NAME)) as server:
         yield server
 
 
@@ -525,19 +511,18 @@ def test_a_broken_line_costs_one_symbol(read_key: Callable[[bytes], Job], broken
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        (b"", "neither JSON nor JSON Lines"),
-        (b"not JSON", "neither JSON nor JSON Lines"),
-        (b"\xff\xfe\x00\xd8", "neither JSON nor JSON Lines"),
-        (b"[" * 200_000, "neither JSON nor JSON Lines"),
-        (b"5", "must hold a list of symbols"),
-        (b'{"symbols": 5}', "must hold a list of symbols"),
-        (b'{"symbols": []}', "symbols is empty"),
-        (b"[]", "symbols is empty"),
-        (b"\x1f\x8b\x08 no gzip", "is not whole gzip"),
-        (gzip.compress(json.dumps(payload(3)["symbols"]).encode())[:-9], "is not whole gzip"),
+        pytest.param(b"", "neither JSON nor JSON Lines", id="empty"),
+        pytest.param(b"not JSON", "neither JSON nor JSON Lines", id="no JSON"),
+        pytest.param(b"\xff\xfe\x00\xd8", "neither JSON nor JSON Lines", id="no UTF-8"),
+        pytest.param(b"[" * 200_000, "neither JSON nor JSON Lines", id="nested too deeply"),
+        pytest.param(b"5", "must hold a list of symbols", id="a number"),
+        pytest.param(b'{"symbols": 5}', "must hold a list of symbols", id="no list"),
+        pytest.param(b'{"symbols": []}', "symbols is empty", id="an empty list in an object"),
+        pytest.param(b"[]", "symbols is empty", id="an empty list"),
+        pytest.param(b"\x1f\x8b\x08 no gzip", "is not whole gzip", id="no gzip"),
+        pytest.param(gzip.compress(json.dumps(payload(3)["symbols"]).encode())[:-9], "is not whole gzip", id="cut"),
     ],
-    ids=lambda value: str(value)[:20],
-)  # fmt: skip
+)
 def test_a_file_of_no_known_form_fails_the_job(read_key: Callable[[bytes], Job], body: bytes, words: str) -> None:
     """A file that holds no symbols in any form is the job's fault, in a sentence that says which form is expected."""
     job = read_key(body)
@@ -594,8 +579,13 @@ def test_the_option_max_concurrent_requests_bounds_the_requests_in_flight(
     server: RunningServer, tmp_path: Path, at_once: int
 ) -> None:
     """`options.max_concurrent_requests` is the most that are in flight, and it is reached."""
-    behave(server, latency_mean_s=0.05)
-    output = online(server, tmp_path).run(payload(12, max_concurrent_requests=at_once))
+    # The first request of a job goes ahead alone.
+    behave(server, hold_after=1)
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(online(server, tmp_path).run, payload(12, max_concurrent_requests=at_once))
+        wait_until(lambda: server.bill()["highest_in_flight"] == at_once and server.bill()["requests"] == {"200": 1})
+        server.set_behaviour(Behaviour(marker=NAME))
+        output = running.result(LIMIT_S)
     assert output["status"] == "success"
     assert server.bill()["highest_in_flight"] == at_once
 
@@ -604,7 +594,7 @@ def test_the_option_max_concurrent_requests_bounds_the_requests_in_flight(
 
 
 def events_of(text: str) -> list[Output]:
-    return [strict(line) for line in text.splitlines()]
+    return [strict_json(line) for line in text.splitlines()]
 
 
 def test_events_are_lines_of_strict_json_from_started_to_completed(
@@ -879,7 +869,7 @@ def test_no_secret_and_no_source_shows(
         }.items()
     ]
     behaviour = Behaviour(fault_script=script, marker=NAME, keep_requests=True)
-    with running(behaviour, lambda *_: '{"summary": "Says nothing of its source."}') as server:
+    with running_openai(behaviour, lambda *_: '{"summary": "Says nothing of its source."}') as server:
         job = online(server, tmp_path, max_retries=1)
         output = asyncio.run(run_job_to_dict(planted(), job.settings, default_job_id=FALLBACK_ID))
         assert "planted_source()" in json.dumps(server.requests)
@@ -904,3 +894,18 @@ def test_the_size_of_a_job_is_logged_before_the_first_call(
         online(server, tmp_path).run({"symbols": symbols})
     assert "4 symbols (0 known; 1 large over 4K characters, 2 medium, 1 small)" in caplog.text
     assert re.search(r"4 requests of gpt-5-nano, about \d+ tokens, \$\d+\.\d{4}", caplog.text)
+
+
+def test_the_estimate_is_not_held_against_a_cap_of_a_job_that_has_paid(server: RunningServer, tmp_path: Path) -> None:
+    """A job that goes on is documented up to its cap, also where what is left is estimated at more than the cap."""
+    job_input = {**payload(12), "job_id": "goes-on"}
+    cap_usd = 3 * online(server, tmp_path).run(payload(1, dry_run=True))["plan"]["estimated_cost"]
+    with pytest.raises(InputError, match="the estimated cost"):
+        online(server, tmp_path, max_cost_usd=cap_usd).run(job_input)
+    first = online(server, tmp_path).run({**payload(1), "job_id": "goes-on"})
+
+    output = online(server, tmp_path, max_cost_usd=cap_usd).run(job_input)
+
+    assert {one["failure"] for one in output["failed_symbols"]} == {"cost_cap_reached"}
+    assert ids({"symbols": output["documented_symbols"]})[:1] == ids(payload(1))
+    assert first["total_cost"] <= output["total_cost"] <= cap_usd

@@ -4,8 +4,8 @@
 from `validating` to their end. What the answer to a row says, and whose bill it goes on, is told by `answer_row`.
 
 The statuses, the limits and the codes `token_limit_exceeded` and `batch_expired` are as documented. The other codes of
-a batch that failed, the refusal of a file that is too large, and what is told of rows that a cancel left over are as
-users have reported them, or guessed: nobody should decide by them.
+a batch that failed, the refusal of a file that is too large, what is told of rows that a cancel left over, and a list
+that does not show a new batch at once are as users have reported them, or guessed: nobody should decide by them.
 Left out: end points other than chat completions, the expiry of files and of batches by the clock, limits on calls and
 on batches an hour, and the tokenizer where queued tokens are counted: there, four characters are a token.
 """
@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple, NoReturn
 
 from aiohttp import BodyPartReader, web
@@ -42,6 +43,8 @@ EXPIRED = {
 CANCELLED = {"code": "batch_cancelled", "message": "This request was not executed because the batch was cancelled."}
 ENDED = ("failed", "completed", "expired", "cancelled")
 ERRORS_SHOWN = 50
+# How soon a batch hears that its stages take another time.
+LOOK_EVERY_S = 0.05
 # The event loop must live while rows are read and answered.
 ROWS_PER_READ = 200
 
@@ -61,6 +64,7 @@ class BatchBehaviour:
     row_script: Script = ()  # names are custom ids, texts user messages; faults: LOST_ROWS and those of an answer
     call_script: Script = ()  # names are as in "GET /v1/batches/{id}"; faults: CALL_FAULTS
     retry_after_s: float = 0.02
+    unlisted_looks: int = 0  # so often the list of batches does not yet show one that was just created
     list_cancelled_rows: bool = False  # documented is only that finished rows are kept
 
     def __post_init__(self) -> None:
@@ -140,6 +144,7 @@ class Batch:
     asked: Json
     input: File
     fate: str | None
+    unlisted_looks: int = 0
     status: str = "validating"
     created_at: int = field(default_factory=lambda: int(time.time()))
     stamps: dict[str, int] = field(default_factory=dict)
@@ -158,11 +163,11 @@ class Batch:
         self.status = status
         self.stamps[f"{status}_at"] = int(time.time())
 
-    async def wait(self, seconds: float) -> None:
-        """Until the time is up or the batch is cancelled."""
-        if seconds > 0:
+    async def wait_until(self, due_s: Callable[[], float]) -> None:
+        """Until the time is up or the batch is cancelled; a change of the behaviour may change the time meanwhile."""
+        while not self.cancelled.is_set() and (left_s := due_s() - time.monotonic()) > 0:
             with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self.cancelled.wait(), seconds)
+                await asyncio.wait_for(self.cancelled.wait(), min(left_s, LOOK_EVERY_S))
 
     def as_json(self) -> Json:
         used = self.used
@@ -331,7 +336,7 @@ class BatchApi:
                 return self._begin(read_json(await request.read())).as_json()
             case ["GET"]:
                 query = {key: value for key, value in request.query.items() if key != "order"}
-                return page([batch.as_json() for batch in self._batches.values()], query, 20, 100)
+                return page([batch.as_json() for batch in self._listed()], query, 20, 100)
             case ["GET", batch_id]:
                 return self._batch(batch_id).as_json()
             case ["POST", batch_id, "cancel"]:
@@ -393,12 +398,18 @@ class BatchApi:
             raise invalid("Invalid 'input_file_id': there is no such file of purpose 'batch'.", "input_file_id")
         number = len(self._batches) + 1
         fate = next((fate for nth, fate in self._behaviour.fates if nth == number), None)
-        batch = Batch(self._new_id("batch_"), asked, file, fate)
+        batch = Batch(self._new_id("batch_"), asked, file, fate, self._behaviour.unlisted_looks)
         self._batches[batch.id] = batch
         task = asyncio.get_running_loop().create_task(self._run(batch))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return batch
+
+    def _listed(self) -> list[Batch]:
+        shown = [batch for batch in self._batches.values() if not batch.unlisted_looks]
+        for batch in self._batches.values():
+            batch.unlisted_looks = max(0, batch.unlisted_looks - 1)
+        return shown
 
     def _cancel(self, batch: Batch) -> Batch:
         if batch.status in ENDED:
@@ -409,7 +420,7 @@ class BatchApi:
         return batch
 
     async def _run(self, batch: Batch) -> None:
-        await batch.wait(self._behaviour.validating_s)
+        await self._pass(batch, lambda: self._behaviour.validating_s)
         batch.errors = [] if batch.cancelled.is_set() else await self._validate(batch)
         if batch.errors:
             batch.move("failed")
@@ -420,12 +431,16 @@ class BatchApi:
             await self._process(batch)
         if not batch.cancelled.is_set():
             batch.move("finalizing")
-            await batch.wait(self._behaviour.finalizing_s)
+            await self._pass(batch, lambda: self._behaviour.finalizing_s)
         if batch.cancelled.is_set():
             await asyncio.sleep(self._behaviour.cancelling_s)
         self._write_files(batch)
         expired = "expired" if batch.counts["expired"] else "completed"
         batch.move("cancelled" if batch.cancelled.is_set() else expired)
+
+    async def _pass(self, batch: Batch, takes_s: Callable[[], float]) -> None:
+        started_s = time.monotonic()
+        await batch.wait_until(lambda: started_s + takes_s())
 
     async def _validate(self, batch: Batch) -> list[Json]:
         errors = await self._read_rows(batch)
@@ -481,15 +496,18 @@ class BatchApi:
         for done, row in enumerate(rows):
             if done % at_once == 0:
                 await asyncio.sleep(0)
-                due_s = started_s + self._behaviour.in_progress_s * done / len(rows)
-                await batch.wait(due_s - time.monotonic())
+                share = done / len(rows)
+                await batch.wait_until(partial(self._due_s, started_s, share))
             if done == half and batch.fate == "cancelled" and not batch.cancelled.is_set():
                 self._cancel(batch)
             if batch.cancelled.is_set():
                 self._drop(batch, rows[done:])
                 return
             self._execute(batch, row, expired=done >= half)
-        await batch.wait(started_s + self._behaviour.in_progress_s - time.monotonic())
+        await batch.wait_until(partial(self._due_s, started_s, 1.0))
+
+    def _due_s(self, started_s: float, share: float) -> float:
+        return started_s + self._behaviour.in_progress_s * share
 
     def _drop(self, batch: Batch, rows: list[Row]) -> None:
         if self._behaviour.list_cancelled_rows:

@@ -1,7 +1,7 @@
 """A loopback server that behaves as OpenAI's Chat Completions API does: its checks, limits, usage, faults and bill.
 
 Three ways to run it: `with running(Behaviour(...)) as server:` in a thread, `with running_process(...)` in a process of
-its own, and `python -m tests.loopback.openai --behaviour JSON`, which prints its base URL as the first line, serves
+its own, and `python -m tests.loopback.openai --port 8005 --behaviour JSON`, which prints its base URL first, serves
 `GET /_bill`, `GET /_batch_bill`, `GET /_requests`, `POST /_behaviour` and `POST /_reset`, and stops on SIGTERM.
 Whatever chance decides (faults, latencies) depends on the seed, the user message and how many times that message had
 come before, never on the order in which requests arrive. Counting tokens needs the vocabulary (`make vocabulary`),
@@ -15,7 +15,6 @@ model apart, the age of cached prefixes, and every end point but chat completion
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import hashlib
 import http.client
@@ -44,6 +43,7 @@ from urllib.parse import urlsplit
 import tiktoken
 from aiohttp import web
 
+from tests.loopback import by_hand
 from tests.loopback.batch import LOST_ROWS, BatchApi, BatchBehaviour, RowAnswer, Used
 from tests.loopback.faults import Strikes, chance, check_script
 from tests.loopback.limits import (
@@ -156,6 +156,7 @@ class Behaviour:
     fault_rates: Mapping[str, float] = field(default_factory=dict)
     fault_script: Sequence[Mapping[str, Any]] = ()  # {"fault", "contains": in the user message, "times": None: always}
     fault_retry_after_s: float = 0.02
+    hold_after: int | None = None  # from so many answers on, requests are held until the behaviour changes
     length_needs_tokens: int | None = None  # the fault "length" strikes only caps below this; None: always
     count_by: str = "tokens"  # or "characters": four to a token, for benchmarks
     marker: str = r"(?m)^symbol_id: (.+)$"  # the first group names a symbol in the user message
@@ -451,8 +452,15 @@ class Draw(NamedTuple):
 class Loopback:
     """The state of one server and what it answers; everything runs in its event loop."""
 
-    def __init__(self, behaviour: Behaviour, write_answer: WriteAnswer | None = None) -> None:
+    def __init__(
+        self,
+        behaviour: Behaviour,
+        write_answer: WriteAnswer | None = None,
+        clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._write_answer = write_answer
+        self._clock_s = clock_s
+        self._changed: set[asyncio.Future[None]] = set()
         self.behaviour = behaviour
         self._batches = BatchApi(self._answer_row)
         self.reset()
@@ -467,6 +475,7 @@ class Loopback:
         self.requests: list[Json] = []
         self._started_at: float | None = None
         self._in_flight = 0
+        self._let_through = 0
         self._attempts: Counter[bytes] = Counter()
         self._cached: set[bytes] = set()
         self._turnstile = Turnstile(self.behaviour.limits)
@@ -484,9 +493,13 @@ class Loopback:
         self._row_strikes = Strikes(behaviour.batch.row_script, behaviour.seed)
         served = [name for name in behaviour.models if name not in behaviour.retired_models]
         self._batches.follow(behaviour.batch, behaviour.seed, served)
+        while self._changed:
+            change = self._changed.pop()
+            if not change.done():
+                change.set_result(None)
 
     def _now_s(self) -> float:
-        return 0.0 if self._started_at is None else time.monotonic() - self._started_at
+        return 0.0 if self._started_at is None else self._clock_s() - self._started_at
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
@@ -525,7 +538,7 @@ class Loopback:
 
     async def _complete(self, request: web.BaseRequest) -> web.StreamResponse:
         if self._started_at is None:
-            self._started_at = time.monotonic()
+            self._started_at = self._clock_s()
         self.bill.arrived_at_s.append(self._now_s())
         raw = await request.read()
         check_key(request, self.behaviour)
@@ -603,14 +616,33 @@ class Loopback:
         self._in_flight += 1
         self.bill.highest_in_flight = max(self.bill.highest_in_flight, self._in_flight)
         try:
-            await asyncio.sleep(draw.latency_s)
-            if draw.fault == "hang":
-                await asyncio.get_running_loop().create_future()
+            await self._wait_for_leave()
+            await self._work(draw)
         except asyncio.CancelledError:
             self.bill.abandoned += 1
             raise
         finally:
             self._in_flight -= 1
+
+    async def _wait_for_leave(self) -> None:
+        """Let `hold_after` requests through, and the others when the behaviour has become another."""
+        while self.behaviour.hold_after is not None and self._let_through >= self.behaviour.hold_after:
+            change = asyncio.get_running_loop().create_future()
+            self._changed.add(change)
+            try:
+                await change
+            finally:
+                self._changed.discard(change)
+
+    async def _work(self, draw: Draw) -> None:
+        self._let_through += 1
+        try:
+            await asyncio.sleep(draw.latency_s)
+            if draw.fault == "hang":
+                await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            self._let_through -= 1
+            raise
 
     def _fail(self, request: web.BaseRequest, fault: str) -> web.StreamResponse:
         if fault == "server_error":
@@ -745,7 +777,7 @@ async def send_half(request: web.BaseRequest, body: bytes) -> web.StreamResponse
 # --- Running it
 
 
-async def serve(loopback: Loopback, announce: Callable[[str, asyncio.Event], None]) -> None:
+async def serve(loopback: Loopback, announce: Callable[[str, asyncio.Event], None], port: int = 0) -> None:
     """Until the event that `announce` gets, with the base URL, is set."""
     large = partial(web.BaseRequest, loop=asyncio.get_running_loop(), client_max_size=512 * 2**20)
     server = web.Server(loopback.handle, request_factory=large, handler_cancellation=True, access_log=None)
@@ -753,7 +785,7 @@ async def serve(loopback: Loopback, announce: Callable[[str, asyncio.Event], Non
     runner = web.ServerRunner(server, shutdown_timeout=0.02)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0, backlog=4096).start()
+        await web.TCPSite(runner, "127.0.0.1", port, backlog=4096).start()
         stop = asyncio.Event()
         announce(f"http://127.0.0.1:{runner.addresses[0][1]}/v1", stop)
         await stop.wait()
@@ -811,9 +843,16 @@ PLAIN = Behaviour()
 
 
 @contextmanager
-def running(behaviour: Behaviour = PLAIN, write_answer: WriteAnswer | None = None) -> Iterator[RunningServer]:
-    """The server in a thread of this process; `write_answer(request, user message)` gives an answer's content."""
-    loopback = Loopback(behaviour, write_answer)
+def running(
+    behaviour: Behaviour = PLAIN,
+    write_answer: WriteAnswer | None = None,
+    clock_s: Callable[[], float] = time.monotonic,
+) -> Iterator[RunningServer]:
+    """The server in a thread of this process; `write_answer(request, user message)` gives an answer's content.
+
+    `clock_s` is the time by which the limits are refilled.
+    """
+    loopback = Loopback(behaviour, write_answer, clock_s)
     ready: Future[tuple[str, Callable[[], object]]] = Future()
 
     def announce(base_url: str, stop: asyncio.Event) -> None:
@@ -850,14 +889,16 @@ def running_process(behaviour: Behaviour = PLAIN) -> Iterator[RunningServer]:
 def announce_on_output(base_url: str, stop: asyncio.Event) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    print(base_url, flush=True)
+    settings = {"OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": "any"}
+    by_hand.show(base_url, ("Clients of OpenAI", settings))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = by_hand.arguments_of(__doc__)
     parser.add_argument("--behaviour", default="{}", help="a Behaviour as JSON")
     arguments = parser.parse_args()
-    asyncio.run(serve(Loopback(behaviour_from(json.loads(arguments.behaviour))), announce_on_output))
+    loopback = Loopback(behaviour_from(json.loads(arguments.behaviour)))
+    asyncio.run(serve(loopback, announce_on_output, arguments.port))
 
 
 if __name__ == "__main__":

@@ -2,9 +2,10 @@
 
 Both sides of the API on one port: what the worker's loop calls (job-take, job-take-batch, job-done, job-stop, ping) and
 what the caller of an endpoint calls (/run, /status, /cancel, /health). `running_queue()` serves it in a thread; a test
-puts jobs in and reads what the workers posted. `running_queue_process()`, or `python -m tests.loopback.queue --rules
-JSON`, which prints the endpoint's URL as its first line, serves it in a process of its own. `Rules` bring in what can
-go wrong: rates, faults of calls, time-outs, expiry, and jobs handed out again when their worker's pings stop.
+puts jobs in and reads what the workers posted. `running_queue_process()`, or `python -m tests.loopback.queue --port
+8004 --rules JSON`, which prints the endpoint's URL as its first line, serves it in a process of its own. `Rules` bring
+in what can go wrong: rates, faults of calls, time-outs, expiry, and jobs handed out again when their worker's pings
+stop.
 
 Left out: streaming, /runsync, /retry, /purge-queue, the least and the greatest time that a policy may set, and rates
 that grow with the number of workers. A job is handed out again however often its workers die.
@@ -16,11 +17,9 @@ that grow with the number of workers. A job is handed out again however often it
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import math
-import signal
 import subprocess
 import sys
 import threading
@@ -37,6 +36,7 @@ from typing import Any, NoReturn, TypeVar
 import aiohttp
 from aiohttp import web
 
+from tests.loopback import by_hand
 from tests.loopback.faults import AFTER, BEFORE, CALL_FAULTS, Calls, Script, check_script
 from tests.support.worker_process import REPOSITORY_ROOT
 
@@ -46,7 +46,7 @@ WEBHOOK_TRIES = 3
 # Calls in 10 s, and calls at once.
 DOCUMENTED_RATES = {"run": (1000, 200), "status": (2000, 400), "cancel": (100, 20)}
 RATE_WINDOW_S = 10.0
-_THREAD_LIMIT_S = 10.0
+_THREAD_LIMIT_S = 60.0
 _TICK_S = 0.05
 
 T = TypeVar("T")
@@ -62,7 +62,7 @@ class Rules:
     rates: Mapping[str, Sequence[int]] = field(default_factory=dict)  # as DOCUMENTED_RATES
     call_script: Script = ()  # as in loopback_faults
     seed: int = 0
-    answer_delay_s: float = 0.0
+    answer_delay_s: float = 0.0  # or until there are other rules
     ttl_s: float | None = None  # from submission on; then a job is unknown, even while it runs
     execution_timeout_s: float | None = None
     result_ttl_s: float | None = None  # from the end on; then a job is unknown
@@ -92,15 +92,15 @@ class Post:
 
 @dataclass
 class Job:
-    """A job and everything that happened to it. Times are readings of time.monotonic()."""
+    """A job and everything that happened to it. Times are readings of the queue's clock."""
 
     id: str
     input: Any
+    submitted_s: float
     webhook: str | None = None
     ttl_s: float | None = None
     execution_timeout_s: float | None = None
     status: str = "IN_QUEUE"
-    submitted_s: float = field(default_factory=time.monotonic)
     taken_s: float | None = None
     ended_s: float | None = None
     retries: int = 0
@@ -128,9 +128,9 @@ class Job:
             return False
         return now_s - self.taken_s > limit_s
 
-    def end(self, status: str) -> None:
+    def end(self, status: str, now_s: float) -> None:
         self.status = status
-        self.ended_s = time.monotonic()
+        self.ended_s = now_s
 
     def as_status(self) -> dict[str, Any]:
         """The body of GET /status/ID: the output is the newest progress update until there is a result."""
@@ -146,7 +146,8 @@ class Job:
 class Book:
     """What the queue knows: the jobs, which of them wait, and which workers are to stop what. No I/O."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock_s: Callable[[], float]) -> None:
+        self._clock_s = clock_s
         self.jobs: dict[str, Job] = {}
         self.pending: deque[str] = deque()
         self.stops: defaultdict[str, list[str]] = defaultdict(list)
@@ -163,7 +164,7 @@ class Book:
         taken = [self.jobs[self.pending.popleft()] for _ in range(min(limit, len(self.pending)))]
         for job in taken:
             job.status = "IN_PROGRESS"
-            job.taken_s = time.monotonic()
+            job.taken_s = self._clock_s()
             job.pod_ids.add(pod_id)
             self.seen_s[pod_id] = job.taken_s
         return taken
@@ -180,7 +181,7 @@ class Book:
             job.result = post.body if job.result is None else job.result
         if job.status not in ("CANCELLED", "TIMED_OUT"):
             job.shown = post.body
-            _move_on(job, post)
+            _move_on(job, post, self._clock_s())
 
     def stop(self, job: Job, status: str = "CANCELLED") -> None:
         if not job.unfinished:
@@ -190,11 +191,11 @@ class Book:
         for pod_id in job.pod_ids:
             self.stops[pod_id].append(job.id)
         job.pod_ids.clear()
-        job.end(status)
+        job.end(status, self._clock_s())
 
-    def pass_time(self, now_s: float, rules: Rules) -> list[Job]:
+    def pass_time(self, rules: Rules) -> list[Job]:
         """The jobs that time has done something to: expired, timed out, or taken from a worker that is silent."""
-        changed = []
+        now_s, changed = self._clock_s(), []
         for job in self.jobs.values():
             if not job.expired and job.outlived(now_s, rules):
                 job.expired = True
@@ -236,16 +237,16 @@ class Book:
         }
 
 
-def _move_on(job: Job, post: Post) -> None:
+def _move_on(job: Job, post: Post, now_s: float) -> None:
     error = post.body.get("error")
     if not post.final:
         # As on RunPod: an update that arrives after the result leaves the job in progress.
         job.status = "IN_PROGRESS"
     elif isinstance(error, str) and error:
-        job.end("FAILED")
+        job.end("FAILED", now_s)
     else:
         # As on RunPod: an error that is not a string does not count, and the job is shown as completed.
-        job.end("COMPLETED")
+        job.end("COMPLETED", now_s)
 
 
 class LoopbackQueue:
@@ -254,7 +255,16 @@ class LoopbackQueue:
     The book is changed in the server's loop only; a test's thread reads copies, and needs no lock.
     """
 
-    def __init__(self, *, api_key: str | None, poll_s: float, max_result_bytes: int, rules: Rules) -> None:
+    def __init__(
+        self,
+        *,
+        api_key: str | None,
+        poll_s: float,
+        max_result_bytes: int,
+        rules: Rules,
+        clock_s: Callable[[], float],
+    ) -> None:
+        self._clock_s = clock_s
         self._calls = Calls()
         self._follow(rules)
         self._admitted: defaultdict[str, deque[float]] = defaultdict(deque)
@@ -264,7 +274,7 @@ class LoopbackQueue:
         self.post_delay_s = 0.0
         self.webhook_retry_s = 10.0
         self._port = 0
-        self._book = Book()
+        self._book = Book(clock_s)
         self._pings: defaultdict[str, list[dict[str, str]]] = defaultdict(list)
         self._polling: Counter[str] = Counter()
         self._failing_posts = 0
@@ -299,7 +309,7 @@ class LoopbackQueue:
 
     def submit(self, input: Any, job_id: str | None = None) -> str:
         """Put a job at the end of the queue."""
-        return self._in_loop(lambda: self._book.add(Job(job_id or _new_job_id(), input)).id)
+        return self._in_loop(lambda: self._book.add(Job(job_id or _new_job_id(), input, self._clock_s())).id)
 
     def result(self, job_id: str, timeout_s: float) -> dict[str, Any]:
         """The final body posted for the job, waited for; after a redelivery, the one posted since."""
@@ -345,6 +355,10 @@ class LoopbackQueue:
         """Put the jobs of a worker that died back into the queue, as RunPod does when its pings stop."""
         return self._in_loop(lambda: self._book.requeue(pod_id))
 
+    def pass_time(self) -> None:
+        """Do what is due by the queue's clock; it happens by itself too, but a moment later."""
+        self._in_loop(self._pass_time)
+
     def fail_next_posts(self, count: int, status: int = 500) -> None:
         """Answer the next `count` posts to job-done, progress or final, with `status`, and forget what they said."""
         self._in_loop(lambda: self._set_failing(count, status))
@@ -387,7 +401,7 @@ class LoopbackQueue:
         self._calls.play(rules.call_script, rules.seed)
 
     def _pass_time(self) -> None:
-        changed = self._book.pass_time(time.monotonic(), self._rules)
+        changed = self._book.pass_time(self._rules)
         for job in changed:
             self._notify(job)
         if changed:
@@ -398,7 +412,7 @@ class LoopbackQueue:
         if name not in self._rules.rates:
             return True
         most, most_at_once = self._rules.rates[name]
-        now_s, admitted = time.monotonic(), self._admitted[name]
+        now_s, admitted = self._clock_s(), self._admitted[name]
         while admitted and now_s - admitted[0] > RATE_WINDOW_S:
             admitted.popleft()
         fits = len(admitted) < most and self._calls.at_once[name] <= most_at_once
@@ -518,7 +532,7 @@ async def _job_done(request: web.Request) -> web.Response:
     job = _known_job(request)
     body = _strict_object(payload)
     final = body is None or body.get("status") != "IN_PROGRESS"
-    post = Post(time.monotonic(), pod_id, body or {}, final, queue._judge(payload, body))
+    post = Post(queue._clock_s(), pod_id, body or {}, final, queue._judge(payload, body))
     queue._book.record(job, post)
     if post.accepted and post.final:
         queue._notify(job)
@@ -531,7 +545,7 @@ async def _job_done(request: web.Request) -> web.Response:
 async def _ping(request: web.Request) -> web.Response:
     queue, pod_id = request.app[_QUEUE], request.match_info["pod_id"]
     queue._pings[pod_id].append(dict(request.query))
-    queue._book.seen_s[pod_id] = time.monotonic()
+    queue._book.seen_s[pod_id] = queue._clock_s()
     queue._announce()
     return web.Response()
 
@@ -546,7 +560,8 @@ async def _run(request: web.Request) -> web.Response:
         return web.json_response({"error": "the body must be a JSON object with an input"}, status=400)
     policy = body.get("policy") or {}
     ttl_s, timeout_s = (policy[key] / 1000 if key in policy else None for key in ("ttl", "executionTimeout"))
-    job = queue._book.add(Job(_new_job_id(), body["input"], body.get("webhook"), ttl_s, timeout_s))
+    job = Job(_new_job_id(), body["input"], queue._clock_s(), body.get("webhook"), ttl_s, timeout_s)
+    queue._book.add(job)
     queue._announce()
     return web.json_response({"id": job.id, "status": job.status})
 
@@ -608,7 +623,8 @@ async def _answer_caller(request: web.Request, name: str, handler: Handler, faul
     if fault == "too_many" or not queue._admit(name):
         return web.json_response({"error": "too many requests"}, status=429)
     if queue._rules.answer_delay_s:
-        await queue._until(lambda: False, queue._rules.answer_delay_s)
+        rules = queue._rules
+        await queue._until(lambda: queue._rules is not rules, rules.answer_delay_s)
     try:
         response = web.Response() if fault in BEFORE else await handler(request)
     except web.HTTPNotFound as error:
@@ -639,13 +655,13 @@ def _application(queue: LoopbackQueue) -> web.Application:
     return app
 
 
-async def _serve(queue: LoopbackQueue, started: Future[None]) -> None:
+async def _serve(queue: LoopbackQueue, started: Future[None], port: int) -> None:
     queue._loop = asyncio.get_running_loop()
     queue._changed = asyncio.Event()
     runner = web.AppRunner(_application(queue), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
+        site = web.TCPSite(runner, "127.0.0.1", port)
         await site.start()
         queue._port = runner.addresses[0][1]
         started.set_result(None)
@@ -658,21 +674,26 @@ async def _serve(queue: LoopbackQueue, started: Future[None]) -> None:
 
 
 @contextmanager
-def running_queue(
+def running_queue(  # noqa: PLR0913 - what a test may want to be different
     *,
     api_key: str | None = None,
     poll_s: float = 5.0,
     max_result_bytes: int = 10 * 1024 * 1024,
     rules: Rules = NO_RULES,
+    clock_s: Callable[[], float] = time.monotonic,
+    port: int = 0,
 ) -> Iterator[LoopbackQueue]:
     """Serve a queue on 127.0.0.1 until the block ends.
 
     `poll_s` is how long a poll without news is held open: a worker told to terminate ends its open polls first, so a
-    test of that wants it short. `api_key` is asked of callers as a bearer token.
+    test of that wants it short. `api_key` is asked of callers as a bearer token. What the rules do to jobs and rates
+    goes by `clock_s`.
     """
-    queue = LoopbackQueue(api_key=api_key, poll_s=poll_s, max_result_bytes=max_result_bytes, rules=rules)
+    queue = LoopbackQueue(
+        api_key=api_key, poll_s=poll_s, max_result_bytes=max_result_bytes, rules=rules, clock_s=clock_s
+    )
     started: Future[None] = Future()
-    thread = threading.Thread(target=_run_in_thread, args=(queue, started), name="loopback-queue", daemon=True)
+    thread = threading.Thread(target=_run_in_thread, args=(queue, started, port), name="loopback-queue", daemon=True)
     thread.start()
     started.result(_THREAD_LIMIT_S)
     try:
@@ -684,9 +705,9 @@ def running_queue(
             raise RuntimeError("the loopback queue did not stop")
 
 
-def _run_in_thread(queue: LoopbackQueue, started: Future[None]) -> None:
+def _run_in_thread(queue: LoopbackQueue, started: Future[None], port: int) -> None:
     try:
-        asyncio.run(_serve(queue, started))
+        asyncio.run(_serve(queue, started, port))
     except Exception as error:
         if started.done():
             raise
@@ -717,16 +738,20 @@ def told_calls(url: str) -> dict[str, dict[str, int]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = by_hand.arguments_of(__doc__)
     parser.add_argument("--rules", default="{}", help="Rules as JSON")
     parser.add_argument("--api-key", help="asked of callers as a bearer token")
     arguments = parser.parse_args()
-    # Before there is another thread: a signal goes to any that does not block it.
-    ends = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, ends)
-    with running_queue(api_key=arguments.api_key, rules=Rules(**json.loads(arguments.rules))) as queue:
-        print(queue.url, flush=True)
-        signal.sigwait(ends)
+    ends = by_hand.block_end_signals()
+    rules = Rules(**json.loads(arguments.rules))
+    with running_queue(api_key=arguments.api_key, rules=rules, port=arguments.port) as queue:
+        callers = {
+            "RUNPOD_API_URL": queue.url.rpartition("/")[0],
+            "RUNPOD_ENDPOINT_ID": ENDPOINT_ID,
+            "RUNPOD_API_KEY": arguments.api_key or "any",
+        }
+        by_hand.show(queue.url, ("Callers of the endpoint", callers), ("Its workers", queue.environment()))
+        by_hand.wait_for_end(ends)
 
 
 if __name__ == "__main__":

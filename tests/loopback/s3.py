@@ -4,6 +4,8 @@
 fast and checks little: any signature is good. `running_miniflare()` is Cloudflare's own simulator of R2, a process of
 Node: it checks signatures and refuses what R2 refuses, and has no faults to offer.
 
+`python -m tests.loopback.s3 --port 8006` serves moto's by hand; its bucket is empty and is gone with it.
+
 Left out: R2's limit of one write a second per key, and presigned URLs on a host name.
 """
 
@@ -33,6 +35,7 @@ import boto3
 import trustme
 from botocore.config import Config
 
+from tests.loopback import by_hand
 from tests.support.worker_process import REPOSITORY_ROOT, running_process
 
 if TYPE_CHECKING:
@@ -255,7 +258,7 @@ def _refuse(status: int, environ: WSGIEnvironment, start_response: StartResponse
 
 
 @contextmanager
-def running_moto() -> Iterator[MotoS3]:
+def running_moto(port: int = 0) -> Iterator[MotoS3]:
     """Serve moto's S3, with an empty bucket, until the block ends; one at a time in a process."""
     # Imported late: it costs most of a second, which miniflare's tests need not pay.
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
@@ -264,8 +267,8 @@ def running_moto() -> Iterator[MotoS3]:
     with tempfile.TemporaryDirectory(prefix="moto-") as folder:
         tls = _make_tls(Path(folder))
         door = Door(DomainDispatcherApplication(create_backend_app))
-        with _serving(door, tls) as port:
-            s3 = MotoS3(f"https://127.0.0.1:{port}", str(tls.ca_bundle), door=door)
+        with _serving(door, tls, port) as own_port:
+            s3 = MotoS3(f"https://127.0.0.1:{own_port}", str(tls.ca_bundle), door=door)
             s3._own_client.create_bucket(
                 Bucket=s3.bucket,
                 CreateBucketConfiguration={"LocationConstraint": "auto"},  # type: ignore[typeddict-item]
@@ -279,7 +282,7 @@ def running_moto() -> Iterator[MotoS3]:
 
 
 @contextmanager
-def _serving(door: Door, tls: Tls) -> Iterator[int]:
+def _serving(door: Door, tls: Tls, port: int) -> Iterator[int]:
     from moto.moto_server.werkzeug_app import MotoRequestHandler
     from werkzeug.serving import make_server
 
@@ -288,7 +291,7 @@ def _serving(door: Door, tls: Tls) -> Iterator[int]:
             pass
 
     tls_files = (str(tls.certificate), str(tls.private_key))
-    server = make_server("127.0.0.1", 0, door, threaded=True, request_handler=QuietHandler, ssl_context=tls_files)
+    server = make_server("127.0.0.1", port, door, threaded=True, request_handler=QuietHandler, ssl_context=tls_files)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="loopback-s3", daemon=True)
     thread.start()
     try:
@@ -381,3 +384,15 @@ def _npm_ci(folder: Path) -> None:
     if done.returncode != 0:
         errors = [line for line in done.stderr.splitlines() if not line.startswith("npm warn")]
         raise RuntimeError("\n".join([f"npm ci failed with {done.returncode}:", *errors[:20]]))
+
+
+def main() -> None:
+    arguments = by_hand.arguments_of(__doc__).parse_args()
+    ends = by_hand.block_end_signals()
+    with running_moto(arguments.port) as s3:
+        by_hand.show(s3.endpoint_url, ("A worker, or whoever reads its results", s3.environment()))
+        by_hand.wait_for_end(ends)
+
+
+if __name__ == "__main__":
+    main()

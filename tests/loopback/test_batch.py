@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
-import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
@@ -16,8 +15,8 @@ import pytest
 
 from tests.loopback.openai import BatchBehaviour, Behaviour, RunningServer, running, running_process
 from tests.loopback.test_openai import client, request
+from tests.support.waiting import LIMIT_S, wait_until
 
-LIMIT_S = 30.0
 URL: Final = "/v1/chat/completions"
 
 
@@ -44,11 +43,8 @@ def begin(sdk: openai.OpenAI, content: bytes) -> str:
 
 
 def wait_for(sdk: openai.OpenAI, batch_id: str, *statuses: str) -> openai.types.Batch:
-    deadline_s = time.monotonic() + LIMIT_S
-    while (batch := sdk.batches.retrieve(batch_id)).status not in statuses:
-        assert time.monotonic() < deadline_s, batch.status
-        time.sleep(0.01)
-    return batch
+    wait_until(lambda: sdk.batches.retrieve(batch_id).status in statuses, f"a batch to be {' or '.join(statuses)}")
+    return sdk.batches.retrieve(batch_id)
 
 
 ENDED = ("completed", "failed", "expired", "cancelled")
@@ -226,35 +222,29 @@ def test_calls_that_make_no_sense_are_refused() -> None:
 
 
 def test_a_batch_goes_through_its_stages_and_its_counts_grow() -> None:
-    """With time for each stage, all of them are seen in their order."""
-    stages = {"validating_s": 0.3, "in_progress_s": 0.6, "finalizing_s": 0.3}
-    seen: dict[str, int] = {}
+    """Each stage takes its time, which may change meanwhile; rows are finished one after the other."""
+    stages = dict.fromkeys(("validating_s", "in_progress_s", "finalizing_s"), 100 * LIMIT_S)
+    completed = []
     with running(cheap(**stages)) as server, client(server) as sdk:
         batch_id = begin(sdk, lines_of([row(number) for number in range(20)]))
-        while "completed" not in seen:
-            batch = sdk.batches.retrieve(batch_id)
-            assert batch.request_counts
-            seen.setdefault(batch.status, batch.request_counts.completed)
-            half_way = batch.status == "in_progress" and 0 < batch.request_counts.completed < 20
-            seen.update({"half_way": 1} if half_way else {})
-            time.sleep(0.01)
-    assert [status for status in seen if status != "half_way"] == [
-        "validating",
-        "in_progress",
-        "finalizing",
-        "completed",
-    ]
-    assert seen["validating"] == 0
-    assert seen["finalizing"] == 20
-    assert "half_way" in seen
+        assert sdk.batches.retrieve(batch_id).status == "validating"
+        for stage, then in (("validating_s", "in_progress"), ("in_progress_s", "finalizing")):
+            stages[stage] = 0.0
+            server.set_behaviour(cheap(**stages))
+            counts = wait_for(sdk, batch_id, then).request_counts
+            assert counts
+            completed.append(counts.completed)
+        server.set_behaviour(cheap())
+        wait_for(sdk, batch_id, "completed")
+    assert completed[0] < 20
+    assert completed[1] == 20
 
 
 def test_a_cancelled_batch_keeps_what_was_answered() -> None:
     """After `cancelling` comes `cancelled`, with the rows that were finished and billed, and no others."""
     with running(cheap(in_progress_s=LIMIT_S, cancelling_s=0.1)) as server, client(server) as sdk:
         batch_id = begin(sdk, lines_of([row(number) for number in range(20)]))
-        while not sdk.batches.retrieve(batch_id).request_counts.completed:  # type: ignore[union-attr]
-            time.sleep(0.01)
+        wait_until(lambda: bool(sdk.batches.retrieve(batch_id).request_counts.completed), "a row")  # type: ignore[union-attr]
         assert sdk.batches.cancel(batch_id).status == "cancelling"
         batch = wait_for(sdk, batch_id, *ENDED)
         kept = read(sdk, batch.output_file_id)
@@ -349,6 +339,7 @@ def test_calls_fail_before_or_after_they_were_carried_out() -> None:
     assert server.batch_bill()["bought"] == {"a.py:f1": 2}
 
 
+@pytest.mark.slow
 def test_a_process_of_its_own_takes_thousands_of_rows() -> None:
     """Behaviour goes there as JSON, a reset forgets files and batches, and 5,000 rows are no matter."""
     with running_process(cheap(fates=[(1, "cancelled")])) as server, client(server) as sdk:

@@ -20,9 +20,10 @@ from tests.loopback.openai import Behaviour, RunningServer
 from tests.loopback.openai import running_process as running_openai
 from tests.loopback.queue import NO_RULES, LoopbackQueue, Rules, running_queue
 from tests.support.contexts import payload
+from tests.support.waiting import LIMIT_S
 from tests.support.worker_process import REPOSITORY_ROOT, RunningProcess, running_process, running_worker
 
-LIMIT_S = 60.0
+PATIENCE = "from generation.model import pacing; pacing.MIN_TIMEOUT_S = 60.0"
 KEY = "sk-loopback-key-that-nobody-may-see"
 RUNPOD_KEY = "rpa_loopback-key-that-nobody-may-see"
 NAME = r"(?m)^Name: (.+)$"
@@ -71,10 +72,13 @@ class House:
 
     def behave(self, *script: Json, **changes: Any) -> None:
         """From now on the OpenAI server is like this, with a new bill, and the queue without rules."""
-        changes = {"latency_mean_s": 0.05, **changes}
-        self.openai.set_behaviour(Behaviour(fault_script=script, marker=NAME, count_by="characters", **changes))
+        self.openai.set_behaviour(self.behaviour(*script, **changes))
         self.openai.reset()
         self.queue.follow(NO_RULES)
+
+    def behaviour(self, *script: Json, **changes: Any) -> Behaviour:
+        changes = {"latency_mean_s": 0.05, **changes}
+        return Behaviour(fault_script=script, marker=NAME, count_by="characters", **changes)
 
     @property
     def api_url(self) -> str:
@@ -148,15 +152,23 @@ def running_house(results: Path, workers: int, rules: Rules = NO_RULES) -> Itera
     ):
         house = House(queue, openai, results)
         for number in range(workers):
-            stack.enter_context(running_worker(house.worker_environment(f"pod-{number}")))
+            stack.enter_context(running_patient_worker(house.worker_environment(f"pod-{number}")))
         yield house
 
 
 @contextmanager
-def running_command(environment: Mapping[str, str], *arguments: str) -> Iterator[RunningProcess]:
-    """`python -m generation.bulk` with these arguments."""
+def running_patient_worker(environment: Mapping[str, str]) -> Iterator[RunningProcess]:
+    """A worker that does not take a request that is held for one that hangs."""
+    program = f"{PATIENCE}; import handler; handler.main()"
+    with running_worker(environment, args=("-c", program)) as worker:
+        yield worker
 
-    command = [sys.executable, "-m", "generation.bulk", *arguments]
+
+@contextmanager
+def running_command(environment: Mapping[str, str], *arguments: str) -> Iterator[RunningProcess]:
+    """`python -m generation.bulk` with these arguments; requests that are held are waited for."""
+    program = f"{PATIENCE}; from generation.bulk.__main__ import main; main()"
+    command = [sys.executable, "-c", program, *arguments]
     with running_process(command, environment, REPOSITORY_ROOT) as process:
         yield process
 

@@ -1,6 +1,6 @@
 """Brings a run's sources to their results, shard by shard: in flight at most so many, sent again where that may help.
 
-Divides a source when its turn comes, hands shards to an engine, judges how they end (`verdicts`), and merges a source
+Divides a source when its turn comes, hands shards to an engine, judges how they end (`outcomes`), and merges a source
 when its last shard has ended. Everything that matters is in the store before it is needed there: killed at any point,
 the next start finds the divisions, reads the shards' results and goes on. Leaves out how a shard is documented: the
 engine's `attempt` is one try at it.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,9 @@ from tests.loopback.openai import Behaviour
 from tests.loopback.openai import running_process as running_openai
 from tests.loopback.queue import running_queue
 from tests.loopback.s3 import MotoS3
-from tests.support.bulk_runs import KEY, LIMIT_S, NAME, House, ids, records, run_command, running_command, write_sources
+from tests.support.bulk_runs import KEY, NAME, House, ids, records, run_command, running_command, write_sources
 from tests.support.contexts import payload
+from tests.support.waiting import LIMIT_S, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -66,14 +66,14 @@ def test_an_incremental_run_buys_what_has_changed(house: House, tmp_path: Path) 
 
 def test_stopped_it_saves_and_goes_on(house: House, tmp_path: Path) -> None:
     """SIGTERM lets requests in flight end and saves them; `resume` buys only what is left."""
-    house.behave(latency_mean_s=0.1)
+    house.behave(hold_after=60)
     sources = write_sources(tmp_path, {"a": 200})
     arguments = ("run", str(tmp_path), "--via", "local", "--run", "stopped", "--shard-size", "100")
     with running_command(house.local_environment(), *arguments) as command:
-        deadline_s = time.monotonic() + LIMIT_S
-        while len(house.bought()) < 50 and time.monotonic() < deadline_s:
-            time.sleep(0.02)
+        wait_until(lambda: len(house.bought()) >= 50, "50 symbols")
         command.terminate()
+        # It has the signal before it has any of these answers.
+        house.openai.set_behaviour(house.behaviour())
         assert command.wait(LIMIT_S) == 1
     assert "stopped; `resume stopped` goes on" in command.stderr()
     assert 50 <= len(house.bought()) < 200
@@ -188,15 +188,14 @@ def test_a_name_is_one_run(tmp_path: Path) -> None:
 
 def test_a_second_coordinator_waits_for_the_first(house: House, tmp_path: Path) -> None:
     """Two commands on one run: the second says that it waits, and finds everything done."""
-    house.behave(latency_mean_s=0.3)
+    house.behave(hold_after=10)
     write_sources(tmp_path, {"a": 100})
     arguments = ("run", str(tmp_path), "--via", "local", "--run", "shared")
     with running_command(house.local_environment(), *arguments) as first:
-        deadline_s = time.monotonic() + LIMIT_S
-        while not house.bought() and time.monotonic() < deadline_s:
-            time.sleep(0.02)
+        wait_until(lambda: bool(house.bought()), "a first symbol")
         with running_command(house.local_environment(), *arguments) as second:
             second.wait_for_output("waiting for it", LIMIT_S, "stderr")
+            house.openai.set_behaviour(house.behaviour())
             assert first.wait(LIMIT_S) == 0
             assert second.wait(LIMIT_S) == 0
     assert set(house.bought().values()) == {1}

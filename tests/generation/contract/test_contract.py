@@ -24,10 +24,10 @@ from generation.reporting import events, progress
 from handler import make_handler
 from tests.loopback.openai import Behaviour, RunningServer, running
 from tests.support.contexts import item, payload
+from tests.support.waiting import LIMIT_S
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 SCHEMAS = REPOSITORY / "schemas"
-LIMIT_S = 60.0
 NAME = r"(?m)^Name: (.+)$"
 
 Json = dict[str, Any]

@@ -406,13 +406,18 @@ def test_each_item_has_one_verdict_in_order(items: list[Any]) -> None:
             assert len(one.message) < 2_000
 
 
-@given(st.sampled_from(sorted(CONTEXT_FIELDS - {"symbol_id", "centrality"})), ODD_TEXT)
+@given(st.sampled_from(sorted(CONTEXT_FIELDS - {"symbol_id", "centrality", "embedding"})), ODD_TEXT)
 def test_what_is_taken_can_be_sent(name: str, text: str) -> None:
-    """Every text of a context that is taken can stand in a prompt and in a result: strict UTF-8, strict JSON."""
+    """A text without control characters and lone surrogates is taken, and can be sent: as UTF-8, as strict JSON."""
     taken = verdict(item("f", **{name: [text] if name in LISTS else text}))
 
+    forbidden = "\x00\x85\ud800\n\t" if name in REQUIRED else "\x00\x85\ud800"
+    is_good = not set(text) & set(forbidden) and bool(text or name not in REQUIRED)
+    assert isinstance(taken, Symbol) == is_good
     if isinstance(taken, Symbol):
-        json.dumps(asdict(taken.context), ensure_ascii=False, allow_nan=False).encode("utf-8")
+        sent = json.dumps(asdict(taken.context), ensure_ascii=False, allow_nan=False).encode("utf-8")
+        names = [text] if text.strip() or name == "related_symbols" else []
+        assert json.loads(sent)[name] == (names if name in LISTS else text)
 
 
 SPOILT = st.sampled_from(["\ud800", "\x00", "\x1b", "\x7f", "x" * 1_100_000, ""])

@@ -4,6 +4,7 @@ every fault, and what is paid."""
 from __future__ import annotations
 
 import asyncio
+import functools
 import http
 import itertools
 import json
@@ -38,9 +39,9 @@ from generation.prompts.tokens import TokenCounter
 from tests.loopback.limits import CATALOGUE
 from tests.loopback.openai import FAULTS, Behaviour, Limits, RunningServer, encoding, running
 from tests.support.contexts import context
+from tests.support.waiting import LIMIT_S, wait_until
 from tests.support.worker_process import REPOSITORY_ROOT
 
-LIMIT_S = 30.0
 KEY = "sk-loopback-key-that-nobody-may-see"
 UNLISTED = "llama3.2:3b"
 NAME = r"(?m)^Name: (.+)$"
@@ -71,6 +72,23 @@ def _least_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
 def _unhurried_lead(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a machine however busy, who waits for the first answer waits until it is there."""
     monkeypatch.setattr("generation.model.pacing.CANARY_WAIT_S", LIMIT_S)
+
+
+HANG_S = 300.0
+
+
+@pytest.fixture
+def time_passes_in_hangs(monkeypatch: pytest.MonkeyPatch) -> Callable[[RunningServer], None]:
+    """Let the limiter's clock jump by HANG_S whenever a request hangs: it is given up then, and no other one is."""
+
+    def use(server: RunningServer) -> None:
+        def now_s() -> float:
+            hangs: int = server.bill()["faults"].get("hang", 0)
+            return time.monotonic() + HANG_S * hangs
+
+        monkeypatch.setattr("generation.model.client.Limiter", functools.partial(Limiter, now_s=now_s))
+
+    return use
 
 
 def say_what_it_is_for(_request: dict[str, Any], prompt: str) -> str:
@@ -113,14 +131,6 @@ def document(settings: Settings, counter: TokenCounter, *symbols: Symbol, **opti
         return await asyncio.wait_for(asyncio.gather(*map(documenter, symbols)), LIMIT_S)
 
     return asyncio.run(ask())
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """For what no event tells of: it is asked again and again, for at most LIMIT_S."""
-    deadline_s = time.monotonic() + LIMIT_S
-    while not condition():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.01)
 
 
 def sent(server: RunningServer) -> int:
@@ -225,11 +235,12 @@ def test_every_fault_of_the_server_is_tested_here() -> None:
 @pytest.mark.parametrize("times", [1, 2])
 @pytest.mark.parametrize("fault", [*RETRIED_UNBILLED, *RETRIED_BILLED, *RETRIED_BILL_UNSEEN])
 def test_a_passing_fault_is_tried_again_until_the_symbol_is_documented(
-    counter: TokenCounter, fault: str, times: int
+    counter: TokenCounter, fault: str, times: int, time_passes_in_hangs: Callable[[RunningServer], None]
 ) -> None:
     """A fault that passes costs a request each time and then the symbol is documented, with all that was reported."""
     with running(behaviour({"fault": fault, "times": times}), say_what_it_is_for) as server:
-        settings = settings_for(server, request_timeout_s=0.1 if fault == "hang" else 10)
+        time_passes_in_hangs(server)
+        settings = settings_for(server)
         (outcome,) = document(settings, counter, symbol())
     bill = server.bill()
     assert isinstance(outcome, Documented)
@@ -262,11 +273,16 @@ def test_a_passing_fault_is_tried_again_until_the_symbol_is_documented(
 )
 @pytest.mark.parametrize("max_retries", [0, 2])
 def test_a_fault_that_stays_fails_the_symbol_after_max_retries(
-    counter: TokenCounter, fault: str, failure: str, max_retries: int
+    counter: TokenCounter,
+    fault: str,
+    failure: str,
+    max_retries: int,
+    time_passes_in_hangs: Callable[[RunningServer], None],
 ) -> None:
     """After MAX_RETRIES + 1 attempts the symbol fails with the fault's code, and what was billed is counted."""
     with running(behaviour({"fault": fault})) as server:
-        settings = settings_for(server, max_retries=max_retries, request_timeout_s=0.1 if fault == "hang" else 10)
+        time_passes_in_hangs(server)
+        settings = settings_for(server, max_retries=max_retries)
         (outcome,) = document(settings, counter, symbol())
     assert isinstance(outcome, Failed)
     assert outcome.failure == failure
@@ -422,10 +438,9 @@ def test_several_faults_in_a_row_are_all_overcome(counter: TokenCounter) -> None
 
 
 def test_a_request_that_hangs_is_given_up_after_a_time_learned_from_others(
-    counter: TokenCounter, monkeypatch: pytest.MonkeyPatch
+    counter: TokenCounter, time_passes_in_hangs: Callable[[RunningServer], None]
 ) -> None:
     """After twenty quick answers a hanging request is given up long before REQUEST_TIMEOUT_S, and tried again."""
-    monkeypatch.setattr("generation.model.pacing.MIN_TIMEOUT_S", 0.3)
     quick = [symbol(f"quick_{number}", number) for number in range(20)]
     hanging = symbol("hanging", 20)
 
@@ -434,8 +449,9 @@ def test_a_request_that_hangs_is_given_up_after_a_time_learned_from_others(
         return [*(await asyncio.gather(*map(documenter, quick))), await asyncio.wait_for(documenter(hanging), LIMIT_S)]
 
     script = {"fault": "hang", "contains": "Name: hanging", "times": 1}
-    with running(behaviour(script, latency_mean_s=0.1), say_what_it_is_for) as server:
-        settings = settings_for(server, request_timeout_s=10 * LIMIT_S)
+    with running(behaviour(script), say_what_it_is_for) as server:
+        time_passes_in_hangs(server)
+        settings = settings_for(server, request_timeout_s=3 * HANG_S)
         outcomes = asyncio.run(ask())
     assert all(isinstance(outcome, Documented) for outcome in outcomes)
     assert server.bill()["abandoned"] == 1
@@ -837,12 +853,18 @@ def test_a_summary_that_cannot_be_sent_or_shown_never_gets_out(counter: TokenCou
 
 
 @pytest.mark.parametrize("fault", sorted(FAULTS))
-def test_the_key_shows_nowhere(counter: TokenCounter, fault: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_key_shows_nowhere(
+    counter: TokenCounter,
+    fault: str,
+    caplog: pytest.LogCaptureFixture,
+    time_passes_in_hangs: Callable[[RunningServer], None],
+) -> None:
     """Whatever goes wrong, the key is in no log record, not even at DEBUG, in no outcome and in no error."""
     caplog.set_level(logging.DEBUG)
     shown: list[object] = []
     with running(behaviour({"fault": fault, "times": 1}), say_what_it_is_for) as server:
-        settings = settings_for(server, request_timeout_s=0.1 if fault == "hang" else 10, max_retries=1)
+        time_passes_in_hangs(server)
+        settings = settings_for(server, max_retries=1)
         try:
             shown += document(settings, counter, symbol())
         except JobError as error:

@@ -8,7 +8,8 @@ import pytest
 
 from generation.config import Settings
 from generation.domain.context import SymbolContext
-from generation.domain.outcome import Failed, Symbol
+from generation.domain.limits import MAX_SUMMARY_TOKENS
+from generation.domain.outcome import Failed, Request, Symbol
 from generation.planning.planner import make_plan
 from generation.prompts.builder import estimate_part_tokens, estimate_rules_tokens
 from tests.support.contexts import FUNCTIONS, context
@@ -106,3 +107,20 @@ def test_a_plan_of_nothing() -> None:
     plan = make_plan([], NANO)
 
     assert (plan.symbols, plan.left_out, plan.expected.total_tokens, plan.expected_cost_usd) == ((), (), 0, 0.0)
+
+
+def test_a_group_fits_into_the_context_of_its_model() -> None:
+    """Of symbols that a large model is asked for together, a model of 8,192 tokens is asked for fewer at a time."""
+    symbols = [symbol(place, f"f{place}", source_code="value = 1\n" * 390) for place in range(12)]
+    batch = {"OPENAI_API_KEY": "sk-test", "BATCH_MODE": "true"}
+    large = make_plan(symbols, Settings.from_env(batch))
+    small = make_plan(symbols, Settings.from_env({**batch, "MODEL_NAME": "a-model-of-ones-own"}))
+
+    def tokens(request: Request) -> int:
+        parts = sum(min(2_000, estimate_part_tokens(one.context)) for one in request.symbols)
+        return estimate_rules_tokens() + parts + len(request.symbols) * MAX_SUMMARY_TOKENS
+
+    assert max(map(tokens, large.requests)) > 8_192
+    assert max(map(tokens, small.requests)) <= 8_192
+    assert max(len(request.symbols) for request in small.requests) > 1
+    assert sorted(one.position for request in small.requests for one in request.symbols) == list(range(12))

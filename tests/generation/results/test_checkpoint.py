@@ -21,7 +21,7 @@ from generation.results import checkpoint as checkpoint_module
 from generation.results.checkpoint import FIRST_SEGMENT_SYMBOLS as FEW
 from generation.results.checkpoint import Checkpoint, new_run, read_segments
 from generation.results.records import stored_record
-from generation.storage.base import Storage
+from generation.storage.base import Storage, Stored
 from generation.storage.folder import FolderStorage
 from generation.storage.keys import prefix_of
 from tests.loopback.s3 import MotoS3
@@ -437,6 +437,31 @@ def test_jobs_whose_names_begin_alike_are_apart(tmp_path: Path) -> None:
 
 
 # Reading.
+
+
+class SlowToBegin(FolderStorage):
+    """A folder that answers the last of several reads first."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._delay_s = 100.0
+
+    async def read(self, key: str) -> Stored | None:
+        self._delay_s -= 1.0
+        await asyncio.sleep(self._delay_s)
+        return await super().read(key)
+
+
+def test_records_come_in_the_order_of_their_segments(tmp_path: Path) -> None:
+    """Whichever read is answered first, a run's records are in the order in which they were saved."""
+
+    async def main() -> list[str]:
+        storage = SlowToBegin(tmp_path)
+        await save_run(storage, RUN_A, *([documented(position)] for position in range(4)))
+        segments = await read_segments(storage, await storage.list_keys(PREFIX), {})
+        return list(segments.runs[RUN_A])
+
+    assert on_invented_time(main()) == ["s0", "s1", "s2", "s3"]
 
 
 def test_what_is_included_elsewhere_is_not_read_again(tmp_path: Path) -> None:

@@ -15,11 +15,10 @@ import json
 import re
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import pytest
 import schemathesis
@@ -41,9 +40,10 @@ from generation.service.readiness import RECHECK_INTERVAL_S, RECHECK_WHEN_NOT_RE
 from tests.loopback.openai import Behaviour, RunningServer
 from tests.loopback.openai import running_process as running_openai
 from tests.support.contexts import item, payload
+from tests.support.waiting import LIMIT_S, wait_until
+from tests.support.wire import free_port, strict_json
 from tests.support.worker_process import REPOSITORY_ROOT, RunningProcess, running_worker
 
-LIMIT_S = 60.0
 KEY = "sk-loopback-key-that-nobody-may-see"
 TOKEN = "a-token-that-nobody-may-see"
 NAME = r"(?m)^Name: (.+)$"
@@ -62,7 +62,7 @@ class Answer(NamedTuple):
 
     @property
     def json(self) -> Any:
-        return strict(self.body)
+        return strict_json(self.body)
 
     @property
     def messages(self) -> list[tuple[str, Any]]:
@@ -70,7 +70,7 @@ class Answer(NamedTuple):
         blocks = [block for block in self.body.decode().split("\n\n") if block and not block.startswith(":")]
         lines = [block.split("\n") for block in blocks]
         assert all(len(pair) == 2 for pair in lines), "an event is two lines"
-        return [(kind.removeprefix("event: "), strict(data.removeprefix("data: "))) for kind, data in lines]
+        return [(kind.removeprefix("event: "), strict_json(data.removeprefix("data: "))) for kind, data in lines]
 
 
 class Served(NamedTuple):
@@ -107,22 +107,6 @@ class Served(NamedTuple):
         with socket.create_connection(("127.0.0.1", self.port), timeout=LIMIT_S) as caller:
             caller.sendall("\r\n".join([*lines, f"Content-Length: {length}", "", ""]).encode() + body)
             yield caller
-
-
-def refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
-
-
-def strict(text: str | bytes) -> Any:
-    return json.loads(text, parse_constant=refuse)
-
-
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    """For what no event tells of: it is asked again and again, for at most LIMIT_S."""
-    deadline_s = time.monotonic() + LIMIT_S
-    while not condition():
-        assert time.monotonic() < deadline_s, f"waited in vain for {what}"
-        time.sleep(0.02)
 
 
 def check_problem(answer: Answer, status: int, failure: str, words: str = "") -> None:
@@ -238,7 +222,7 @@ def test_events_are_on_standard_output_as_ever(house: House) -> None:
         job = {**payload(4), "job_id": f"printed-{len(mode)}"}
         assert house.service.generate(job, mode).status == 200
         lines = [line for line in house.service.process.stdout().splitlines() if f'"{job["job_id"]}"' in line]
-        assert [strict(line)["type"].split(".")[1] for line in lines] == [
+        assert [strict_json(line)["type"].split(".")[1] for line in lines] == [
             "started",
             *["symbol_documented"] * 4,
             "completed",
@@ -257,6 +241,8 @@ def test_a_dry_run_is_answered_with_the_plan(house: House, mode: dict[str, str])
     assert house.arrived() == 0
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_200_small_jobs_end_right_beside_a_large_one(house: House) -> None:
     """200 jobs of 5 symbols end beside one of 2,000, every symbol is bought once, and the totals are the bill."""
     house.behave(latency_mean_s=0.02)
@@ -408,10 +394,7 @@ def test_a_fault_around_a_call_has_the_same_form(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def small_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    changes = (
-        "admission.MAX_BODY_BYTES = 20_000\nadmission.MAX_HELD_BYTES = 30_000\n"
-        "admission.IDLE_TIMEOUT_S = app.IDLE_TIMEOUT_S = 0.5"
-    )
+    changes = "admission.MAX_BODY_BYTES = 20_000\nadmission.MAX_HELD_BYTES = 30_000"
     with running_service(tmp_path_factory.mktemp("results"), changes, MODEL_NAME="offline") as service:
         yield service
 
@@ -453,9 +436,12 @@ def test_the_body_of_a_job_that_runs_counts_no_more(tmp_path: Path) -> None:
             assert house.service.generate(room).status == 200
 
 
-def test_a_body_that_does_not_come_is_408(small_service: Served) -> None:
+def test_a_body_that_does_not_come_is_408(tmp_path: Path) -> None:
     """Who announces a body and stops sending is not waited for."""
-    with small_service.open_call(b'{"sym', announced=100) as caller:
+    with (
+        running_service(tmp_path, "admission.IDLE_TIMEOUT_S = 0.5", MODEL_NAME="offline") as service,
+        service.open_call(b'{"sym', announced=100) as caller,
+    ):
         assert caller.recv(12) == b"HTTP/1.1 408"
 
 
@@ -465,9 +451,7 @@ def test_a_reader_who_takes_nothing_is_dropped_and_holds_up_nobody(tmp_path: Pat
     symbols = [{"symbol_id": f"{number:01000d}", "context": {}} for number in range(8_000)]
     body = json.dumps({"symbols": symbols}).encode()
     with (
-        running_service(
-            tmp_path, "admission.IDLE_TIMEOUT_S = app.IDLE_TIMEOUT_S = 0.5", **FULL, MODEL_NAME="offline"
-        ) as service,
+        running_service(tmp_path, "app.IDLE_TIMEOUT_S = 0.5", **FULL, MODEL_NAME="offline") as service,
         service.open_call(body, "Accept: text/event-stream"),
     ):
         service.process.wait_for_output("generation.completed.v1", LIMIT_S)
@@ -501,7 +485,7 @@ def test_no_more_jobs_run_at_once_than_are_set(tmp_path: Path) -> None:
         house.behave(latency_mean_s=0.1)
         jobs = [{"symbols": [item(f"in_turn_{job}_{one}") for one in range(3)]} for job in range(4)]
         assert [answer.status for answer in callers.map(house.service.generate, jobs)] == [200] * 4
-        told = [strict(line)["job_id"] for line in house.service.process.stdout().splitlines()]
+        told = [strict_json(line)["job_id"] for line in house.service.process.stdout().splitlines()]
     assert len(set(told)) == 4
     assert [len(list(events)) for _, events in itertools.groupby(told)] == [5] * 4
 
@@ -542,10 +526,14 @@ def test_a_caller_who_leaves_while_he_waits_costs_nothing(tmp_path: Path) -> Non
 def test_a_silent_stream_is_kept_alive(tmp_path: Path) -> None:
     """Where no event comes for a while a comment does, from before the first event on, and the end is as ever."""
     with running_house(tmp_path, "stream.KEEP_ALIVE_S = 0.05", **FULL) as house:
-        house.behave(latency_mean_s=0.5)
-        answer = house.service.generate(payload(1), STREAM)
-    assert answer.body.count(b": keep-alive\n\n") >= 2
-    assert [kind for kind, _ in answer.messages][-1] == "result"
+        house.behave(hold_after=0)
+        with house.service.open_call(json.dumps(payload(1)).encode(), "Accept: text/event-stream") as caller:
+            came = b""
+            while came.count(b": keep-alive\n\n") < 2:
+                came += caller.recv(1_000)
+            house.openai.set_behaviour(Behaviour(count_by="characters", marker=NAME))
+            while b"event: result\n" not in came:
+                came += caller.recv(10_000)
 
 
 # The token, other sites' pages, ids
@@ -662,11 +650,9 @@ def test_a_retired_model_is_not_ready(tmp_path: Path) -> None:
 
 def test_a_server_that_is_away_is_not_ready(tmp_path: Path) -> None:
     """Where nobody answers at the model's address health says so."""
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{unused.getsockname()[1]}/v1"
-        with running_service(tmp_path, OPENAI_API_KEY=KEY, OPENAI_BASE_URL=address) as service:
-            check_not_ready(service, "the connection to the server failed")
+    address = f"http://127.0.0.1:{free_port()}/v1"
+    with running_service(tmp_path, OPENAI_API_KEY=KEY, OPENAI_BASE_URL=address) as service:
+        check_not_ready(service, "the connection to the server failed")
     assert KEY not in service.process.stderr()
 
 
@@ -681,15 +667,14 @@ def test_a_refused_key_is_not_ready_until_it_is_taken(tmp_path: Path) -> None:
 
 def test_probes_ask_nobody(tmp_path: Path) -> None:
     """However often health is asked, the model's server is asked once in a while."""
-    with running_house(
-        tmp_path, "readiness.RECHECK_WHEN_NOT_READY_S = 3_600", MODEL_NAME="a-model-of-another-name"
-    ) as house:
-        house.behave(api_key="another")
-        wait_until(lambda: bool(house.openai.bill()["requests"]), "the first look")
-        for _ in range(50):
-            house.service.health()
-        assert house.openai.bill()["requests"] == {"401": 1}
-        assert house.arrived() == 0
+    with running_openai(Behaviour(count_by="characters", api_key="another")) as openai:
+        settings = {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": openai.base_url, "MODEL_NAME": "a-model-of-another-name"}
+        with running_service(tmp_path, "readiness.RECHECK_WHEN_NOT_READY_S = 3_600", **settings) as service:
+            wait_until(lambda: bool(openai.bill()["requests"]), "the first look")
+            for _ in range(50):
+                service.health()
+            assert openai.bill()["requests"] == {"401": 1}
+            assert openai.bill()["arrived_at_s"] == []
 
 
 def test_a_model_gone_from_the_list_is_not_ready_unless_it_is_unlisted_here(tmp_path: Path) -> None:
@@ -770,12 +755,13 @@ def test_looks_are_seldom_while_all_is_well_and_soon_while_it_is_not() -> None:
 def test_told_to_stop_it_lets_jobs_end(tmp_path: Path) -> None:
     """A job under way when the service is told to stop is answered, new callers are not, and then it is over."""
     with running_house(tmp_path) as house, ThreadPoolExecutor(2) as callers:
-        house.behave(latency_mean_s=0.7)
+        house.behave(hold_after=0)
         whole = callers.submit(house.service.generate, {"symbols": [item(f"whole_{n}") for n in range(4)]})
         streamed = callers.submit(house.service.generate, {"symbols": [item("streamed")]}, STREAM)
         wait_until(lambda: house.arrived() == 5, "both jobs")
         house.service.process.terminate()
         house.service.process.wait_for_output("told to stop: 2 jobs are running and 0 are waiting", LIMIT_S, "stderr")
+        house.openai.set_behaviour(Behaviour(count_by="characters", marker=NAME))
         assert whole.result(LIMIT_S).json["status"] == "success"
         assert streamed.result(LIMIT_S).messages[-1][0] == "result"
         house.service.process.wait(LIMIT_S)
@@ -867,6 +853,8 @@ def is_no_fault(_context: CheckContext, response: Response, _case: Any) -> None:
 CHECKS = [is_no_fault, status_code_conformance, content_type_conformance, response_schema_conformance]
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("method", "path", "generation_mode"),
     [

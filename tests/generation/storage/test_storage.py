@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import hashlib
 import json
 import os
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from generation.storage.folder import FolderStorage
 from generation.storage.r2 import R2Storage
 from tests.conftest import needs_miniflare
 from tests.loopback.s3 import LoopbackS3, MotoS3
+from tests.support.waiting import LIMIT_S, wait_until
 
 KEY = "results/job-1.json"
 BODY = json.dumps({"summary": "naïve 漢字 😀"}, ensure_ascii=False).encode()
@@ -142,24 +145,22 @@ def test_several_documents_are_written_at_once(moto: MotoS3, bucket: OpenBucket)
 
 
 def test_a_write_leaves_the_loop_free(moto: MotoS3, bucket: OpenBucket) -> None:
-    """While a slow bucket takes a document in, the loop goes on with other work."""
+    """While a bucket holds a document back, the loop goes on with other work: here, with letting it in."""
     storage = bucket(moto)
-    moto.slow(0.2)
-    turns = 0
+    moto.hold(KEY)
 
-    async def work_beside_a_write() -> int:
-        nonlocal turns
+    async def work_beside_a_write() -> None:
         writing = asyncio.create_task(storage.write(KEY, BODY))
-        while not writing.done():
-            turns += 1
+        while not moto.is_holding():  # noqa: ASYNC110 - another thread sets it
             await asyncio.sleep(0.001)
+        moto.release()
         await writing
-        return turns
 
-    assert asyncio.run(work_beside_a_write()) > 3
+    asyncio.run(asyncio.wait_for(work_beside_a_write(), LIMIT_S))
+    assert moto.get(KEY) == BODY
 
 
-@pytest.mark.parametrize("status", [503, 500, None])
+@pytest.mark.parametrize("status", [503, 500, 429, 408, None])
 @pytest.mark.parametrize("applied", [False, True])
 def test_a_failure_that_passes_is_retried(moto: MotoS3, bucket: OpenBucket, status: int | None, applied: bool) -> None:
     """After two errors or broken connections, before the write took effect or after, the third try succeeds."""
@@ -177,19 +178,30 @@ def test_a_bucket_that_stays_away_is_an_error_that_names_the_key(
     moto: MotoS3, bucket: OpenBucket, status: int | None
 ) -> None:
     """After STORAGE_RETRY_S, for a write and for a read, the error names the key, the setting and no secret."""
-    storage = bucket(moto, STORAGE_RETRY_S="0.8")
+    storage = bucket(moto, STORAGE_RETRY_S="0.3")
     moto.down(status)
     for use in (write, read):
-        before = len(moto.requests)
         with pytest.raises(StorageError) as failed:
             use(storage)
         sentence = sentence_without_secrets(failed, moto)
         assert KEY in sentence
         assert "R2_BUCKET" in sentence
         assert failed.value.retryable
-        assert len(moto.requests) - before > 1
     moto.up()
     assert moto.keys() == []
+
+
+@pytest.mark.parametrize("status", [503, None])
+def test_a_bucket_that_is_away_is_tried_until_it_is_back(moto: MotoS3, bucket: OpenBucket, status: int | None) -> None:
+    """Within STORAGE_RETRY_S a call is repeated as often as it fails, and succeeds when the bucket is back."""
+    storage = bucket(moto, STORAGE_RETRY_S=str(LIMIT_S))
+    moto.down(status)
+    with ThreadPoolExecutor() as pool:
+        writing = pool.submit(write, storage)
+        moto.wait_for_requests(4, LIMIT_S)
+        moto.up()
+        writing.result(LIMIT_S)
+    assert moto.get(KEY) == BODY
 
 
 def test_a_missing_document_is_an_error_that_names_the_key(either: LoopbackS3, bucket: OpenBucket) -> None:
@@ -421,6 +433,30 @@ def test_of_many_who_write_at_once_one_wins(any_storage: Storage) -> None:
     won = asyncio.run(race())
     assert won.count(True) == 1
     assert read(any_storage) == b"writer %d" % won.index(True)
+
+
+def test_another_process_that_replaces_a_document_is_waited_for(tmp_path: Path) -> None:
+    """While another process has the folder's lock nothing is replaced, and what it then has written is respected."""
+    storage, document = FolderStorage(tmp_path), tmp_path / "job-1.json"
+    assert replace(storage, b"before", None)
+    version = version_of(storage)
+    with ThreadPoolExecutor() as pool:
+        other = os.open(tmp_path, os.O_RDONLY)
+        try:
+            fcntl.flock(other, fcntl.LOCK_EX)
+            replacing = pool.submit(replace, storage, b"mine", version)
+            # Beside the document there is what is to take its place, whole.
+            wait_until(lambda: b"mine" in {path.read_bytes() for path in hidden_files(tmp_path)} or replacing.done())
+            (tmp_path / "theirs").write_bytes(b"theirs")
+            (tmp_path / "theirs").replace(document)
+        finally:
+            os.close(other)
+        assert not replacing.result(LIMIT_S)
+    assert document.read_bytes() == b"theirs"
+
+
+def hidden_files(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.name.startswith(".")]
 
 
 @pytest.mark.parametrize("status", [503, None])

@@ -1,7 +1,7 @@
 """The symbols of a run through the Batch API: which are asked for, what became of each, its cost, and their results.
 
 Contexts and last records are on disk; in memory is what has not come to an end after an answer. Leaves out how symbols
-are asked (`batch_engine`), and what an answer means (`batch_rows`).
+are asked (`engine`), and what an answer means (`rows`).
 """
 
 from __future__ import annotations
