@@ -16,7 +16,7 @@ PEERS := litellm==1.82.2 langchain-openai==1.7.3 instructor==1.17.0 pydantic-ai-
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run run-service test test-loaded lint bench bench-peers setup vocabulary schemas types lock clean
+.PHONY: help run run-service test test-loaded docs lint bench bench-peers setup vocabulary schemas types lock clean
 
 VOCABULARY := vocabulary/fb374d419588a4632f3f557e76b4b70aebbca790
 MADE := $(VENV)/.made
@@ -58,6 +58,9 @@ test: $(INSTALLED_DEV) $(VOCABULARY) $(OLDEST_PIP) ## run the tests
 test-loaded: $(INSTALLED_DEV) $(VOCABULARY) $(OLDEST_PIP) ## run them beside one busy loop for each core
 	builder/under_load.sh $(TEST)
 
+docs: $(MADE) ## check the links of the documentation
+	$(IN_VENV) builder/check_links.py
+
 lint: $(INSTALLED_DEV) ## check style (ruff) and types (mypy)
 	$(IN_VENV) -m ruff check .
 	$(IN_VENV) -m ruff format --check .
@@ -74,6 +77,7 @@ vocabulary: $(VOCABULARY) ## fetch the tokenizer's vocabulary, checked by its SH
 
 schemas: $(INSTALLED) ## write the JSON Schemas in schemas/ anew
 	$(IN_VENV) builder/write_schemas.py
+	$(IN_VENV) builder/write_docpack_schemas.py
 
 types: schemas $(CLIENT)/node_modules/.installed ## write the types of the TypeScript client anew (needs Node 20)
 	cd $(CLIENT) && npm run --silent types

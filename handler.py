@@ -146,12 +146,13 @@ def main() -> None:
         settings = Settings.from_env(os.environ)
     except ConfigError as error:
         sys.exit(f"handler.py: {error}")
-    set_up_logging(settings.log_level)
     # As the SDK decides it: with no queue to take jobs from, and none of its own options, this is a local run.
     if not os.environ.get("RUNPOD_WEBHOOK_GET_JOB") and not any(given.startswith("--") for given in sys.argv[1:]):
+        set_up_logging(settings.log_level)
         sys.exit(run_file(Path(*sys.argv[1:2] or ["test_input.json"]), settings))
     import runpod
 
+    # After the import, which sets the root logger up for standard output.
     set_up_logging(settings.log_level)
     send_progress = send_to_runpod if os.environ.get("RUNPOD_WEBHOOK_POST_OUTPUT") else send_nowhere
     runpod.serverless.register_fitness_check(results_store_check(settings))

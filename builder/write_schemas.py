@@ -1,4 +1,4 @@
-"""Writes the JSON Schemas of `generation/contract.py` to files, for validators and for the TypeScript client's types.
+"""Writes the JSON Schemas of `generation/contract` to files, for validators and for the TypeScript client's types.
 
     python builder/write_schemas.py [FOLDER]
 

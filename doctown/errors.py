@@ -2,7 +2,9 @@
 
     DoctownError          anything that this package raises on purpose
     ├── ConfigError       a setting is wrong
-    └── ModelError        the embedding model cannot be loaded or is another model
+    ├── SourceError       the source cannot be fetched or read
+    ├── ModelError        the embedding model cannot be loaded or is another model
+    └── PackError         a pack cannot be read, written, or searched for what was asked
 
 A message is one sentence that says what to do. It never shows a secret or source code.
 """
@@ -18,5 +20,13 @@ class ConfigError(DoctownError):
     """A setting is wrong; the message names its variable and never shows its value."""
 
 
+class SourceError(DoctownError):
+    """The source cannot be fetched or read."""
+
+
 class ModelError(DoctownError):
     """The embedding model cannot be loaded or is another model; the message names the file and what would be right."""
+
+
+class PackError(DoctownError):
+    """A pack cannot be read, written, or searched for what was asked."""

@@ -2,7 +2,7 @@
 
 `Settings.from_env(os.environ)` is called by the doors (`handler.py` and its like) and nowhere else; what is below them
 gets the frozen settings. `ServiceSettings` are what only the HTTP service has. Secrets are masked in `repr`; a bad
-value is refused by the name of its setting and never shown. Leaves out: options of a job, which `schemas.JobOptions`
+value is refused by the name of its setting and never shown. Leaves out: options of a job, which `JobOptions`
 reads and `Settings.with_options` applies.
 """
 
@@ -76,74 +76,94 @@ class Settings(EnvironmentSettings):
     """The worker's settings; the environment variable of each is its name in capitals."""
 
     openai_api_key: SecretStr | None = Field(
-        None, description="Key of the OpenAI account; required unless MODEL_NAME is `offline`"
+        None, description="OpenAI API key; required unless MODEL_NAME is `offline`"
     )
-    openai_base_url: str | None = Field(None, description="Another server with OpenAI's API, such as vLLM or Ollama")
-    model_name: ModelName = Field("gpt-5-nano", description="The model, or `offline` for summaries without one")
-    max_concurrent_requests: ConcurrentRequests = Field(10, description="Requests in flight at once, at most")
-    jobs_per_worker: int = Field(4, ge=1, le=64, description="Jobs that one worker runs at once, sharing its pace")
+    openai_base_url: str | None = Field(
+        None, description="Base URL of another server with an OpenAI-compatible API, such as vLLM or Ollama"
+    )
+    model_name: ModelName = Field("gpt-5-nano", description="Model to use; `offline` writes summaries without a model")
+    max_concurrent_requests: ConcurrentRequests = Field(10, description="Maximum number of requests in flight at once")
+    jobs_per_worker: int = Field(
+        4, ge=1, le=64, description="Maximum number of jobs that one worker runs at once; they share one rate limiter"
+    )
     max_retries: int = Field(
-        3, ge=0, le=20, description="Retries after a time-out, a broken connection, a 5xx or an unusable answer"
+        3,
+        ge=0,
+        le=20,
+        description="Maximum number of retries after a timeout, a broken connection, a 5xx or an unusable answer",
     )
     max_prompt_tokens: int = Field(
-        2_000, ge=MIN_PROMPT_TOKENS, le=200_000, description="Budget of a prompt in tokens; longer ones are truncated"
+        2_000, ge=MIN_PROMPT_TOKENS, le=200_000, description="Token budget of a prompt; a longer prompt is truncated"
     )
     max_completion_tokens: int = Field(
-        4_096, ge=16, le=128_000, description="Most tokens an answer may have, reasoning included"
+        4_096, ge=16, le=128_000, description="Maximum number of tokens in an answer, including reasoning"
     )
     request_timeout_s: float = Field(
-        60.0, gt=0, le=900, allow_inf_nan=False, description="Seconds after which a request is given up and tried again"
+        60.0,
+        gt=0,
+        le=900,
+        allow_inf_nan=False,
+        description="Maximum seconds to wait for an answer before the request is retried",
     )
-    reasoning_effort: Effort | None = Field(None, description="Reasoning effort; default: the least the model takes")
+    reasoning_effort: Effort | None = Field(
+        None, description="Reasoning effort; default: the lowest that the model accepts"
+    )
     input_token_price: Price | None = Field(
-        None, description="USD per million input tokens; default 0.15 for gpt-5-nano, else from the catalogue"
+        None, description="USD per million input tokens; default: 0.15 for gpt-5-nano, otherwise the catalogue price"
     )
     output_token_price: Price | None = Field(
-        None, description="USD per million output tokens; default 0.60 for gpt-5-nano, else from the catalogue"
+        None, description="USD per million output tokens; default: 0.60 for gpt-5-nano, otherwise the catalogue price"
     )
     max_symbols: MaxSymbols | None = Field(
-        None, description="Document at most so many symbols of a job, the most central first"
+        None, description="Maximum number of symbols to document in a job, most central first"
     )
-    batch_mode: bool = Field(default=False, description="Ask for several symbols in one request")
-    batch_size: BatchSize = Field(10, description="Symbols in one request of batch mode, at most")
-    max_batch_tokens: BatchTokens = Field(30_000, description="Input tokens of one request of batch mode, at most")
+    batch_mode: bool = Field(default=False, description="Document several symbols in one request")
+    batch_size: BatchSize = Field(10, description="Maximum number of symbols in one batch-mode request")
+    max_batch_tokens: BatchTokens = Field(
+        30_000, description="Maximum number of input tokens in one batch-mode request"
+    )
     include_semantic_context: bool = Field(
-        default=False, description="Put nearest neighbours, symbols of the same file and imports into prompts"
+        default=False, description="Add nearest neighbours, symbols of the same file and imports to prompts"
     )
     callees_first: bool = Field(
         default=True,
-        description="Document callees before their callers and put their summaries into the callers' prompts",
+        description="Document callees before their callers and add their summaries to the callers' prompts",
     )
     output_language: Language = Field("English", description="Language of the summaries, by its English name")
     min_centrality: Centrality = Field(
-        0.0, description="Below this centrality a summary is written offline, at no cost"
+        0.0, description="Symbols with a lower centrality get an offline summary, at no cost"
     )
     max_cost_usd: CostUsd | None = Field(
-        None, description="Spend no more than this on a job, in USD; refuse one whose estimate is above it"
+        None, description="Spending limit of a job in USD; a job with a higher estimate is refused"
     )
     deadline_s: DeadlineS = Field(
-        560.0, description="Seconds after which a job ends with what is done, under RunPod's execution time-out of 600"
+        560.0,
+        description="Seconds after which a job ends with what is done; keep it below RunPod's 600 s execution timeout",
     )
     shutdown_grace_s: float = Field(
-        8.0, ge=0, le=3_600, allow_inf_nan=False, description="Seconds that a worker has after SIGTERM to end its jobs"
+        8.0, ge=0, le=3_600, allow_inf_nan=False, description="Seconds that a worker has to end its jobs after SIGTERM"
     )
-    r2_account_id: AccountId | None = Field(None, description="Cloudflare account; gives the address of its R2")
-    r2_access_key_id: SecretStr | None = Field(None, description="R2 access key")
-    r2_secret_access_key: SecretStr | None = Field(None, description="R2 secret key")
-    r2_bucket: str | None = Field(None, description="Bucket of the results; without it they go to RESULTS_DIR")
+    r2_account_id: AccountId | None = Field(None, description="Cloudflare account ID; determines the R2 endpoint")
+    r2_access_key_id: SecretStr | None = Field(None, description="R2 access key ID")
+    r2_secret_access_key: SecretStr | None = Field(None, description="R2 secret access key")
+    r2_bucket: str | None = Field(
+        None, description="Bucket for results; without it, results are written to RESULTS_DIR"
+    )
     r2_endpoint_url: str | None = Field(
-        None, description="R2's address where the account does not give it (EU, FedRAMP, tests)"
+        None, description="R2 endpoint where the account ID does not determine it (EU, FedRAMP, tests)"
     )
-    r2_public_base_url: str | None = Field(None, description="Public address of the bucket; gives results their `url`")
-    results_dir: Path = Field(Path("results"), description="Folder of the results where no bucket is set")
+    r2_public_base_url: str | None = Field(
+        None, description="Public base URL of the bucket; used for the `url` of results"
+    )
+    results_dir: Path = Field(Path("results"), description="Folder for results when no bucket is set")
     storage_retry_s: float = Field(
-        30.0, ge=0, le=600, allow_inf_nan=False, description="Seconds for which a bucket that is away is tried again"
+        30.0, ge=0, le=600, allow_inf_nan=False, description="Seconds for which an unavailable bucket is retried"
     )
     max_output_bytes: int = Field(
-        1_000_000, ge=1_000, le=9_000_000, description="Largest job output that carries the symbols themselves"
+        1_000_000, ge=1_000, le=9_000_000, description="Maximum size of a job output that includes the symbols"
     )
-    tiktoken_cache_dir: Path = Field(VOCABULARY_DIR, description="Folder of the tokenizer's vocabulary")
-    log_level: LogLevel = Field("INFO", description="Least level that is logged: DEBUG, INFO, WARNING, ERROR")
+    tiktoken_cache_dir: Path = Field(VOCABULARY_DIR, description="Folder of the tokenizer vocabulary")
+    log_level: LogLevel = Field("INFO", description="Minimum level that is logged: DEBUG, INFO, WARNING, ERROR")
 
     @field_validator("openai_base_url", "r2_endpoint_url", "r2_public_base_url")
     @classmethod
@@ -228,12 +248,12 @@ class ServiceSettings(EnvironmentSettings):
 
     host: Annotated[str, Field(pattern=r"^[A-Za-z0-9.:-]+$")] = Field(
         "0.0.0.0",  # noqa: S104 - in a container nobody could reach it otherwise
-        description="Address that the service listens on",
+        description="Address to listen on",
     )
-    port: int = Field(8003, ge=0, le=65_535, description="Port that the service listens on; 0 takes any that is free")
-    allowed_origins: str = Field("", description="Web sites whose pages may call the service, with commas between them")
+    port: int = Field(8003, ge=0, le=65_535, description="Port to listen on; 0 picks a free port")
+    allowed_origins: str = Field("", description="Web origins whose pages may call the service, separated by commas")
     service_token: SecretStr | None = Field(
-        None, description="What `/generate` asks for as `Authorization: Bearer`; without it anyone may call"
+        None, description="Token that `/generate` requires as `Authorization: Bearer`; without it anyone may call"
     )
 
     @field_validator("allowed_origins")

@@ -244,7 +244,7 @@ async def _go_on(context: CommandContext, run: Run) -> int:
     except JobError as error:
         print_status(f"{error}")
         found = await survey(run, context.storage)
-        if isinstance(error, (ConfigError, InputError)) and not found.documented:
+        if isinstance(error, (ConfigError, InputError)) and not found.counts.documented:
             return NOTHING_RAN
     else:
         found = await survey(run, context.storage)

@@ -52,7 +52,9 @@ def _spaced(show: ProgressSink, every_s: float) -> ProgressSink:
 
 
 def _as_record(progress: Progress) -> str:
-    record = {key: round(value, 6) if isinstance(value, float) else value for key, value in asdict(progress).items()}
+    flat = {**asdict(progress), **asdict(progress.counts)}
+    record = {key: round(value, 6) if isinstance(value, float) else value for key, value in flat.items()}
+    del record["counts"]
     left_s = None if progress.left_s is None else round(progress.left_s, 1)
     return json.dumps({"type": PROGRESS, **record, "left_s": left_s})
 
@@ -67,9 +69,9 @@ def as_line(progress: Progress) -> str:
     parts = [
         f"sources {progress.sources_done}/{progress.sources}",
         f"shards {progress.shards_done}/{progress.shards} ({progress.in_flight} in flight)",
-        f"symbols {progress.documented + progress.failed:,}/{progress.symbols:,} ({progress.failed:,} failed)",
-        f"{progress.total_tokens:,} tokens",
-        f"${progress.total_cost:.4f}",
+        f"symbols {progress.counts.done:,}/{progress.symbols:,} ({progress.counts.failed:,} failed)",
+        f"{progress.counts.total_tokens:,} tokens",
+        f"${progress.counts.total_cost:.4f}",
         _time_left(progress.left_s),
         *([progress.note] if progress.note else []),
     ]
@@ -96,7 +98,7 @@ def _bar(stream: TextIO) -> Iterator[ProgressSink]:
         task = bar.add_task("", total=None)
 
         def report(progress: Progress) -> None:
-            done = progress.documented + progress.failed
+            done = progress.counts.done
             bar.update(task, total=progress.symbols or None, completed=done, description=as_line(progress))
 
         yield report
@@ -106,13 +108,13 @@ def summary_lines(survey: Survey, place: str) -> list[str]:
     """A run's end, or how far it is, for people."""
     lines = [
         f"run {survey.run} via {survey.engine}: {survey.sources_finished} of {survey.sources} sources finished",
-        f"  {survey.documented:,} of {survey.symbols:,} symbols documented"
+        f"  {survey.counts.documented:,} of {survey.symbols:,} symbols documented"
         + (f", {survey.taken_over:,} of them taken over from earlier results" if survey.taken_over else ""),
-        f"  {survey.total_tokens:,} tokens, ${survey.total_cost:.6f}",
+        f"  {survey.counts.total_tokens:,} tokens, ${survey.counts.total_cost:.6f}",
     ]
     if survey.failures:
         causes = ", ".join(f"{failure} {count:,}" for failure, count in survey.failures.most_common())
-        lines.append(f"  {survey.failed:,} symbols failed: {causes}")
+        lines.append(f"  {survey.counts.failed:,} symbols failed: {causes}")
     lines += [f"  {name} could not be read: {fault}" for name, fault in survey.faults.items()]
     if survey.open_shards or survey.sources_not_begun:
         waiting = f"{survey.open_shards} shards without results, {survey.sources_not_begun} sources not begun"

@@ -1,7 +1,7 @@
 """From what the command line names to sources, and from a source to its symbols, one at a time.
 
 A source is a file, or an object of the store: JSON of a job's input, a JSON list, or JSON Lines of symbols; gzip of
-each too (`generation.sources`). Leaves out how symbols are gathered into shards (`division`).
+each too (`intake.sources`). Leaves out how symbols are gathered into shards (`partition`).
 """
 
 from __future__ import annotations

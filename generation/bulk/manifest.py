@@ -7,7 +7,7 @@
 
 A source is divided once: a run that starts again finds the same shards under the same job ids. The truth about a shard
 is its results document, `results/{job_id}.json`. Leaves out what an engine remembers of its own (`runpod_engine`: what
-was submitted), and how sources are read, divided and merged (`inputs`, `division`, `merge`).
+was submitted), and how sources are read, divided and merged (`inputs`, `partition`, `merge`).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, TypeAdapter, ValidationError
 
+from generation.domain.usage import Counts
 from generation.errors import InputError, StorageError
 from generation.storage.base import Storage
 from generation.storage.keys import manifest_key, state_key
@@ -85,6 +86,11 @@ class Summary:
     total_cost: float
     fault: str | None = None
     kind: Literal["merged"] = "merged"
+
+    @property
+    def counts(self) -> Counts:
+        """Return the same as counts."""
+        return Counts(self.documented, self.symbols - self.documented, self.total_tokens, self.total_cost)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """A source is read once, cut into shards, and the shards' contexts are put into the store.
 
 From then on the run needs the source no more, and can go on from another machine. Contexts wait on disk while the
-source is read, so that a source of any size takes little memory. Leaves out how shards are cut (`shards`).
+source is read, so that a source of any size takes little memory. A cluster stays in one shard where it fits.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from generation.bulk.manifest import Division, Summary
+from generation.domain.usage import NO_COUNTS, Counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,38 +28,18 @@ class Progress:
     shards_done: int = 0
     in_flight: int = 0
     symbols: int = 0
-    documented: int = 0
-    failed: int = 0
-    total_tokens: int = 0
-    total_cost: float = 0.0
+    counts: Counts = NO_COUNTS
     elapsed_s: float = 0.0
     note: str = ""
 
     @property
     def left_s(self) -> float | None:
         """Seconds until all known symbols are done, at the mean pace so far; None where nothing is done yet."""
-        done = self.documented + self.failed
+        done = self.counts.done
         return self.elapsed_s / done * max(0, self.symbols - done) if done else None
 
 
 ProgressSink = Callable[[Progress], None]
-
-
-@dataclass(slots=True)
-class Counts:
-    """What is counted of one shard, or of several."""
-
-    documented: int = 0
-    failed: int = 0
-    total_tokens: int = 0
-    total_cost: float = 0.0
-
-    def add(self, other: Counts) -> None:
-        """Count another one's too."""
-        self.documented += other.documented
-        self.failed += other.failed
-        self.total_tokens += other.total_tokens
-        self.total_cost += other.total_cost
 
 
 @dataclass(slots=True)
@@ -70,7 +51,7 @@ class ProgressTracker:
     sources: int
     report: ProgressSink
     started_s: float = field(default_factory=time.monotonic)
-    done: Counts = field(default_factory=Counts)
+    done: Counts = NO_COUNTS
     live: dict[str, Counts] = field(default_factory=dict)
     symbols: int = 0
     shards: int = 0
@@ -83,15 +64,14 @@ class ProgressTracker:
         """A source was done before this start of the run."""
         self.symbols += summary.symbols
         self.sources_done += 1
-        failed = summary.symbols - summary.documented
-        self.done.add(Counts(summary.documented, failed, summary.total_tokens, summary.total_cost))
+        self.done += summary.counts
         self.publish()
 
     def divided(self, division: Division) -> None:
         """A source has its shards."""
         self.symbols += division.symbols
         self.shards += len(division.shards)
-        self.done.failed += len(division.invalid)
+        self.done += Counts(failed=len(division.invalid))
         self.publish()
 
     def began(self) -> None:
@@ -102,23 +82,20 @@ class ProgressTracker:
     def watch(self, job_id: str, counts: Counts) -> None:
         """What a shard in flight tells of itself; one that was sent again may begin anew, and is not counted back."""
         before = self.live.get(job_id)
-        if before is None or counts.documented + counts.failed >= before.documented + before.failed:
+        if before is None or counts.done >= before.done:
             self.live[job_id] = counts
             self.publish()
 
     def ended(self, job_id: str, counts: Counts) -> None:
         """A shard has its results."""
         self.live.pop(job_id, None)
-        self.done.add(counts)
+        self.done += counts
         self.shards_done += 1
         self.in_flight -= 1
         self.publish()
 
     def publish(self) -> None:
         """Report where the run stands."""
-        total = Counts()
-        for counts in (self.done, *self.live.values()):
-            total.add(counts)
         self.report(
             Progress(
                 run=self.run,
@@ -129,10 +106,7 @@ class ProgressTracker:
                 shards_done=self.shards_done,
                 in_flight=self.in_flight,
                 symbols=self.symbols,
-                documented=total.documented,
-                failed=total.failed,
-                total_tokens=total.total_tokens,
-                total_cost=total.total_cost,
+                counts=sum(self.live.values(), start=self.done),
                 elapsed_s=time.monotonic() - self.started_s,
                 note=self.note,
             )

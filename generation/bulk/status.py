@@ -13,6 +13,7 @@ from typing import Any
 
 from generation.bulk.engines.outcomes import read_shard_results
 from generation.bulk.manifest import Division, Run, Summary, load_state
+from generation.domain.usage import NO_COUNTS, Counts
 from generation.storage.base import Storage
 from generation.storage.keys import results_key
 
@@ -30,17 +31,10 @@ class Survey:
     sources_not_begun: int = 0
     open_shards: int = 0
     symbols: int = 0
-    documented: int = 0
     taken_over: int = 0
+    counts: Counts = NO_COUNTS
     failures: Counter[str] = field(default_factory=Counter)
-    total_tokens: int = 0
-    total_cost: float = 0.0
     faults: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def failed(self) -> int:
-        """How many symbols have failed so far."""
-        return sum(self.failures.values())
 
     @property
     def is_complete(self) -> bool:
@@ -50,17 +44,17 @@ class Survey:
     def as_record(self) -> dict[str, Any]:
         """The survey as JSON."""
         # A Counter is nothing that `asdict` can copy.
-        counts = {**asdict(replace(self, failures=Counter())), "failures": dict(self.failures)}
-        return {"type": "bulk.summary.v1", **counts, "failed": self.failed, "complete": self.is_complete}
+        figures = {**asdict(replace(self, failures=Counter())), "failures": dict(self.failures), **asdict(self.counts)}
+        del figures["counts"]
+        figures["total_cost"] = round(self.counts.total_cost, 6)
+        return {"type": "bulk.summary.v1", **figures, "complete": self.is_complete}
 
     def add(self, name: str, summary: Summary) -> None:
         """Count a source that is merged."""
         self.symbols += summary.symbols
-        self.documented += summary.documented
+        self.counts += summary.counts
         self.taken_over += summary.taken_over
         self.failures.update(summary.failures)
-        self.total_tokens += summary.total_tokens
-        self.total_cost = round(self.total_cost + summary.total_cost, 6)
         if summary.fault:
             self.faults[name] = summary.fault
 
@@ -85,6 +79,7 @@ async def survey(run: Run, storage: Storage) -> Survey:
 async def _add_division(division: Division, storage: Storage, found: Survey) -> None:
     places = asyncio.Semaphore(MAX_CONCURRENT_READS)
     found.symbols += division.symbols
+    found.counts += Counts(failed=len(division.invalid))
     found.failures.update(str(record["failure"]) for _, record in division.invalid)
 
     async def look(job_id: str) -> None:
@@ -94,9 +89,7 @@ async def _add_division(division: Division, storage: Storage, found: Survey) -> 
         if reading is None:
             found.open_shards += 1
             return
-        found.documented += reading.documented
+        found.counts += reading.counts
         found.failures.update(reading.failures)
-        found.total_tokens += reading.total_tokens
-        found.total_cost = round(found.total_cost + reading.total_cost, 6)
 
     await asyncio.gather(*(look(shard.job_id) for shard in division.shards))

@@ -89,30 +89,45 @@ Embedding = Annotated[list[Component], Field(min_length=1, max_length=8_192), Af
 class SymbolContext:
     """What static analysis knows of one symbol. `centrality` runs from 0 to 1."""
 
-    symbol_id: Annotated[Line, Field(description="The same as beside `context`.")]
-    name: Annotated[Line, Field(description="As the source calls it.")]
-    kind: Annotated[SharedLine, Field(description="Such as function, method or class.")]
-    language: Annotated[SharedLine, Field(description="The programming language.")]
-    file_path: Annotated[SharedLine, Field(description="Where it is, from the root of the repository.")]
-    signature: Annotated[Signature | None, Field(description="As it stands in the source.")] = None
-    calls: Annotated[Names, Field(description="Names of what it calls.")] = ()
-    called_by: Annotated[Names, Field(description="Names of what calls it.")] = ()
+    symbol_id: Annotated[Line, Field(description="The same ID as beside `context`.")]
+    name: Annotated[Line, Field(description="Name as written in the source.")]
+    kind: Annotated[SharedLine, Field(description="Kind, such as function, method or class.")]
+    language: Annotated[SharedLine, Field(description="Programming language.")]
+    file_path: Annotated[SharedLine, Field(description="Path from the root of the repository.")]
+    signature: Annotated[Signature | None, Field(description="Signature as written in the source.")] = None
+    calls: Annotated[Names, Field(description="Names of the symbols that it calls.")] = ()
+    called_by: Annotated[Names, Field(description="Names of the symbols that call it.")] = ()
     imports: Annotated[Names, Field(description="Import lines of its file.")] = ()
     related_symbols: Annotated[
-        Related, Field(description="Names, or objects that say more; semantic context uses those as they are.")
+        Related, Field(description="Names, or objects with details; semantic context uses such objects as they are.")
     ] = ()
-    cluster_label: Annotated[Label | None, Field(description="The part of the codebase that it belongs to.")] = None
+    cluster_label: Annotated[Label | None, Field(description="Part of the codebase that it belongs to.")] = None
     centrality: Annotated[
         Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)] | None,
-        Field(description="0 to 1; 1 is the most central symbol."),
+        Field(description="From 0 to 1; 1 is the most central symbol."),
     ] = None
-    docstring: Annotated[Source | None, Field(description="As it stands in the source, without its quotes.")] = None
+    docstring: Annotated[Source | None, Field(description="Docstring as written in the source, without quotes.")] = None
     source_code: Annotated[
-        Source | None, Field(description="The more of the body is there, the better the summary.")
+        Source | None, Field(description="Source code; the more of the body is present, the better the summary.")
     ] = None
     embedding: Annotated[
         Embedding | None,
-        Field(description="Of one dimension for all of a job; semantic context finds the nearest neighbours by it."),
+        Field(description="Vector, of one dimension throughout the job; semantic context finds neighbours by it."),
+    ] = None
+    callees: Annotated[
+        tuple[SharedLine, ...] | None,
+        Field(
+            max_length=10_000,
+            description="Ids of the symbols of this job that it calls; `calls` is then only what the prompt shows.",
+        ),
+    ] = None
+    parent: Annotated[
+        SharedLine | None, Field(description="What it is defined in, by its name: a class, a module.")
+    ] = None
+    bases: Annotated[Names, Field(description="Names of the classes or interfaces that it extends.")] = ()
+    decorators: Annotated[Names, Field(description="Its decorators, attributes or annotations.")] = ()
+    exported: Annotated[
+        bool | None, Field(strict=True, description="Whether it is part of the public API of its module.")
     ] = None
 
 

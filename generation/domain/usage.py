@@ -92,3 +92,29 @@ def cost_usd(usage: Usage, pricing: Pricing) -> float:
         + usage.output_tokens * pricing.output_per_1m
     )
     return round(micro_usd / 1_000_000, 6)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How far a job, a shard or a run is: symbols, tokens, and US dollars."""
+
+    documented: int = 0
+    failed: int = 0
+    total_tokens: int = 0
+    total_cost: float = 0.0
+
+    @property
+    def done(self) -> int:
+        """Return how many symbols have an outcome."""
+        return self.documented + self.failed
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            self.documented + other.documented,
+            self.failed + other.failed,
+            self.total_tokens + other.total_tokens,
+            self.total_cost + other.total_cost,
+        )
+
+
+NO_COUNTS = Counts()

@@ -57,18 +57,18 @@ class JobInput(BaseModel):
 
     job_id: str | None = Field(
         None,
-        description="1 to 128 letters, digits, dots, underscores or hyphens, and not only dots; default: the caller's.",
+        description="1 to 128 letters, digits, dots, underscores or hyphens, not only dots; default: the caller's ID.",
     )
-    symbols: list[Any] | None = Field(None, description="The symbols to document.")
+    symbols: list[Any] | None = Field(None, description="Symbols to document.")
     symbols_key: Key | None = Field(
         None,
-        description="Instead of `symbols`: an object of the results bucket that holds them (JSON, JSON Lines, gzip).",
+        description="Instead of `symbols`: key of an object in the bucket that holds them (JSON, JSON Lines, gzip).",
     )
     previous_results_key: Key | None = Field(
         None,
-        description="Earlier results, an object of the results bucket: what has not changed is taken over.",
+        description="Key of an earlier results document in the bucket; unchanged symbols are taken over from it.",
     )
-    options: JobOptions = Field(default_factory=JobOptions, description="This job's own choices.")
+    options: JobOptions = Field(default_factory=JobOptions, description="Options of this job.")
 
     @model_validator(mode="after")
     def _names_its_symbols_once(self) -> JobInput:

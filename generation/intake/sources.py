@@ -1,7 +1,7 @@
 """Raw symbols from where a job says they are: its own list, or an object of the results store.
 
 An object is JSON of the input's form, a JSON list of symbols, or JSON Lines of symbols; gzip of each too. Leaves out
-what a symbol must be (`schemas`): a line that is no JSON is passed on as such, and only that symbol fails.
+what a symbol must be (`symbols`): a line that is no JSON is passed on as such, and only that symbol fails.
 """
 
 from __future__ import annotations

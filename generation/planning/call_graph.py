@@ -1,7 +1,8 @@
 """Who calls whom within a job, without cycles, so that callees can be documented before their callers. Pure.
 
-A name in `calls` counts as a symbol of the job only where it can be no other: it is a symbol's id, or the name of
-exactly one symbol. Leaves out: what becomes of the order (`planner`), and calls to anything outside the job.
+Where a context has `callees`, these ids are its calls, exactly. Otherwise a name in `calls` counts as a symbol of the
+job only where it can be no other: it is a symbol's id, or the name of exactly one symbol. Leaves out: what becomes of
+the order (`planner`), and calls to anything outside the job.
 """
 
 from __future__ import annotations
@@ -32,7 +33,10 @@ def _resolved(symbols: Sequence[Symbol], centrality: Mapping[int, float]) -> Cal
     unambiguous = {name: positions[0] for name, positions in named.items() if len(positions) == 1} | ids
 
     def resolve(symbol: Symbol) -> tuple[int, ...]:
-        found = {unambiguous[name] for name in symbol.context.calls if name in unambiguous} - {symbol.position}
+        names, known = (
+            (symbol.context.calls, unambiguous) if symbol.context.callees is None else (symbol.context.callees, ids)
+        )
+        found = {known[name] for name in names if name in known} - {symbol.position}
         return tuple(sorted(found, key=lambda position: (-centrality[position], position)))
 
     return {symbol.position: resolve(symbol) for symbol in symbols}

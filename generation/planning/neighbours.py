@@ -19,7 +19,7 @@ Neighbour = tuple[int, float]
 def nearest_neighbours(symbols: Sequence[Symbol]) -> dict[int, tuple[Neighbour, ...]]:
     """For each symbol with an embedding the (position, cosine similarity) of its three nearest, nearest first.
 
-    All embeddings have one dimension and none is zero; `schemas` has seen to that. Takes a second for 20,000 symbols
+    All embeddings have one dimension and none is zero; `intake` has checked that. Takes a second for 20,000 symbols
     of 256 dimensions and needs `BLOCK_ROWS` rows of similarities at a time.
     """
     import numpy as np

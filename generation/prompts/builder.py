@@ -246,11 +246,25 @@ def _identity(context: SymbolContext, shorten: Shorten, cut: Cut) -> list[str]:
     ]
     if context.signature:
         lines.append(f"Signature: {shorten(_folded(context.signature), cut.signature)}")
-    for label, names in (("Calls", context.calls), ("Called by", context.called_by)):
+    relations = [("Calls", context.calls), ("Called by", context.called_by)]
+    # The last cut has no room for what only says where a symbol belongs.
+    if cut.relations != 0:
+        lines += _place(context, shorten, cut)
+        relations = [("Extends", context.bases), ("Decorators", context.decorators), *relations]
+    for label, names in relations:
         if names:
             lines.append(f"{label}: {_listed(names, shorten, cut.relations)}")
     if context.cluster_label:
         lines.append(f"Cluster: {shorten(_folded(context.cluster_label), cut.fact)}")
+    return lines
+
+
+def _place(context: SymbolContext, shorten: Shorten, cut: Cut) -> list[str]:
+    lines = []
+    if context.parent:
+        lines.append(f"Defined in: {shorten(_folded(context.parent), cut.fact)}")
+    if context.exported is not None:
+        lines.append(f"Public: {'yes' if context.exported else 'no'}")
     return lines
 
 

@@ -2,7 +2,7 @@
 
 Outcomes are written in segments of JSON Lines under `checkpoints/{job_id}/`, each under a key of its own, since R2
 takes one write a second and key. A run is one start of a job; its segments are numbered, and a results document says up
-to which number of which run it holds what they hold. Leaves out: which of it a job may use again (`earlier`).
+to which number of which run it holds what they hold. Leaves out: which of it a job may use again (`reuse`).
 """
 
 from __future__ import annotations

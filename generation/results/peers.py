@@ -3,7 +3,7 @@
 RunPod can hand a job out while its first worker still runs it. A run looks at the segments of others whenever it has
 saved one of its own; of a symbol that another has documented it takes the outcome and asks nobody. A later run begins
 at the other end of the order, so that two meet in the middle and not at every symbol. What both buy before they know of
-each other, and at the meeting, is in flight or in one unsaved segment. Leaves out: whose results win (`results`).
+each other, and at the meeting, is in flight or in one unsaved segment. Leaves out: whose results win (`publish`).
 """
 
 from __future__ import annotations

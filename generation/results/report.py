@@ -27,7 +27,7 @@ from generation.domain.output import (
     TokenPricing,
     TokenUsage,
 )
-from generation.domain.usage import NO_USAGE, Usage, cost_usd
+from generation.domain.usage import NO_USAGE, Counts, Usage, cost_usd
 from generation.results.records import failed_record, stored_record
 
 SYMBOL_LISTS = ("documented_symbols", "failed_symbols", "removed")
@@ -43,6 +43,11 @@ class Totals:
     total_tokens: int
     total_cost: float
     elapsed_ms: int
+
+    @property
+    def counts(self) -> Counts:
+        """Return the same as counts."""
+        return Counts(self.completed, self.failed, self.total_tokens, self.total_cost)
 
 
 class Report:

@@ -2,7 +2,7 @@
 
 A summary is taken over where its symbol's content hash is the same. Of the job's own runs everything counts, also what
 was paid for symbols that failed and are asked for again; of the results that `previous_results_key` names only the
-summaries. Leaves out how outcomes are saved (`checkpoint`, `results`).
+summaries. Leaves out how outcomes are saved (`checkpoint`, `publish`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 /**
  * The one error that the clients raise of their own; an abort raises the signal's own reason.
  *
- * `failure` is a code of the worker's README where the worker said it, else one of these, of the clients' own:
+ * `failure` is a code of the worker (docs/failures.md) where the worker reported it, else one of the clients' own:
  *
  * | code | meaning |
  * |---|---|

@@ -1,4 +1,4 @@
-// Made from schemas/*.schema.json by `make types`: edit generation/contract.py instead.
+// Made from schemas/*.schema.json by `make types`: edit generation/domain/output.py or generation/contract instead.
 
 /**
  * A line on standard output, and a message of the HTTP service's stream.
@@ -128,35 +128,35 @@ export interface SymbolFailedPayload {
  */
 export interface JobOptions {
   /**
-   * The model, or `offline` for summaries without one
+   * Model to use; `offline` writes summaries without a model
    */
   model?: string | null
   /**
-   * Requests in flight at once, at most
+   * Maximum number of requests in flight at once
    */
   max_concurrent_requests?: number | null
   /**
-   * Document at most so many symbols of a job, the most central first
+   * Maximum number of symbols to document in a job, most central first
    */
   max_symbols?: number | null
   /**
-   * Ask for several symbols in one request
+   * Document several symbols in one request
    */
   batch_mode?: boolean | null
   /**
-   * Symbols in one request of batch mode, at most
+   * Maximum number of symbols in one batch-mode request
    */
   batch_size?: number | null
   /**
-   * Input tokens of one request of batch mode, at most
+   * Maximum number of input tokens in one batch-mode request
    */
   max_batch_tokens?: number | null
   /**
-   * Put nearest neighbours, symbols of the same file and imports into prompts
+   * Add nearest neighbours, symbols of the same file and imports to prompts
    */
   include_semantic_context?: boolean | null
   /**
-   * Document callees before their callers and put their summaries into the callers' prompts
+   * Document callees before their callers and add their summaries to the callers' prompts
    */
   callees_first?: boolean | null
   /**
@@ -164,15 +164,15 @@ export interface JobOptions {
    */
   output_language?: string | null
   /**
-   * Below this centrality a summary is written offline, at no cost
+   * Symbols with a lower centrality get an offline summary, at no cost
    */
   min_centrality?: number | null
   /**
-   * Spend no more than this on a job, in USD; refuse one whose estimate is above it
+   * Spending limit of a job in USD; a job with a higher estimate is refused
    */
   max_cost_usd?: number | null
   /**
-   * Seconds after which a job ends with what is done, under RunPod's execution time-out of 600
+   * Seconds after which a job ends with what is done; keep it below RunPod's 600 s execution timeout
    */
   deadline_s?: number | null
   /**
@@ -193,37 +193,37 @@ export interface RelatedSymbol {
  */
 export interface SymbolContext {
   /**
-   * The same as beside `context`.
+   * The same ID as beside `context`.
    */
   symbol_id: string
   /**
-   * As the source calls it.
+   * Name as written in the source.
    */
   name: string
   /**
-   * Such as function, method or class.
+   * Kind, such as function, method or class.
    */
   kind: string
   /**
-   * The programming language.
+   * Programming language.
    */
   language: string
   /**
-   * Where it is, from the root of the repository.
+   * Path from the root of the repository.
    */
   file_path: string
   /**
-   * As it stands in the source.
+   * Signature as written in the source.
    */
   signature?: string | null
   /**
-   * Names of what it calls.
+   * Names of the symbols that it calls.
    *
    * @maxItems 10000
    */
   calls?: string[]
   /**
-   * Names of what calls it.
+   * Names of the symbols that call it.
    *
    * @maxItems 10000
    */
@@ -235,31 +235,55 @@ export interface SymbolContext {
    */
   imports?: string[]
   /**
-   * Names, or objects that say more; semantic context uses those as they are.
+   * Names, or objects with details; semantic context uses such objects as they are.
    *
    * @maxItems 10000
    */
   related_symbols?: (string | RelatedSymbol)[]
   /**
-   * The part of the codebase that it belongs to.
+   * Part of the codebase that it belongs to.
    */
   cluster_label?: string | null
   /**
-   * 0 to 1; 1 is the most central symbol.
+   * From 0 to 1; 1 is the most central symbol.
    */
   centrality?: number | null
   /**
-   * As it stands in the source, without its quotes.
+   * Docstring as written in the source, without quotes.
    */
   docstring?: string | null
   /**
-   * The more of the body is there, the better the summary.
+   * Source code; the more of the body is present, the better the summary.
    */
   source_code?: string | null
   /**
-   * Of one dimension for all of a job; semantic context finds the nearest neighbours by it.
+   * Vector, of one dimension throughout the job; semantic context finds neighbours by it.
    */
   embedding?: number[] | null
+  /**
+   * Ids of the symbols of this job that it calls; `calls` is then only what the prompt shows.
+   */
+  callees?: string[] | null
+  /**
+   * What it is defined in, by its name: a class, a module.
+   */
+  parent?: string | null
+  /**
+   * Names of the classes or interfaces that it extends.
+   *
+   * @maxItems 10000
+   */
+  bases?: string[]
+  /**
+   * Its decorators, attributes or annotations.
+   *
+   * @maxItems 10000
+   */
+  decorators?: string[]
+  /**
+   * Whether it is part of the public API of its module.
+   */
+  exported?: boolean | null
   [k: string]: unknown | undefined
 }
 /**
@@ -279,19 +303,19 @@ export interface SymbolItem {
  */
 export interface GenerationInput {
   /**
-   * 1 to 128 letters, digits, dots, underscores or hyphens, and not only dots; default: the caller's.
+   * 1 to 128 letters, digits, dots, underscores or hyphens, not only dots; default: the caller's ID.
    */
   job_id?: string | null
   /**
-   * The symbols to document.
+   * Symbols to document.
    */
   symbols?: SymbolItem[] | null
   /**
-   * Instead of `symbols`: an object of the results bucket that holds them (JSON, JSON Lines, gzip).
+   * Instead of `symbols`: key of an object in the bucket that holds them (JSON, JSON Lines, gzip).
    */
   symbols_key?: string | null
   /**
-   * Earlier results, an object of the results bucket: what has not changed is taken over.
+   * Key of an earlier results document in the bucket; unchanged symbols are taken over from it.
    */
   previous_results_key?: string | null
   options?: JobOptions

@@ -1,6 +1,6 @@
 """Brings a run's sources to their results, shard by shard: in flight at most so many, sent again where that may help.
 
-Divides a source when its turn comes, hands shards to an engine, judges how they end (`verdicts`), and merges a source
+Divides a source when its turn comes, hands shards to an engine, judges how they end (`outcomes`), and merges a source
 when its last shard has ended. Everything that matters is in the store before it is needed there: killed at any point,
 the next start finds the divisions, reads the shards' results and goes on. Leaves out how a shard is documented: the
 engine's `attempt` is one try at it.
@@ -32,10 +32,11 @@ from generation.bulk.inputs import read_shard
 from generation.bulk.manifest import Division, Run, Shard, Source, Summary, load_state, save_state
 from generation.bulk.merge import Header, Merger, PaidBefore, removed_symbols
 from generation.bulk.partition import states
-from generation.bulk.progress import Counts, ProgressSink, ProgressTracker
+from generation.bulk.progress import ProgressSink, ProgressTracker
 from generation.config import Settings
 from generation.domain.catalogue import Pricing
 from generation.domain.outcome import Failed
+from generation.domain.usage import Counts
 from generation.errors import JobError, Stopped
 from generation.results.records import stored_record
 from generation.storage.base import Storage

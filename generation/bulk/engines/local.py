@@ -13,7 +13,7 @@ from typing import Any
 from generation.bulk.engines.coordinator import Coordinator
 from generation.bulk.engines.outcomes import AttemptResult
 from generation.bulk.manifest import Run, Shard
-from generation.bulk.progress import Counts, ProgressSink, ProgressTracker
+from generation.bulk.progress import ProgressSink, ProgressTracker
 from generation.config import Settings
 from generation.domain.outcome import Outcome
 from generation.errors import JobError
@@ -63,7 +63,7 @@ class LocalEngine:
         """As ShardEngine says."""
 
         def watch(job_id: str, _outcome: Outcome, totals: Totals) -> None:
-            book.watch(job_id, Counts(totals.completed, totals.failed, totals.total_tokens, totals.total_cost))
+            book.watch(job_id, totals.counts)
 
         payload = {**job_input, "symbols_key": self.contexts_of(shard)}
         try:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Literal, NamedTuple
 
-from generation.bulk.progress import Counts
+from generation.domain.usage import Counts
 
 # Of the account, the model or the workers' settings: every other shard would end the same way.
 FATAL = frozenset(

@@ -168,8 +168,9 @@ def test_every_symbol_is_bought_once_at_half_the_price(tmp_path: Path) -> None:
     assert one["usage"]["output_tokens"] + two["usage"]["output_tokens"] == bill["output_tokens"]
     assert one["total_cost"] + two["total_cost"] == pytest.approx(half_price(bill, bulk.settings), abs=2e-6)
     last = bulk.told[-1]
-    assert (last.documented, last.failed, last.symbols, last.sources_done, last.in_flight) == (40, 0, 40, 2, 0)
-    assert last.total_cost == pytest.approx(half_price(bill, bulk.settings), abs=2e-6)
+    assert (last.counts.documented, last.counts.failed) == (40, 0)
+    assert (last.symbols, last.sources_done, last.in_flight) == (40, 2, 0)
+    assert last.counts.total_cost == pytest.approx(half_price(bill, bulk.settings), abs=2e-6)
 
 
 def striking(fault: str, name: str, times: int = 1) -> dict[str, Any]:
@@ -497,7 +498,7 @@ def test_what_batches_leave_can_be_finished_at_once_and_at_full_price(tmp_path: 
     assert document["usage"]["input_tokens"] == batch["input_tokens"] + direct["input_tokens"]
     expected = half_price(batch, bulk.settings) + 2 * half_price(direct, bulk.settings)
     assert document["total_cost"] == pytest.approx(expected, abs=2e-6)
-    assert bulk.told[-1].total_cost == pytest.approx(expected, abs=2e-6)
+    assert bulk.told[-1].counts.total_cost == pytest.approx(expected, abs=2e-6)
 
 
 def test_no_more_is_spent_than_the_run_may(tmp_path: Path) -> None:
@@ -582,8 +583,8 @@ def test_a_run_that_has_ended_leaves_its_results_and_nothing_else(tmp_path: Path
         told = bulk.told[-1]
         assert bulk.run() == document
         assert server.batch_bill()["calls"] == calls
-    assert (bulk.told[-1].documented, bulk.told[-1].total_tokens) == (told.documented, told.total_tokens) != (0, 0)
-    assert bulk.told[-1].total_cost == told.total_cost
+    assert bulk.told[-1].counts == told.counts
+    assert told.counts.documented > 0 < told.counts.total_tokens
     assert bulk.left() == ["batch/run.json"]
 
 

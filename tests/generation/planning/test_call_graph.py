@@ -36,6 +36,17 @@ def test_a_name_is_a_symbol_only_where_it_can_be_no_other() -> None:
     assert found == {0: (), 1: (), 2: (1, 3), 3: ()}
 
 
+def test_callees_that_are_given_are_the_calls_exactly() -> None:
+    """Ids in `callees` are the calls, also where names would say otherwise; ids of no symbol are left out."""
+    first, second = item("run", symbol_id="a.py:run"), item("run", symbol_id="b.py:run")
+    caller = item("main", calls=["stop"], callees=["a.py:run", "b.py:run", "c.py:gone"])
+    silent = item("silent", calls=["stop"], callees=[])
+    found = callees_within(
+        [one for one in parse_symbols([first, second, caller, silent, item("stop")], set()) if isinstance(one, Symbol)]
+    )
+    assert found == {0: (), 1: (), 2: (0, 1), 3: (), 4: ()}
+
+
 def test_callees_are_listed_the_most_central_first() -> None:
     """Among a symbol's callees the most central comes first."""
     assert named({"a": ["b", "c"], "b": [], "c": []}, {"c": 0.9, "b": 0.1})["a"] == ["c", "b"]

@@ -80,6 +80,10 @@ CONTEXTS = st.builds(
     centrality=st.none() | st.floats(0, 1),
     docstring=st.none() | long_texts(300),
     source_code=long_texts(3_000) | st.none(),
+    parent=st.none() | lines(),
+    bases=NAMES,
+    decorators=NAMES,
+    exported=st.none() | st.booleans(),
 )
 BUDGETS = st.sampled_from([MIN_PROMPT_TOKENS, 1_000, 2_000, 6_000])
 
@@ -94,8 +98,9 @@ def text_of(prompt: Prompt) -> str:
 
 def texts_in(given_context: SymbolContext) -> list[str]:
     one = given_context
-    single = (one.name, one.kind, one.language, one.file_path, one.signature, one.cluster_label)
-    return [text for text in (*single, one.docstring, one.source_code, *one.calls, *one.called_by) if text]
+    single = (one.name, one.kind, one.language, one.file_path, one.signature, one.cluster_label, one.parent)
+    lists = (*one.calls, *one.called_by, *one.bases, *one.decorators)
+    return [text for text in (*single, one.docstring, one.source_code, *lists) if text]
 
 
 def fenced_blocks(markdown: str) -> list[tuple[str, str]]:
@@ -318,13 +323,16 @@ HOSTILE = {
 @pytest.mark.parametrize("line", [FAMILY * 200, "`" * 1_000, "\U00012000" * 1_000], ids=["emoji", "ticks", "cuneiform"])
 def test_the_least_budget_is_enough_for_every_symbol(counter: TokenCounter, line: str, long: str) -> None:
     """With each fact at its longest, and of what takes most tokens, the smallest budget that is allowed holds."""
-    lengthy = dict.fromkeys(("name", "kind", "language", "file_path", "cluster_label"), line)
+    lengthy = dict.fromkeys(("name", "kind", "language", "file_path", "cluster_label", "parent"), line)
     symbol = facts(
         "f",
         **lengthy,
         signature=long,
         calls=[line] * 10_000,
         called_by=[long[:10_000]] * 10,
+        bases=[line] * 10_000,
+        decorators=[long[:10_000]] * 10,
+        exported=False,
         docstring=long,
         source_code=long,
         centrality=1.0,

@@ -40,6 +40,11 @@ OTHER_FIELDS: dict[str, Any] = {
     "docstring": "Sum an order up.",
     "source_code": "def order_total(lines):\n    return sum(lines)",
     "embedding": [0.1, 0.2],
+    "callees": ["shop/orders.py:line_total"],
+    "parent": "Order",
+    "bases": ["Total"],
+    "decorators": ["cached"],
+    "exported": True,
 }
 
 # Settings that decide what a summary says, each with another value than its default ...

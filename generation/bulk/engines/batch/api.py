@@ -2,7 +2,7 @@
 
 Adds to the SDK: one retry layer that outlasts an outage; the creation of a batch, which is the one call that must not
 be carried out twice and is therefore looked for before it is tried again; and files that are read and written on disk.
-Leaves out: what is in the files (`batch_rows`), and when a batch is due (`batch_engine`).
+Leaves out: what is in the files (`rows`), and when a batch is due (`engine`).
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Documents a run through OpenAI's Batch API: rows into files, files into batches, answers back to their symbols.
 
 Rows are written from contexts on disk, so that a run of any size takes little memory. A batch is submitted once: what
-may have happened is in the store before it is done (`batch_store`), and what was not heard of is looked for
-(`batch_api`). Symbols that are not done after an answer go into a further batch, or past it (`finish_now`). Leaves out:
-what is asked and what an answer means (`batch_rows`), and callees' summaries, since a batch has no order.
+may have happened is in the store before it is done (`store`), and what was not heard of is looked for
+(`api`). Symbols that are not done after an answer go into a further batch, or past it (`finish_now`). Leaves out:
+what is asked and what an answer means (`rows`), and callees' summaries, since a batch has no order.
 """
 
 from __future__ import annotations
@@ -496,8 +496,8 @@ class _Engine:
         return f"max_cost_usd of the run ({self._run.max_cost_usd}) is reached: {spent}"
 
     def _tell(self) -> None:
-        self._book.done.total_tokens = self._ledger.money.tokens
-        self._book.done.total_cost = self._ledger.money.spent_usd
+        money = self._ledger.money
+        self._book.done = replace(self._book.done, total_tokens=money.tokens, total_cost=money.spent_usd)
         self._book.shards = self._next_part
         self._book.in_flight = sum(part.status == "submitted" for part in self._open.values())
         self._book.note = self._note()

@@ -1,7 +1,7 @@
 """The symbols of a run through the Batch API: which are asked for, what became of each, its cost, and their results.
 
 Contexts and last records are on disk; in memory is what has not come to an end after an answer. Leaves out how symbols
-are asked (`batch_engine`), and what an answer means (`batch_rows`).
+are asked (`engine`), and what an answer means (`rows`).
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from generation.bulk.engines.outcomes import RESUMABLE
 from generation.bulk.inputs import read_shard
 from generation.bulk.manifest import Division, Run, Source, Summary, save_state
 from generation.bulk.merge import Header, Merger, removed_symbols
-from generation.bulk.progress import Counts, ProgressTracker
+from generation.bulk.progress import ProgressTracker
 from generation.checks import check_summary, known_names
 from generation.config import Settings
 from generation.domain.catalogue import OFFLINE, Pricing, model_warnings
 from generation.domain.finding import Findings
 from generation.domain.outcome import Documented, Failed, Outcome, Symbol
-from generation.domain.usage import NO_USAGE, Usage, apportion, cost_usd
+from generation.domain.usage import NO_USAGE, Counts, Usage, apportion, cost_usd
 from generation.model.offline import document_offline
 from generation.prompts.content_hash import hasher
 from generation.results.records import stored_record
@@ -212,7 +212,7 @@ class BatchState:
         content_hash = self.symbols.hashes[number]
         self.symbols.end(number, stored_record(replace(outcome, position=position, content_hash=content_hash)))
         is_documented = isinstance(outcome, Documented)
-        self._book.done.add(Counts(documented=is_documented, failed=not is_documented))
+        self._book.done += Counts(documented=is_documented, failed=not is_documented)
 
     async def _take(self, source: Source, division: Division) -> None:
         """Take a source's symbols in; those that no model is asked for, or has been asked for before, end at once."""
@@ -221,7 +221,7 @@ class BatchState:
         numbers = self.symbols.begin(source.number, division.symbols)
         for position, record in division.invalid:
             self.symbols.end(numbers[position], record)
-        self._book.done.failed += len(division.invalid)
+        self._book.done += Counts(failed=len(division.invalid))
         names: set[str] = set()
         previous = await self._previous(source)
         for shard in division.shards:

@@ -6,7 +6,7 @@
     bulk/{run}/batch/answers/{number}-{n}.jsonl  what was answered: kept records, each with its source and position
 
 A part's state is saved before the step that it names is taken, so that whoever goes on knows what may have happened.
-Answers hold once their part has ended. Leaves out: what is done at each step (`batch_engine`).
+Answers hold once their part has ended. Leaves out: what is done at each step (`engine`).
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ A job is known by a deterministic job id, so that one that is sent again goes on
 is that two workers run the same job at once, for both would pay. Each attempt therefore reads its contexts under a key
 of its own, and the key of the one before is removed first: a copy that nobody knows of, since the answer to /run was
 lost or RunPod has forgotten the job, finds nothing to document when its turn comes. One that has begun already is
-known by what it saves, and is waited for. Leaves out what the end of a job means (`verdicts`).
+known by what it saves, and is waited for. Leaves out what the end of a job means (`outcomes`).
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from generation.bulk.engines.runpod.api import RunPodApi
 from generation.bulk.engines.runpod.settings import RunPodSettings
 from generation.bulk.engines.runpod.submissions import Submission, Submissions
 from generation.bulk.manifest import Run, Shard
-from generation.bulk.progress import Counts, ProgressSink, ProgressTracker
+from generation.bulk.progress import ProgressSink, ProgressTracker
 from generation.config import Settings
+from generation.domain.usage import Counts
 from generation.errors import JobError, StorageError, Unreachable
 from generation.storage.base import Storage
 from generation.storage.keys import cancelled_key, contexts_key, contexts_prefix, prefix_of, results_key

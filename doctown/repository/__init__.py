@@ -1,0 +1,34 @@
+"""Fetch a repository and say which of its files are documented.
+
+    with open_source("https://github.com/owner/repo@v1", limits=Limits.from_env(environ), environ=environ) as checkout:
+        for file in select_files(checkout, Selection(exclude=("docs/",))):
+            text = read_text(checkout.root / file.path) if file.status == "selected" else file.reason
+
+A source is a folder, an archive or a git URL (`address`), opened by `checkout` through `clone` and `archive`, or read
+in place by `local`. `entries` are its files, and `selection` decides about each by its path (`paths`) and its first
+bytes (`content`). `text` gives the parser UTF-8. Nothing of a repository is ever run.
+"""
+
+from doctown.repository.address import ArchiveSource, FolderSource, GitSource, parse_source
+from doctown.repository.checkout import Checkout, open_source
+from doctown.repository.limits import Limits
+from doctown.repository.paths import is_test_path
+from doctown.repository.selection import Selection, SourceFile, select_files
+from doctown.repository.text import Decoded, decode, read_text
+
+__all__ = [
+    "ArchiveSource",
+    "Checkout",
+    "Decoded",
+    "FolderSource",
+    "GitSource",
+    "Limits",
+    "Selection",
+    "SourceFile",
+    "decode",
+    "is_test_path",
+    "open_source",
+    "parse_source",
+    "read_text",
+    "select_files",
+]
