@@ -94,7 +94,8 @@ def fetch(file: ModelFile, folder: Path, hub: str | None, sha256: str | None) ->
     except (OSError, SourceError) as error:
         raise SystemExit(
             f"embedding model: no {file.name} from {source}: {str(error) or type(error).__name__}. "
-            f"Put {MODEL.name} and {TOKENIZER.name} of all-MiniLM-L6-v2 into {folder}, or build without: --embeddings words."
+            f"Put {MODEL.name} and {TOKENIZER.name} of all-MiniLM-L6-v2 into {folder}, "
+            "or build without: --embeddings words."
         ) from error
     print(f"embedding model: {target}" + ("" if sha256 else f" (SHA-256 {digest}, not checked)"))
 

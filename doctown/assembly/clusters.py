@@ -19,7 +19,6 @@ STARTS = 10
 MAX_ROUNDS = 50
 MAX_START_ROWS = 8_192
 MIN_CLUSTERS, MAX_CLUSTERS = 2, 64
-SAME_POINT_SQUARED_DISTANCE = 1e-6  # float32 does not tell unit vectors apart that are nearer
 
 Floats = NDArray[np.float32]
 Clusters = NDArray[np.intp]
@@ -65,19 +64,20 @@ def _start(points: Floats, k: int, number: int) -> Partition:
 
 
 def _spread_centres(points: Floats, k: int, chance: np.random.Generator) -> Floats:
-    """Return up to `k` points that differ, each chosen in proportion to its squared distance from those before it."""
+    """Return up to `k` points, each chosen in proportion to its squared distance from those before it."""
     squares = np.einsum("ij,ij->i", points, points)
     chosen = [int(chance.integers(len(points)))]
     distances = np.full(len(points), np.inf)
     while True:
         last = points[chosen[-1]]
-        to_last = squares - 2 * (points @ last) + last @ last
-        to_last[to_last < SAME_POINT_SQUARED_DISTANCE] = 0
+        # Rounding gives a point a distance from itself of some 1e-7, on either side of zero.
+        to_last = np.maximum(squares - 2 * (points @ last) + last @ last, 0)
         distances = np.minimum(distances, to_last)
         total = np.cumsum(distances)
         if len(chosen) == k or total[-1] == 0:
             return points[chosen]
-        chosen.append(int(np.searchsorted(total, chance.random() * total[-1], side="right")))
+        place = np.searchsorted(total, chance.random() * total[-1], side="right")
+        chosen.append(min(int(place), len(points) - 1))  # the product may be rounded up to the total
 
 
 def _improve(points: Floats, centres: Floats) -> Partition:

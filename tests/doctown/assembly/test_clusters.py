@@ -90,6 +90,13 @@ def test_few_or_equal_vectors_have_fewer_clusters(vectors: NDArray[Any], k: int,
     assert k_means(vectors.astype(np.float32), k).tolist() == expected
 
 
+def test_equal_vectors_are_one_cluster_whatever_rounding_makes_of_their_distances() -> None:
+    """Three vectors of 256 numbers, each 50 times, are three clusters, and not the eight that are asked for."""
+    vectors = np.repeat(unit(np.random.default_rng(SEED).normal(size=(3, 256))), 50, axis=0)
+
+    assert np.array_equal(k_means(vectors, 8), np.repeat(np.arange(3), 50))
+
+
 @pytest.mark.parametrize(
     ("symbols", "count"), [(0, 2), (1, 2), (40, 3), (319, 9), (1_093, 17), (5_381, 37), (16_000, 63), (40_000, 64)]
 )

@@ -46,6 +46,14 @@ def test_of_equally_near_vectors_the_first_come_first() -> None:
     assert np.array_equal(found.similarities, np.ones((200, 3), dtype=np.float32))
 
 
+def test_of_equally_near_vectors_the_first_comes_first_behind_a_nearer_one_far_away() -> None:
+    """Vector 1 is nearest to 100; then 5 and 70, which are equal, although 70 is in the group of 100 and 5 is not."""
+    vectors = np.tile(np.array([[0, 0, 1]], dtype=np.float32), (130, 1))
+    vectors[[1, 100, 5, 70]] = np.array([[1, 0, 0], [0.96, 0.28, 0], [0.6, 0.8, 0], [0.6, 0.8, 0]])
+
+    assert nearest_neighbours(vectors).positions[1].tolist() == [100, 5, 70]
+
+
 def test_a_vector_of_zeros_is_no_neighbour_and_has_none() -> None:
     vectors = np.array([[1, 0], [0, 0], [-1, 0], [0, 0]], dtype=np.float32)
 
