@@ -16,7 +16,7 @@ import shutil
 import tempfile
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
@@ -27,8 +27,8 @@ from pydantic import ValidationError
 from doctown.analysis import Analysis, analyse, collector_paused
 from doctown.assembly import records
 from doctown.assembly.choice import is_documented, is_minor, spending_centrality
-from doctown.assembly.contexts import NOTHING, Facts, make_context
-from doctown.assembly.groups import Groups, group_symbols, no_groups, semantics_of
+from doctown.assembly.contexts import Facts, Neighbour, make_context
+from doctown.assembly.groups import Groups, group_symbols, neighbours_of, no_groups
 from doctown.assembly.symbols import ProgramSymbol, program_symbols, sure_calls
 from doctown.docpack import BuildInfo, Pack, PackFile, Vectors, make_pack, open_previous, write_pack
 from doctown.docpack.compare import Difference, compare_packs
@@ -267,11 +267,12 @@ def _assemble(  # noqa: PLR0913, PLR0917 - what the steps before have left
     previous: Pack | None,
 ) -> Assembled:
     graph = parsed.analysis.graph
-    groups, semantics = no_groups(), {}
+    groups: Groups = no_groups()
+    neighbours: Mapping[str, Sequence[Neighbour]] = {}
     if embeddings is not None:
         groups = group_symbols(parsed.embedded, embeddings, options.clusters, checkout.name)
         if settings.include_semantic_context:
-            semantics = semantics_of(parsed.embedded, embeddings, groups)
+            neighbours = neighbours_of(parsed.embedded, embeddings)
     central = centrality(graph)
     counts = {one: graph.counts[one] for one in (symbol.id for symbol in parsed.symbols)}
     sites = {one: found.resolved + found.external + found.unresolved for one, found in counts.items()}
@@ -288,7 +289,7 @@ def _assemble(  # noqa: PLR0913, PLR0917 - what the steps before have left
     for symbol in sorted(parsed.documented, key=lambda one: (is_minor(one, sites[one.id]), not one.symbol.exported)):
         try:
             source = parsed.sources.prompt[symbol.id]
-            contexts.append(make_context(symbol, source, facts, semantics.get(symbol.id, NOTHING)))
+            contexts.append(make_context(symbol, source, facts, neighbours.get(symbol.id, ())))
         except ValidationError:
             message = "its name, path or facts are more than the worker takes"
             invalid[symbol.id] = {"failure": "invalid_symbol", "message": message}

@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from doctown.assembly.clusters import SEED, cluster_count, k_means
-from doctown.assembly.contexts import Neighbour, Semantics
+from doctown.assembly.contexts import Neighbour, clean
 from doctown.assembly.labels import cluster_labels, cluster_terms, label_words
 from doctown.assembly.neighbours import nearest_neighbours
+from doctown.assembly.source_text import first_sentence
 from doctown.assembly.stop_words import stop_words
 from doctown.assembly.symbols import ProgramSymbol
 from doctown.docpack.schema import Cluster, ClustersDocument
 from doctown.embedding import Embeddings
+from doctown.parsing.records import Symbol
 
 
 @dataclass(frozen=True)
@@ -58,19 +60,19 @@ def group_symbols(
     return Groups(document, {one: number for number, ids in enumerate(members) for one in ids})
 
 
-def semantics_of(symbols: Sequence[ProgramSymbol], embeddings: Embeddings, groups: Groups) -> dict[str, Semantics]:
-    """Return by id the label of each symbol's cluster and its three nearest neighbours."""
+def neighbours_of(symbols: Sequence[ProgramSymbol], embeddings: Embeddings) -> dict[str, list[Neighbour]]:
+    """Return by id the three nearest neighbours of each symbol, the nearest first."""
     near = nearest_neighbours(embeddings.vectors)
-    found: dict[str, Semantics] = {}
-    for symbol, positions, similarities in zip(
-        symbols, near.positions.tolist(), near.similarities.tolist(), strict=True
-    ):
-        neighbours = tuple(
-            Neighbour(symbols[position].symbol.qualified_name, round(similarity, 4))
+    rows = zip(symbols, near.positions.tolist(), near.similarities.tolist(), strict=True)
+    return {
+        symbol.id: [
+            _neighbour(symbols[position].symbol, similarity)
             for position, similarity in zip(positions, similarities, strict=True)
             if position >= 0
-        )
-        cluster = groups.cluster_of.get(symbol.id)
-        label = None if cluster is None else groups.document["clusters"][cluster]["label"]
-        found[symbol.id] = Semantics(label, neighbours)
-    return found
+        ]
+        for symbol, positions, similarities in rows
+    }
+
+
+def _neighbour(symbol: Symbol, similarity: float) -> Neighbour:
+    return Neighbour(symbol.qualified_name, round(similarity, 4), clean(first_sentence(symbol.docstring or "")) or None)

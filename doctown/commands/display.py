@@ -38,6 +38,8 @@ def _on_terminal(console: "Console") -> Iterator[Tell]:
     task = bar.add_task("", total=None)
 
     def show(event: Event) -> None:
+        if event.type == "step_started":
+            bar.reset(task)  # the time is that of the step
         if event.type == "progress":
             bar.update(task, description=event.text, completed=event.data["done"], total=event.data["total"])
             bar.start()

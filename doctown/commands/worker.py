@@ -40,7 +40,9 @@ def add_worker_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--batch-size", metavar="N", help="symbols in one request of batch mode, at most")
     group.add_argument("--max-batch-tokens", metavar="N", help="input tokens of one request of batch mode, at most")
     group.add_argument(
-        "--include-semantic-context", action="store_true", help="tell of nearest neighbours, clusters and imports"
+        "--include-semantic-context",
+        action="store_true",
+        help="tell of nearest neighbours, symbols of the same file and imports",
     )
     group.add_argument("--llm-max-concurrent", metavar="N", help="requests in flight at once, at most")
     group.add_argument("--max-completion-tokens", metavar="N", help="most tokens of an answer")

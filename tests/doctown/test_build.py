@@ -96,7 +96,8 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def server() -> Iterator[RunningServer]:
-    behaviour = Behaviour(marker=NAMED, item_marker=r"(?m)^## Symbol (s\d+)$", item_key="key", count_by="characters")
+    batches = {"item_marker": r"(?m)^## Symbol (s\d+)$", "item_key": "key"}
+    behaviour = Behaviour(marker=NAMED, count_by="characters", keep_requests=True, **batches)
     with running(behaviour) as server:
         yield server
 
@@ -177,12 +178,16 @@ def test_what_is_paid_is_what_is_billed(project: Path, tmp_path: Path, server: R
     assert [text.split(": ")[1] for text in told.texts("step_started")] == [
         "fetch", "parse", "embed", "assemble", "document", "pack", "store",
     ]  # fmt: skip
+    assert "Related symbols (nearest by embedding" in "".join(str(one) for one in server.requests)
     assert told.texts("estimate")[0].startswith("13 symbols to document with gpt-5-nano: 0 large, 0 medium, 13 small")
 
 
-def test_only_what_has_changed_is_paid_again(project: Path, tmp_path: Path, server: RunningServer) -> None:
+@pytest.mark.parametrize("semantic", ["false", "true"])
+def test_only_what_has_changed_is_paid_again(
+    project: Path, tmp_path: Path, server: RunningServer, semantic: str
+) -> None:
     """After three functions have changed and one is gone, a second build asks for three summaries."""
-    settings = with_model(server)
+    settings = with_model(server, INCLUDE_SEMANTIC_CONTEXT=semantic)
     built(options(project, tmp_path / "output"), settings)
     server.reset()
     store = project / "src/store.py"

@@ -7,7 +7,7 @@ import pytest
 
 from doctown.analysis import Analysis, analyse
 from doctown.assembly.choice import is_documented, is_minor, spending_centrality
-from doctown.assembly.contexts import Facts, Neighbour, Semantics, make_context
+from doctown.assembly.contexts import Facts, Neighbour, make_context
 from doctown.assembly.records import created_at, file_offset, licence_of, url_template
 from doctown.assembly.source_text import Nesting, first_sentence, prompt_source, shorten_literals
 from doctown.assembly.symbols import ProgramSymbol, program_symbols, sure_calls
@@ -131,7 +131,7 @@ def test_a_first_sentence(docstring: str, sentence: str) -> None:
     assert first_sentence(docstring) == sentence
 
 
-def context(tmp_path: Path, symbol_id: str, semantics: Semantics | None = None) -> SymbolContext:
+def context(tmp_path: Path, symbol_id: str, *neighbours: Neighbour) -> SymbolContext:
     tests = {"tests/test_a.py": "from a import read\n\ndef test_read(): read('x')\n"}
     analysis = analysed(tmp_path, {"a.py": SOURCE, **tests})
     found = {one.id: one for one in program_symbols(analysis)}
@@ -139,7 +139,7 @@ def context(tmp_path: Path, symbol_id: str, semantics: Semantics | None = None) 
     names = {one.id: one.symbol.qualified_name for one in found.values()}
     external = {one: counts.external_names for one, counts in analysis.graph.counts.items()}
     facts = Facts(names, sure_calls(analysis.graph, of_tests), {symbol_id: 0.5}, external)
-    return make_context(found[symbol_id], "source\x00", facts, *([] if semantics is None else [semantics]))
+    return make_context(found[symbol_id], "source\x00", facts, neighbours)
 
 
 def test_a_context_has_what_the_graph_knows(tmp_path: Path) -> None:
@@ -158,12 +158,11 @@ def test_a_test_that_calls_a_symbol_is_not_in_its_context(tmp_path: Path) -> Non
     assert context(tmp_path, "a.py::read").called_by == ("Store.load",)
 
 
-def test_clusters_and_neighbours_are_told_where_asked_for(tmp_path: Path) -> None:
-    made = context(tmp_path, "a.py::read", Semantics("file text", (Neighbour("sort", 1.0000001),)))
-    assert made.cluster_label == "file text"
+def test_neighbours_are_told_where_they_are_given(tmp_path: Path) -> None:
+    made = context(tmp_path, "a.py::read", Neighbour("sort", 1.0000001, "Sort items."))
     (related,) = made.related_symbols
     assert not isinstance(related, str)
-    assert (related.name, related.similarity) == ("sort", 1.0)
+    assert (related.name, related.similarity, related.note) == ("sort", 1.0, "Sort items.")
 
 
 def test_what_is_documented_by_default(symbols: dict[str, ProgramSymbol]) -> None:
