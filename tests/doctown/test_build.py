@@ -96,8 +96,8 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def server() -> Iterator[RunningServer]:
-    batches = {"item_marker": r"(?m)^## Symbol (s\d+)$", "item_key": "key"}
-    behaviour = Behaviour(marker=NAMED, count_by="characters", keep_requests=True, **batches)
+    batches = r"(?m)^## Symbol (s\d+)$"
+    behaviour = Behaviour(marker=NAMED, item_marker=batches, item_key="key", count_by="characters", keep_requests=True)
     with running(behaviour) as server:
         yield server
 
