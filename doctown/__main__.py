@@ -1,19 +1,30 @@
 """The command line: `python -m doctown COMMAND`.
 
 It parses arguments, calls the command's function, and turns what goes wrong into one sentence and an exit code: 0 done,
-1 the source or a setting is wrong, 2 the command line is wrong, 130 interrupted. Each command is a module of
-`doctown.commands` with SUMMARY, `add_arguments(parser)` and `run(arguments, environ)`.
+1 the source, a setting or a pack is wrong, 2 the command line is wrong, 3 a check has failed, 130 interrupted. Each
+command is a module of `doctown.commands` with SUMMARY, `add_arguments(parser)` and `run(arguments, environ)`, which may
+return an exit code.
 """
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 
 from doctown.errors import DoctownError
 
-COMMANDS = ("graph",)
+# The commands and their modules; `build-llm` is the name that scripts of earlier versions use.
+COMMANDS = {
+    "build": "build",
+    "build-llm": "build",
+    "plan": "plan",
+    "show": "show",
+    "diff": "diff",
+    "check": "check",
+    "graph": "graph",
+}
 INTERRUPTED = 130  # 128 + SIGINT, as shells say it
 
 
@@ -21,20 +32,22 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """Run a command; return the exit code."""
     parser = argparse.ArgumentParser("doctown", description="Turn a repository into a documentation pack.")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    modules = {name: import_module(f"doctown.commands.{name}") for name in COMMANDS}
+    modules = {name: import_module(f"doctown.commands.{module}") for name, module in COMMANDS.items()}
     for name, module in modules.items():
         module.add_arguments(subparsers.add_parser(name, help=module.SUMMARY, description=module.SUMMARY))
     options = parser.parse_args(arguments)
     try:
-        modules[options.command].run(options, environ)
+        code: int | None = modules[options.command].run(options, environ)
     except DoctownError as error:
         print(f"doctown: {error}", file=sys.stderr)  # noqa: T201 - a command speaks by printing
         return 1
     except KeyboardInterrupt:
         print("doctown: interrupted", file=sys.stderr)  # noqa: T201
         return INTERRUPTED
-    return 0
+    return code or 0
 
 
 if __name__ == "__main__":
+    # Told to stop, a build saves what it has bought, as it does at Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main(sys.argv[1:], os.environ))

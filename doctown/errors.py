@@ -4,7 +4,9 @@
     ├── ConfigError       a setting is wrong
     ├── SourceError       the source cannot be fetched or read
     ├── ModelError        the embedding model cannot be loaded or is another model
-    └── PackError         a pack cannot be read, written, or searched for what was asked
+    ├── PackError         a pack cannot be read, written, or searched for what was asked
+    ├── OutputError       the output folder cannot be used, or a finished pack cannot be uploaded
+    └── DocumentError     the summaries cannot be written, or were not wanted at their price
 
 A message is one sentence that says what to do. It never shows a secret or source code.
 """
@@ -30,3 +32,11 @@ class ModelError(DoctownError):
 
 class PackError(DoctownError):
     """A pack cannot be read, written, or searched for what was asked."""
+
+
+class OutputError(DoctownError):
+    """The output folder cannot be used, or a finished pack cannot be uploaded."""
+
+
+class DocumentError(DoctownError):
+    """The summaries cannot be written, or were not wanted at their price."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from generation.errors import ConfigError, InputError, JobError
     from generation.intake.job_input import JobOptions
     from generation.job import JobRequest, document, run_job
+    from generation.storage import open_storage
 
 _HOMES = {
     "ConfigError": "generation.errors",
@@ -32,6 +33,7 @@ _HOMES = {
     "Settings": "generation.config",
     "SymbolContext": "generation.domain.context",
     "document": "generation.job",
+    "open_storage": "generation.storage",
     "run_job": "generation.job",
 }
 
@@ -47,6 +49,7 @@ __all__ = [
     "Settings",
     "SymbolContext",
     "document",
+    "open_storage",
     "run_job",
 ]
 

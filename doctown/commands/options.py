@@ -13,9 +13,14 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "source", metavar="SOURCE", help="a folder, a .zip, .tar.gz or .tgz archive, or a git URL[@REF]"
     )
+    add_selection_arguments(parser)
+    parser.add_argument("--include-tests", action="store_true", help="take the symbols of tests too")
+
+
+def add_selection_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add which files are read, and where the cache is."""
     parser.add_argument("--include", action="append", default=[], metavar="PATTERN", help="take only these files")
     parser.add_argument("--exclude", action="append", default=[], metavar="PATTERN", help="leave these files out")
-    parser.add_argument("--include-tests", action="store_true", help="take the symbols of tests too")
     parser.add_argument("--subdir", metavar="FOLDER", help="take only this folder of the repository")
     cache = parser.add_mutually_exclusive_group()
     cache.add_argument("--cache", type=Path, metavar="FOLDER", help="of what was parsed before (default: the user's)")

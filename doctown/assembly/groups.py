@@ -1,0 +1,78 @@
+"""Vectors of symbols become clusters with names, and each symbol's nearest neighbours. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from doctown.assembly.clusters import SEED, cluster_count, k_means
+from doctown.assembly.contexts import Neighbour, clean
+from doctown.assembly.labels import cluster_labels, cluster_terms, label_words
+from doctown.assembly.neighbours import nearest_neighbours
+from doctown.assembly.source_text import first_sentence
+from doctown.assembly.stop_words import stop_words
+from doctown.assembly.symbols import ProgramSymbol
+from doctown.docpack.schema import Cluster, ClustersDocument
+from doctown.embedding import Embeddings
+from doctown.parsing.records import Symbol
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The pack's clusters, and the cluster of each symbol by id."""
+
+    document: ClustersDocument
+    cluster_of: Mapping[str, int] = field(default_factory=dict)
+
+
+def no_groups() -> Groups:
+    """Return what there is without vectors."""
+    return Groups({"algorithm": "k-means", "k": 0, "seed": SEED, "basis": "words", "clusters": []})
+
+
+def group_symbols(
+    symbols: Sequence[ProgramSymbol], embeddings: Embeddings, clusters: int | None, package_name: str
+) -> Groups:
+    """Return the clusters of symbols, each with its row of the embeddings; `clusters` is their number or None.
+
+    There are fewer where fewer symbols differ.
+    """
+    if not symbols:
+        return no_groups()
+    numbers = k_means(embeddings.vectors, clusters or cluster_count(len(symbols))).tolist()
+    words = [label_words(one.symbol.qualified_name, one.symbol.docstring) for one in symbols]
+    terms = cluster_terms(words, numbers, stop_words({one.file.language for one in symbols}, package_name))
+    members: list[list[str]] = [[] for _ in terms]
+    for symbol, number in zip(symbols, numbers, strict=True):
+        if number >= 0:
+            members[number].append(symbol.id)
+    found: list[Cluster] = [
+        {"id": number, "label": label, "terms": list(of_cluster), "size": len(ids), "members": sorted(ids)}
+        for number, (label, of_cluster, ids) in enumerate(zip(cluster_labels(terms), terms, members, strict=True))
+    ]
+    document: ClustersDocument = {
+        "algorithm": "k-means",
+        "k": len(found),
+        "seed": SEED,
+        "basis": embeddings.basis,
+        "clusters": found,
+    }
+    return Groups(document, {one: number for number, ids in enumerate(members) for one in ids})
+
+
+def neighbours_of(symbols: Sequence[ProgramSymbol], embeddings: Embeddings) -> dict[str, list[Neighbour]]:
+    """Return by id the three nearest neighbours of each symbol, the nearest first."""
+    near = nearest_neighbours(embeddings.vectors)
+    rows = zip(symbols, near.positions.tolist(), near.similarities.tolist(), strict=True)
+    return {
+        symbol.id: [
+            _neighbour(symbols[position].symbol, similarity)
+            for position, similarity in zip(positions, similarities, strict=True)
+            if position >= 0
+        ]
+        for symbol, positions, similarities in rows
+    }
+
+
+def _neighbour(symbol: Symbol, similarity: float) -> Neighbour:
+    return Neighbour(symbol.qualified_name, round(similarity, 4), clean(first_sentence(symbol.docstring or "")) or None)

@@ -1,0 +1,35 @@
+"""What a build can be told, beside the settings of the worker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from doctown.embedding import EmbeddingSettings, Method
+from doctown.repository import Limits, Selection
+
+DEFAULT_OUTPUT = Path("output")
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """One build: what is read, what is documented of it, and where the pack goes.
+
+    `kinds` are those of symbols to document, None for the default ones; `clusters` is their number, None for a good
+    one. `previous` is an earlier pack whose summaries are taken over; by default it is the one that will be replaced.
+    Without
+    `may_replace_model` an offline build does not replace a pack with a model's summaries. `cache_folder` keeps vectors.
+    """
+
+    source: str
+    output: Path = DEFAULT_OUTPUT
+    selection: Selection = field(default_factory=Selection)
+    include_tests: bool = False
+    kinds: frozenset[str] | None = None
+    embeddings: Method = "minilm"
+    embedding_settings: EmbeddingSettings = field(default_factory=EmbeddingSettings)
+    clusters: int | None = None
+    previous: Path | None = None
+    may_replace_model: bool = True
+    limits: Limits = field(default_factory=Limits)
+    cache_folder: Path | None = None
