@@ -4,8 +4,9 @@ import argparse
 import dataclasses
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
+from itertools import islice
 from pathlib import Path
 
 from doctown.analysis import AnalysedFile, Analysis, analyse, collector_paused
@@ -83,10 +84,9 @@ def rows_by_language(analysis: Analysis, chosen: list[AnalysedFile]) -> dict[str
 
 
 def graph_json(checkout: Checkout, analysis: Analysis, chosen: list[AnalysedFile]) -> dict[str, object]:
-    """Return the chosen files with the nodes in them and the edges between these, as JSON values."""
+    """Return the chosen files with the nodes in them and the edges between these, as JSON values and iterators."""
     paths = frozenset(file.path for file in chosen)
     tests = frozenset(file.path for file in chosen if file.is_test)
-    nodes = export.nodes(analysis.graph, paths, tests)
     return {
         "format": "doctown-graph",
         "format_version": 1,
@@ -98,8 +98,8 @@ def graph_json(checkout: Checkout, analysis: Analysis, chosen: list[AnalysedFile
             "dirty": checkout.dirty,
         },
         "files": [dataclasses.asdict(file) for file in chosen],
-        "nodes": nodes,
-        "edges": export.edges(analysis.graph, frozenset(node["id"] for node in nodes)),
+        "nodes": export.nodes(analysis.graph, paths, tests),
+        "edges": export.edges(analysis.graph, paths),
     }
 
 
@@ -126,10 +126,26 @@ def _table(rows: Mapping[str, Row]) -> tuple[list[str], list[list[str]]]:
 
 
 def _write(output: Path, value: dict[str, object]) -> None:
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(text + "\n", encoding="ascii")
+        with output.open("w", encoding="ascii") as file:
+            file.writelines(_json_pieces(value))
     except OSError as error:
         message = f"The file {str(output)!a} cannot be written ({error.strerror}): give another --output"
         raise DoctownError(message) from None
+
+
+def _json_pieces(value: Mapping[str, object]) -> Iterator[str]:
+    """Yield the JSON of an object and a line feed, iterators in it as arrays, in pieces: whole it takes 200 MB more."""
+    encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+    for number, (key, part) in enumerate(value.items()):
+        yield f"{',' if number else '{'}{encode(key)}:"
+        if isinstance(part, Iterator):
+            separator = "["
+            while some := list(islice(part, 1_000)):
+                yield separator + encode(some)[1:-1]
+                separator = ","
+            yield "[]" if separator == "[" else "]"
+        else:
+            yield encode(part)
+    yield "}\n"

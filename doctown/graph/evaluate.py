@@ -5,6 +5,7 @@ Not context-sensitive, but for functions that return an argument or their receiv
 type is what known callers pass (`callers`, filled by resolve.py between rounds). All is bounded: sets, depth, callers.
 """
 
+import re
 from collections.abc import Callable, Hashable, Sequence
 
 from doctown.graph import expressions, members, overloads, returns, types
@@ -17,6 +18,7 @@ from doctown.parsing.records import Binding, Expr, FileRecord, Import, Parameter
 MAX_DEPTH = 60  # of evaluation
 MAX_STAR_DEPTH = 12
 ASSUMED, OPEN = 1, 2  # flags: rests on what callers pass; would need to know what callers pass
+_OPEN_FLAGS = re.compile(rb"[\x02\x03]")  # OPEN, alone or with ASSUMED
 
 # Who calls a function: (file, call) -> 1 where a receiver is bound, else 0. What it decorates: (-1 - file, scope) ->
 # the decorated function, and the position at which that is passed.
@@ -41,7 +43,8 @@ class Evaluator:
             if symbol.kind == "constant"
         }
         self.stores_by_attribute = members.stores_by_attribute(self.indexes)
-        self.called_through: dict[Value, tuple[tuple[int, int], ...]] = {}  # class or instance -> functions that run
+        # value -> the functions that a call of it runs, with 1 where a receiver is bound
+        self.called_through: dict[Value, tuple[tuple[tuple[int, int], int], ...]] = {}
         self.orders: dict[Value, list[Value]] = {}  # class -> where its members are searched
         # Members and bases that types have from elsewhere: none while these tables themselves are made.
         self._owned: dict[Value, dict[str, list[Value]]] = {}
@@ -51,6 +54,8 @@ class Evaluator:
         self._results: list[list[Values | None]] = [[None] * len(file.calls) for file in files]
         self._callee_flags = [bytearray(len(file.calls)) for file in files]
         self._result_flags = [bytearray(len(file.calls)) for file in files]
+        # By file and scope: the function or class whose own scope it is. One tuple for all uses, which are many.
+        self._scope_values: list[list[Values | None]] = [[None] * len(file.scopes) for file in files]
         self._container_numbers: dict[tuple[int, int, int], int] = {}
         self._memo: dict[Hashable, tuple[Values, int]] = {}
         self._parts = members.parts_of_types(self)
@@ -91,9 +96,8 @@ class Evaluator:
             del self._memo[key]
         for held, flags in ((self._callees, self._callee_flags), (self._results, self._result_flags)):
             for values, of_file in zip(held, flags, strict=True):
-                for number, flag in enumerate(of_file):
-                    if flag & OPEN:
-                        values[number] = None
+                for found in _OPEN_FLAGS.finditer(of_file):
+                    values[found.start()] = None
 
     def callees(self, file: int, number: int) -> Values:
         """Return what a call site calls."""
@@ -115,9 +119,9 @@ class Evaluator:
             self._callees, self._callee_flags, file, number, self.evaluate, (file, call.scope, call.at, call.callee)
         )
 
-    def known_callees(self, file: int) -> list[Values | None]:
-        """Return what the sites of a file call, by number; None where it was not asked."""
-        return self._callees[file]
+    def known_callees(self, file: int) -> tuple[list[Values | None], bytearray]:
+        """Return what the sites of a file call, by number, None where it was not asked; and the flags of these."""
+        return self._callees[file], self._callee_flags[file]
 
     def result(self, file: int, number: int) -> Values:
         """Return what a call site gives."""
@@ -181,6 +185,13 @@ class Evaluator:
             return ("class", file, held.symbol)
         return ("function", file, scope)
 
+    def values_of_scope(self, file: int, scope: int) -> Values:
+        """Return the function or class whose own scope this is, alone: the same tuple each time."""
+        known = self._scope_values[file][scope]
+        if known is None:
+            known = self._scope_values[file][scope] = (self.value_of_scope(file, scope),)
+        return known
+
     def class_around(self, file: int, scope: int) -> Values:
         """Return the class or other type in whose body a scope stands."""
         scopes = self.files[file].scopes
@@ -212,6 +223,10 @@ class Evaluator:
             return self._lookup_with_members(file, scope, at, name)
         entries, found_in = self.entries(file, scope, name)
         if len(entries) == 1:
+            known = self._memo.get(id(entries[0]))  # as of_entry does, without its calls: most look-ups end here
+            if known is not None:
+                self.flags |= known[1]
+                return known[0]
             return self.of_entry(file, entries[0])
         if entries:
             return self.of_entries(file, found_in, entries, scope, at)
@@ -239,14 +254,16 @@ class Evaluator:
     def entries(self, file: int, scope: int, name: str) -> tuple[list[Entry], int]:
         """Return what binds a name in the innermost scope that has it, and that scope."""
         index = self.indexes[file]
-        names, scopes, start = index.names, index.record.scopes, scope
+        names, around, start = index.names, index.around, scope
         while scope >= 0:
-            held = scopes[scope]
-            if name in names[scope] and (
-                held.kind != "class" or scope == index.frames[start] or self.traits[file].bare_members
+            found = names[scope].get(name)
+            if found is not None and (
+                index.record.scopes[scope].kind != "class"
+                or scope == index.frames[start]
+                or self.traits[file].bare_members
             ):
-                return names[scope][name], scope
-            scope = held.parent
+                return found, scope
+            scope = around[scope]
         return [], -1
 
     def of_entries(self, file: int, found_in: int, entries: list[Entry], scope: int, at: int) -> Values:
@@ -290,7 +307,7 @@ class Evaluator:
             if value is None:
                 return NOTHING
             if value[0] == "function":
-                return (self.value_of_scope(file, value[1]),)
+                return self.values_of_scope(file, value[1])
             return self.remember(id(entry), self._of_binding, file, entry)
         compute = self._of_import if kind is Import else self._of_parameter
         return self.remember(id(entry), compute, file, entry)

@@ -1,6 +1,6 @@
 """A graph as plain JSON values: its nodes and edges as a pack has them, without documentation. Pure functions."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import TypedDict
 
 from doctown.graph.model import MODULE, Edge, Graph, module_id
@@ -34,20 +34,24 @@ EdgeJson = TypedDict(
 )
 
 
-def nodes(graph: Graph, paths: Container[str], test_paths: Container[str]) -> list[Node]:
-    """Return the nodes of the files of `paths`: of each file its module, then its symbols in their order."""
-    found: list[Node] = []
+def nodes(graph: Graph, paths: Container[str], test_paths: Container[str]) -> Iterator[Node]:
+    """Yield the nodes of the files of `paths`: of each file its module, then its symbols in their order."""
     for file, ids in zip(graph.files, graph.symbol_ids, strict=True):
         if file.path in paths:
             is_test = file.path in test_paths
-            found.append(_module_node(graph, file, is_test=is_test))
-            found += (_symbol_node(graph, file, ids, index, is_test=is_test) for index in range(len(ids)))
-    return found
+            yield _module_node(graph, file, is_test=is_test)
+            yield from (_symbol_node(graph, file, ids, index, is_test=is_test) for index in range(len(ids)))
 
 
-def edges(graph: Graph, node_ids: Container[str]) -> list[EdgeJson]:
-    """Return the edges between these nodes, in the graph's order."""
-    return [_edge(edge) for edge in graph.edges if edge.source in node_ids and edge.target in node_ids]
+def edges(graph: Graph, paths: Container[str]) -> Iterator[EdgeJson]:
+    """Yield the edges between the nodes of the files of `paths`, in the graph's order."""
+    chosen = frozenset(
+        node
+        for file, ids in zip(graph.files, graph.symbol_ids, strict=True)
+        if file.path in paths
+        for node in (module_id(file.path), *ids)
+    )
+    return (_edge(edge) for edge in graph.edges if edge.source in chosen and edge.target in chosen)
 
 
 def _edge(edge: Edge) -> EdgeJson:

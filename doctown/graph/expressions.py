@@ -57,7 +57,7 @@ def _container(ev: "Evaluator", file: int, scope: int, at: int, expr: Form) -> V
 
 
 def _function(ev: "Evaluator", file: int, _scope: int, _at: int, expr: Form) -> Values:
-    return (ev.value_of_scope(file, expr[1]),)
+    return ev.values_of_scope(file, expr[1])
 
 
 def _any(ev: "Evaluator", file: int, scope: int, at: int, expr: Form) -> Values:

@@ -13,6 +13,7 @@ class FileIndex(NamedTuple):
 
     record: FileRecord
     names: list[dict[str, list[Entry]]]  # in the order of the source, parameters first
+    around: list[int]  # the nearest scope around that has names, -1 where there is none
     frames: list[int]  # the scope that runs this one: itself, or what stands around a block
     owners: list[int]  # the symbol around, -1 for the module
     parameters: dict[int, list[Parameter]]  # by function scope
@@ -49,9 +50,17 @@ def index_file(record: FileRecord) -> FileIndex:
     exports = {export.name: export for export in reversed(record.exports) if export.name != "*"}
     star_exports = [export for export in record.exports if export.name == "*"]
     return FileIndex(
-        record, names, frames, owners, parameters, returns, stars, self_stores, other_stores, item_stores, exports,
-        star_exports,
+        record, names, _around(record, names), frames, owners, parameters, returns, stars, self_stores, other_stores,
+        item_stores, exports, star_exports,
     )  # fmt: skip
+
+
+def _around(record: FileRecord, names: list[dict[str, list[Entry]]]) -> list[int]:
+    around: list[int] = []
+    for scope in record.scopes:
+        parent = scope.parent
+        around.append(parent if parent < 0 or names[parent] else around[parent])
+    return around
 
 
 def _frames(record: FileRecord) -> list[int]:

@@ -37,7 +37,8 @@ class Counts:
         """Count a call site at which no symbol of the repository is called: external, with its name if it has one."""
         if external is not None:
             self.external += 1
-            self.external_names.update([external] if external else [])
+            if external:
+                self.external_names.add(external)
         else:
             self.unresolved += 1
             self.ambiguous += ambiguous

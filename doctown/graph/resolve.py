@@ -4,13 +4,14 @@ What rests on the arguments that known callers pass is found in later rounds, on
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from doctown.graph import members
 from doctown.graph.evaluate import OPEN, Callers, Evaluator
 from doctown.graph.links import structure_edges
 from doctown.graph.model import Counts, Edge, Graph, Origin, module_id, symbol_ids
 from doctown.graph.modules import ProjectConfig, find_modules
+from doctown.graph.returns import MAX_CALLERS
 from doctown.graph.sites import AMBIGUOUS, CONVERSION, Classifier, External, Found
 from doctown.graph.values import Value, Values
 from doctown.parsing.records import FileRecord
@@ -21,7 +22,9 @@ CALLER_ROUNDS = 2  # each may find callers by what the one before found that arg
 def resolve(files: Sequence[FileRecord], config: ProjectConfig | None = None) -> Graph:
     """Return the graph of a repository. Pure: the same records give the same graph."""
     ev = Evaluator(files, find_modules(files, config or ProjectConfig()))
-    sites = [(file, number) for file, record in enumerate(files) for number in range(len(record.calls))]
+    sites: Iterable[tuple[int, int]] = (
+        (file, number) for file, record in enumerate(files) for number in range(len(record.calls))
+    )
     callers: dict[tuple[int, int], Callers] = defaultdict(dict)
     for _ in range(CALLER_ROUNDS):
         still_open = []
@@ -49,23 +52,27 @@ def _add_callers(
     if not (call.args or call.keywords) or call.kind == "decorator":
         return
     for value in values:
-        tag = value[0]
-        if tag in ("function", "bound"):
-            callers[value[1], value[2]][file, number] = int(tag == "bound")
-        elif tag in ("class", "instance"):
-            # As of a class, so of an instance: both are called through a method of theirs.
-            for scope in _called_through(ev, value):
-                callers[scope][file, number] = 1
+        known = ev.called_through.get(value)
+        if known is None:
+            known = ev.called_through[value] = tuple(_called_through(ev, value))
+        for function, bound in known:
+            of_function = callers[function]
+            if len(of_function) <= MAX_CALLERS:  # of more, none is looked at
+                of_function[file, number] = bound
 
 
-def _called_through(ev: Evaluator, value: Value) -> tuple[tuple[int, int], ...]:
-    """Return the constructor of a class, or what a call of an instance runs, by file and scope."""
-    known = ev.called_through.get(value)
-    if known is None:
-        names = ev.traits[value[1]].constructors if value[0] == "class" else ("__call__",)
-        methods = [m for name in sorted(names) for m in members.attribute(ev, ("instance", value[1], value[2]), name)]
-        known = ev.called_through[value] = tuple((m[1], m[2]) for m in methods if m[0] == "bound")
-    return known
+def _called_through(ev: Evaluator, value: Value) -> Iterator[tuple[tuple[int, int], int]]:
+    """Yield the functions that a call of a value runs, by file and scope, with 1 where a receiver is bound."""
+    tag = value[0]
+    if tag in ("function", "bound"):
+        yield (value[1], value[2]), int(tag == "bound")
+    elif tag in ("class", "instance"):
+        # As of a class, so of an instance: both are called through a method of theirs.
+        names = ev.traits[value[1]].constructors if tag == "class" else ("__call__",)
+        for name in sorted(names):
+            for method in members.attribute(ev, ("instance", value[1], value[2]), name):
+                if method[0] == "bound":
+                    yield (method[1], method[2]), 1
 
 
 def _apply_decorators(ev: Evaluator, callers: dict[tuple[int, int], Callers]) -> None:
@@ -110,9 +117,8 @@ def _calls_of_file(  # noqa: PLR0913, PLR0917 - the tables of a graph
     owners = ev.indexes[file].owners
     of_callers = [counts[caller] for caller in callers]
     found: dict[tuple[int, int, int, bool], tuple[float, Origin, set[int]]] = {}
-    for number, call in enumerate(ev.files[file].calls):
+    for call, outcome in zip(ev.files[file].calls, classifier.outcomes(file), strict=True):
         owner = owners[call.scope] + 1  # 0 is the module
-        outcome = classifier.outcome(file, number)
         count = of_callers[owner]
         if type(outcome) is not Found:
             name = outcome.name if type(outcome) is External else "" if outcome is CONVERSION else None

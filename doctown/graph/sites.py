@@ -4,7 +4,7 @@ The first rung of the ladder that answers names the origin of a call's edge, and
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
 from doctown.graph import constants, members
@@ -58,52 +58,55 @@ UNKNOWN, AMBIGUOUS, CONVERSION = Unresolved(ambiguous=False), Unresolved(ambiguo
 
 
 class Classifier:
-    """Classifies call sites; what a name gives is classified once for each file."""
+    """Classifies call sites."""
 
     def __init__(self, ev: Evaluator) -> None:
         self.ev = ev
         self._by_name = _methods_by_name(ev.files)
-        self._known: dict[tuple[int, int, int], Outcome] = {}
 
-    def outcome(self, file: int, number: int) -> Outcome:
-        """Return what a site was found to be."""
-        found = self._outcome(file, number)
-        if type(found) is Found or not self.ev.traits[file].separate_types:
-            return found
-        call = self.ev.files[file].calls[number]
+    def outcomes(self, file: int) -> Iterator[Outcome]:
+        """Yield what each site of a file was found to be, in the order of its calls."""
+        ev = self.ev
+        known_values, known_flags = ev.known_callees(file)
+        separate_types = ev.traits[file].separate_types
+        of_names: dict[tuple[int, int], Outcome] = {}  # what a name gives is classified once
+        for number, call in enumerate(ev.files[file].calls):
+            values = known_values[number]
+            if values is None:
+                values = ev.callees(file, number)
+            callee, flags = call.callee, known_flags[number]
+            if not values:
+                found = self._guess(file, call)
+            elif callee is None or callee[0] != "name":
+                found = self._of_values(file, call, values, assumed=bool(flags & ASSUMED))
+            else:
+                key = (id(values), flags)  # the evaluator keeps the values, so that the id stays theirs
+                known = of_names.get(key)
+                if known is None:
+                    known = of_names[key] = self._of_values(file, call, values, assumed=bool(flags & ASSUMED))
+                found = known
+            yield self._constant(file, call) or found if separate_types and type(found) is not Found else found
+
+    def _constant(self, file: int, call: Call) -> Outcome | None:
+        """Return the constant that a call names, where what it holds is unknown."""
         constant = constants.called(self.ev, file, call.scope, call.callee)
         if constant is None:
-            return found
+            return None
         origin = _origin(self.ev, file, call, constant, ())
         return Found(constant, origin, CONFIDENCE[origin])
 
-    def _outcome(self, file: int, number: int) -> Outcome:
-        ev = self.ev
-        ev.flags = 0
-        values = ev.callees(file, number)
-        call = ev.files[file].calls[number]
-        if not values:
-            return self._guess(file, call)
-        callee = call.callee
-        if callee is None or callee[0] != "name":
-            return self._of_values(file, call, values, assumed=bool(ev.flags & ASSUMED))
-        key = (file, id(values), ev.flags)  # the evaluator keeps the values, so that the id stays theirs
-        known = self._known.get(key)
-        if known is None:
-            known = self._known[key] = self._of_values(file, call, values, assumed=bool(ev.flags & ASSUMED))
-        return known
-
     def _of_values(self, file: int, call: Call, values: Values, *, assumed: bool) -> Outcome:
         traits = self.ev.traits[file]
-        if traits.types_convert and all(value[0] == "class" for value in values):
+        tags = {value[0] for value in values}
+        if traits.types_convert and tags == {"class"}:
             return CONVERSION
-        if any(value[0] == "ambiguous" for value in values):
+        if "ambiguous" in tags:
             return AMBIGUOUS
-        targets = _targets(self.ev, values)
+        targets = () if tags <= OUTSIDE else _targets(self.ev, values)
         if not targets:
             name = _external_name(self.ev, values)
             return External(_plain(name, traits.method_mark)) if name else UNKNOWN
-        if len(targets) > 1 or any(value[0] in OUTSIDE for value in values):
+        if len(targets) > 1 or tags & OUTSIDE:
             return AMBIGUOUS
         origin = _origin(self.ev, file, call, targets[0], values)
         confidence = CONFIDENCE[origin]

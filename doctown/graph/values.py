@@ -31,5 +31,8 @@ CONTAINERS = frozenset({"container", "sequence", "mapping"})
 
 def union(parts: Iterable[Values]) -> Values:
     """Return the values of all parts, each once; nothing where they are too many."""
-    found = dict.fromkeys(value for part in parts for value in part)
+    found: dict[Value, None] = {}
+    for part in parts:
+        for value in part:
+            found[value] = None
     return tuple(found) if len(found) <= MAX_VALUES else NOTHING

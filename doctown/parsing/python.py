@@ -15,6 +15,7 @@ from doctown.parsing.recorder import MAX_EXPRESSION_DEPTH, Recorder
 from doctown.parsing.records import Call, Decorator, Expr, Import, Parameter, Return, Store
 
 STR, BYTES, INT, FLOAT, BOOL, NONE = (("literal", name) for name in ("str", "bytes", "int", "float", "bool", "None"))
+STRING_STARTS = frozenset(b"\"'rRbBuUfF")
 PUNCTUATION = frozenset({",", "(", ")", "comment"})
 CONSTANT = re.compile(r"_*[A-Z][A-Z0-9_]*\Z")
 DECORATOR_FLAGS = {
@@ -41,9 +42,11 @@ def expression(rec: Recorder, node: Node | None) -> Expr:
     kind = node.type
     if kind == "identifier":  # most of all expressions
         return rec.name(node)
-    convert = CONVERT.get(kind)
-    if convert is None or rec.depth >= MAX_EXPRESSION_DEPTH:
+    if rec.depth >= MAX_EXPRESSION_DEPTH:
         return None
+    convert = CONVERT.get(kind)
+    if convert is None:
+        return LITERALS.get(kind)
     rec.depth += 1
     value = convert(rec, node)
     rec.depth -= 1
@@ -51,11 +54,11 @@ def expression(rec: Recorder, node: Node | None) -> Expr:
 
 
 def _attribute(rec: Recorder, node: Node) -> Expr:
-    name = node.child_by_field_name("attribute")
-    holder = node.child_by_field_name("object")
-    if name is None:
+    children = node.children
+    holder, name = children[0], children[-1]
+    if name.type != "identifier":  # a syntax error is in between
         return None
-    if holder is not None and holder.type == "call" and rec.source.startswith(b"super(", holder.start_byte):
+    if rec.source.startswith(b"super(", holder.start_byte) and holder.type == "call":
         return ("attr", ("super",), rec.text(name))
     return ("attr", expression(rec, holder), rec.text(name))
 
@@ -238,9 +241,11 @@ def _any(left: Expr, right: Expr) -> Expr:
     return ("any", (left, right)) if left != right else left
 
 
-def _binary(_rec: Recorder, node: Node) -> Expr:
-    left = node.children[0]
-    return STR if left.type == "string" else None
+def _binary(rec: Recorder, node: Node) -> Expr:
+    if rec.source[node.start_byte] not in STRING_STARTS:
+        return None
+    left = node.child(0)
+    return STR if left is not None and left.type == "string" else None
 
 
 def _inner(rec: Recorder, node: Node) -> Expr:
@@ -256,24 +261,22 @@ def _parenthesized(rec: Recorder, node: Node) -> Expr:
     return expression(rec, next((c for c in node.children if c.is_named and c.type != "comment"), None))
 
 
-def _constant(value: Expr) -> Convert:
-    return lambda _rec, _node: value
-
-
+LITERALS: dict[str, Expr] = {
+    "concatenated_string": STR,
+    "integer": INT,
+    "float": FLOAT,
+    "true": BOOL,
+    "false": BOOL,
+    "none": NONE,
+    "comparison_operator": BOOL,
+    "not_operator": BOOL,
+}
 CONVERT: dict[str, Convert] = {
     "identifier": Recorder.name,
     "attribute": _attribute,
     "call": _call,
     "subscript": _subscript,
     "string": _string,
-    "concatenated_string": _constant(STR),
-    "integer": _constant(INT),
-    "float": _constant(FLOAT),
-    "true": _constant(BOOL),
-    "false": _constant(BOOL),
-    "none": _constant(NONE),
-    "comparison_operator": _constant(BOOL),
-    "not_operator": _constant(BOOL),
     "list": _sequence("list"),
     "tuple": _sequence("tuple"),
     "expression_list": _sequence("tuple"),
@@ -416,7 +419,7 @@ def function(rec: Recorder, node: Node) -> None:
     decorators = rec.pending.pop(node.id, ())
     name, flags = rec.text(name_node), _flags(decorators)
     in_class = rec.scopes[rec.names_scope()].kind == "class"
-    if node.children[0].type == "async":
+    if rec.source.startswith(b"async", node.start_byte):
         flags.append("async")
     if in_class and name == "__init__":
         flags.append("constructor")
@@ -533,7 +536,9 @@ def _is_test(rec: Recorder, name: str) -> bool:
 
 
 def _docstring(rec: Recorder, body: Node) -> str | None:
-    first = next((child for child in body.children if child.is_named and child.type != "comment"), None)
+    first = body.child(0) if body.child_count else None  # without a list of all children, which can be many
+    if first is not None and first.type != "expression_statement":
+        first = next((child for child in body.children if child.is_named and child.type != "comment"), None)
     if first is None or first.type != "expression_statement" or not first.children:
         return None
     string = first.children[0]
@@ -574,21 +579,23 @@ def comprehension(rec: Recorder, node: Node) -> None:
 
 def if_(rec: Recorder, node: Node) -> None:
     """Narrow names by isinstance in the branch where it holds."""
-    condition, body = node.child_by_field_name("condition"), node.child_by_field_name("consequence")
-    narrowed = _narrowed(rec, condition)
-    if narrowed and body is not None:
+    narrowed = _narrowed(rec, node.child_by_field_name("condition"))
+    body = node.child_by_field_name("consequence") if narrowed else None
+    if body is not None:
         rec.pending[body.id] = narrowed
 
 
 def assert_(rec: Recorder, node: Node) -> None:
     """Narrow names by isinstance from here on."""
-    for name, value in _narrowed(rec, node.children[1] if len(node.children) > 1 else None):
+    for name, value in _narrowed(rec, node.child(1) if node.child_count > 1 else None):
         rec.bind(name, value, node.start_byte)
 
 
 def _narrowed(rec: Recorder, condition: Node | None) -> list[tuple[str, Expr]]:
     found: list[tuple[str, Expr]] = []
-    todo = [condition] if condition is not None else []
+    if condition is None or rec.source.find(b"isinstance(", condition.start_byte, condition.end_byte) < 0:
+        return found
+    todo = [condition]
     while todo:
         node = todo.pop()
         if node.type == "boolean_operator" and node.children[1].type == "and":
