@@ -199,6 +199,7 @@ def sigkill(trial: Trial) -> str:
     worker = trial.deployment.living_worker()
     worker.kill()
     worker.wait(LIMIT_S)
+    trial.deployment.openai.wait_until_idle()
     trial.deployment.queue.cancel(trial.run_id)
     return "killed"
 
@@ -217,7 +218,8 @@ def cancel(trial: Trial) -> str:
     trial.begin()
     trial.deployment.queue.cancel(trial.run_id)
     if trial.moment == "while uploading":
-        trial.deployment.living_worker().wait_for_output("Stopping job.", LIMIT_S)
+        worker = trial.deployment.living_worker()
+        wait_until(lambda: has_stopped(worker, trial.run_id), "the worker to hear of it")
         trial.release()
         wait_until(lambda: trial.deployment.results(trial.job_id) is not None, "the upload to end all the same")
     else:
@@ -229,6 +231,11 @@ def cancel(trial: Trial) -> str:
         )
     assert not any(post.final for post in trial.deployment.queue.posts(trial.run_id))
     return "cancelled"
+
+
+def has_stopped(worker: RunningProcess, run_id: str) -> bool:
+    """Whether the SDK has said that it cancels this very job."""
+    return any(run_id in line and "Stopping job." in line for line in worker.stdout().splitlines())
 
 
 def openai_down(trial: Trial) -> str:

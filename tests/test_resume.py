@@ -92,6 +92,7 @@ def test_thirty_kills_at_chance_points_buy_nothing_again_that_was_saved(
         wait_until(lambda goal=goal: bought(server).total() >= goal, "so many symbols to be bought")  # type: ignore[misc]
         process.kill()
         process.join(LIMIT_S)
+        server.wait_until_idle()
         bought_now = bought(server)
         assert {name for name in saved_before if bought_now[name] > bought_before[name]} == set()
         lost += bought_now.total() - bought_before.total() - len(saved(tmp_path, s3) - saved_before)

@@ -65,6 +65,7 @@ from tests.loopback.limits import (
     read_messages,
     unsupported_parameter,
 )
+from tests.support.waiting import wait_until
 
 __all__ = [
     "BatchBehaviour",
@@ -523,7 +524,10 @@ class Loopback:
             self.reset()
         if path == "/_batch_bill":
             return {**vars(self.batch_bill), "batches": self._batches.statuses(), "calls": self._batches.calls.answered}
-        return self.requests if path == "/_requests" else {**vars(self.bill), "cpu_s": time.thread_time()}
+        return self.requests if path == "/_requests" else self._told_bill()
+
+    def _told_bill(self) -> Json:
+        return {**vars(self.bill), "in_flight": self._in_flight, "cpu_s": time.thread_time()}
 
     def _models(self, method: str, path: str) -> Json:
         names = [name for name in self.behaviour.models if name not in self.behaviour.retired_models]
@@ -801,6 +805,7 @@ class RunningServer:
         self._kept: dict[str, Any] | None = None
 
     def bill(self) -> Json:
+        """The Bill, how many requests are in flight now, and the CPU time of the server's thread."""
         bill: Json = self._call("GET", "/_bill")
         return bill
 
@@ -819,6 +824,10 @@ class RunningServer:
 
     def reset(self) -> None:
         self._call("POST", "/_reset")
+
+    def wait_until_idle(self) -> None:
+        """Return when nothing is in flight: who has just died may still have requests that are held for him."""
+        wait_until(lambda: self.bill()["in_flight"] == 0, "the server to notice that its clients are gone")
 
     def keep(self) -> None:
         with suppress(OSError):

@@ -170,6 +170,7 @@ def test_a_worker_that_dies_costs_what_it_had_in_flight(tmp_path: Path) -> None:
             wait_until(lambda: len(deployment.bought()) == 90, "90 symbols")
             worker.kill()
             worker.wait(LIMIT_S)
+            deployment.openai.wait_until_idle()
             # As on RunPod once it is silent: its jobs are handed out again.
             assert deployment.queue.requeue("pod-x")
             deployment.openai.set_behaviour(deployment.behaviour())
