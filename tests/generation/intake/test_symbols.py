@@ -20,7 +20,7 @@ from generation.intake.symbols import UnreadableLine, check_symbol_count, parse_
 from tests.support.contexts import context, item, payload
 
 REQUIRED = ("symbol_id", "name", "kind", "language", "file_path")
-LISTS = ("calls", "called_by", "imports", "related_symbols")
+LISTS = ("calls", "called_by", "imports", "related_symbols", "bases", "decorators")
 TEXTS = ("signature", "cluster_label", "docstring", "source_code")
 
 
@@ -154,13 +154,19 @@ def test_a_whole_context_is_read_field_by_field() -> None:
         "centrality": 0.25,
         "docstring": "D\n\tE",
         "embedding": [0.5, -1.0],
+        "callees": ["shop/orders.py:reserve"],
+        "parent": "Shop",
+        "bases": ["Base"],
+        "decorators": ["cached"],
+        "exported": True,
     }
     one = verdict({"symbol_id": facts["symbol_id"], "context": facts})
 
     assert isinstance(one, Symbol)
     assert set(facts) == CONTEXT_FIELDS
     read = {name: getattr(one.context, name) for name in facts}
-    assert {name: list(value) if name in {*LISTS, "embedding"} else value for name, value in read.items()} == facts
+    many = {*LISTS, "embedding", "callees"}
+    assert {name: list(value) if name in many else value for name, value in read.items()} == facts
     assert (one.position, one.symbol_id, one.centrality) == (0, facts["symbol_id"], 0.25)
 
 
@@ -406,7 +412,7 @@ def test_each_item_has_one_verdict_in_order(items: list[Any]) -> None:
             assert len(one.message) < 2_000
 
 
-@given(st.sampled_from(sorted(CONTEXT_FIELDS - {"symbol_id", "centrality", "embedding"})), ODD_TEXT)
+@given(st.sampled_from([*REQUIRED[1:], *TEXTS, *LISTS]), ODD_TEXT)
 def test_what_is_taken_can_be_sent(name: str, text: str) -> None:
     """A text without control characters and lone surrogates is taken, and can be sent: as UTF-8, as strict JSON."""
     taken = verdict(item("f", **{name: [text] if name in LISTS else text}))
