@@ -77,7 +77,7 @@ def analyse(  # noqa: PLR0913 - what to read, and how, all named
 
     Raises SourceError where there is nothing to parse, and DoctownError where files cannot be parsed at all.
     """
-    with _collector_paused():
+    with collector_paused():
         listed = select_files(checkout, selection)
         reading = _Reading(checkout.root, listed, cache, progress)
         parse_files(reading.files_to_parse(), reading.take, limits=limits, extractor=extractor)
@@ -207,8 +207,11 @@ def _check_any_parsed(files: Sequence[AnalysedFile]) -> None:
 
 
 @contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Keep the garbage collector from walking millions of records, none of which is in a cycle, again and again."""
+def collector_paused() -> Iterator[None]:
+    """Keep the garbage collector from walking millions of records, none of which is in a cycle, again and again.
+
+    It walks all of them when a quarter as many objects are new: half of the time of a run in which nothing has changed.
+    """
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from doctown.analysis import AnalysedFile, Analysis, analyse
+from doctown.analysis import AnalysedFile, Analysis, analyse, collector_paused
 from doctown.commands import terminal
 from doctown.commands.options import add_source_arguments, cache_of, selection_of
 from doctown.errors import DoctownError, SourceError
 from doctown.graph import export
 from doctown.graph.model import module_id
+from doctown.parsing.cache import Cache
 from doctown.repository import Checkout, Limits, open_source
 
 SUMMARY = "Parse a repository and write its symbols and the edges between them."
@@ -44,6 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, environ: Mapping[str, str]) -> None:
     """Run the command. Raises DoctownError."""
     cache, limits = cache_of(options), Limits.from_env(environ)
+    with collector_paused():
+        _run(options, environ, cache, limits)
+
+
+def _run(options: argparse.Namespace, environ: Mapping[str, str], cache: Cache | None, limits: Limits) -> None:
     with (
         terminal.shown_progress() as progress,
         open_source(options.source, limits=limits, environ=environ) as checkout,

@@ -158,6 +158,7 @@ class _Pool:
         one.expect_within(self._limits.file_s)
         kind, body = message[:1], message[1:]
         if kind == worker.READY:
+            one.peak_at_start = int(body)
             return
         if kind == worker.BROKEN:
             raise DoctownError(f"A parser is not installed as it should be: {body.decode()}")
@@ -189,6 +190,7 @@ class _Worker:
         self.files: deque[SourceFile] = deque()
         self.started = False
         self.last_words = ""
+        self.peak_at_start = 0  # memory, in the unit of ru_maxrss
         self.deadline = 0.0
         self._file_s, self._memory_bytes = limits.file_s, limits.memory_bytes
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by kill
@@ -241,9 +243,11 @@ class _Worker:
         self.kill()
         if self._process.returncode == -signal.SIGKILL:
             return "the parser was killed from outside"
-        # Native code that gets no memory crashes or aborts. What it asked for last may have been twice what it had.
+        # Native code that gets no memory crashes or aborts: it was that if the process had grown large before. What it
+        # asked for last may have been twice what it had. The peak at the start can be this process's own (execve(2)).
         peak_bytes = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-        return worker.OVER_MEMORY if peak_bytes > self._memory_bytes / 4 else "the parser crashed"
+        grew = usage.ru_maxrss > self.peak_at_start
+        return worker.OVER_MEMORY if grew and peak_bytes > self._memory_bytes / 4 else "the parser crashed"
 
     def kill(self) -> None:
         """End the process and release all that belongs to it."""

@@ -48,7 +48,7 @@ def main(options: Options) -> None:
     gc.set_threshold(100_000, 20, 100)  # records are many tuples and no cycles
     with Connection(options["descriptor"]) as connection:
         try:
-            connection.send_bytes(READY)
+            connection.send_bytes(READY + str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss).encode())
             while True:
                 for path, language, text in marshal.loads(connection.recv_bytes()):  # noqa: S302 - from our parent
                     connection.send_bytes(_answer(extract, language, path, text, options["backstop_s"]))

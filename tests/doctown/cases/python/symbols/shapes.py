@@ -43,7 +43,8 @@ class Shape(Generic[T], metaclass=type):
     def area(self, value: int) -> None:
         self.value = value
 
-    async def load(self, url): return url
+    async def load(self, url):
+        return url
 
     def _hidden(self):
         "A docstring in one quote"
