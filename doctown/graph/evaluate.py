@@ -322,9 +322,8 @@ class Evaluator:
         seen = union(self.place_member(place, name, 0) for place in modules.visible(file, name))
         if seen:
             return seen
-        root = modules.roots(file, name)
-        if root is not None:
-            return (("module", file, name, root),) if root else (("external", name),)
+        if modules.is_root(file, name):
+            return self.module(file, name)
         return (("external", name),) if name in self.traits[file].builtins else NOTHING
 
     # modules

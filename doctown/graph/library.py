@@ -39,7 +39,10 @@ def result(ev: "Evaluator", name: str, site: "Site | None") -> Values:
         if special is not None:
             return special(ev, site)
     last = name.rpartition(".")[2]
-    return (("external_instance", name if last[:1].isupper() or name in BUILTIN_TYPES else f"{name}()"),)
+    is_type = (
+        name in BUILTIN_TYPES if _names_functions_as_types(ev, site) else last[:1].isupper() or name in BUILTIN_TYPES
+    )
+    return (("external_instance", name if is_type else f"{name}()"),)
 
 
 def may_have(type_name: str, attribute: str) -> bool:
@@ -52,6 +55,15 @@ _MEMBERS = {
     kind.__name__: frozenset(dir(kind))
     for kind in (str, bytes, int, float, bool, list, dict, set, tuple, frozenset, bytearray, complex, range)
 } | {"None": frozenset()}
+
+
+def _names_functions_as_types(ev: "Evaluator", site: "Site | None") -> bool:
+    """Tell whether a site is a plain call of a language that writes functions and types alike, in capitals."""
+    if site is None or ev.files[site.file].language not in ("csharp", "go"):
+        return False
+    return ev.files[site.file].calls[site.call].kind != "new"
+
+
 BUILTIN_TYPES = frozenset({"str", "bytes", "int", "float", "bool", "dict", "bytearray", "complex", "object", "range"})
 
 

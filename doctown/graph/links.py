@@ -4,9 +4,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from doctown.graph import members
+from doctown.graph import members, types
 from doctown.graph.model import Edge
-from doctown.parsing.records import TYPE_KINDS, FileRecord
+from doctown.graph.values import Values
+from doctown.parsing.records import TYPE_KINDS, FileRecord, Symbol
 
 if TYPE_CHECKING:
     from doctown.graph.evaluate import Evaluator
@@ -60,6 +61,8 @@ def _inherits(ev: "Evaluator", files: Sequence[FileRecord], ids: Ids) -> list[Ed
             for base in members.bases(ev, ("class", file, number)):
                 if base[0] != "class" or ids[base[1]][base[2]] == ids[file][number]:
                     continue
+                if members.is_same_type(ev, ("class", file, number), base):
+                    continue
                 origin = "lexical" if base[1] == file else "import"
                 edges.append(
                     Edge(ids[file][number], ids[base[1]][base[2]], "inherits", (symbol.start_line,), origin, 0.97)  # type: ignore[arg-type]
@@ -71,16 +74,24 @@ def _overrides(ev: "Evaluator", files: Sequence[FileRecord], ids: Ids) -> list[E
     edges: dict[Edge, None] = {}
     for file, record in enumerate(files):
         for number, symbol in enumerate(record.symbols):
-            if symbol.kind not in ("method", "property") or symbol.parent < 0:
-                continue
-            if record.symbols[symbol.parent].kind not in TYPE_KINDS or "constructor" in symbol.flags:
+            if symbol.kind not in ("method", "property") or "constructor" in symbol.flags:
                 continue
             name = symbol.name + (ev.traits[file].method_mark if symbol.kind == "method" else "")
-            target = _overridden(ev, ("class", file, symbol.parent), name)
-            if target is not None:
-                source, base = ids[file][number], ids[target[0]][target[1]]
-                edges[Edge(source, base, "overrides", (symbol.start_line,), "inherited", 0.93)] = None
+            for holder in _holders(ev, file, symbol):
+                target = _overridden(ev, holder, name)
+                if target is not None:
+                    source, base = ids[file][number], ids[target[0]][target[1]]
+                    edges[Edge(source, base, "overrides", (symbol.start_line,), "inherited", 0.93)] = None
     return list(edges)
+
+
+def _holders(ev: "Evaluator", file: int, symbol: Symbol) -> Values:
+    """Return the types that a symbol is a member of: by where it stands, or by its owner."""
+    if symbol.owner is not None and "extension" not in symbol.flags:
+        return types.classes(ev, file, symbol.within, symbol.start_byte, symbol.owner)
+    if symbol.parent >= 0 and ev.files[file].symbols[symbol.parent].kind in TYPE_KINDS:
+        return (("class", file, symbol.parent),)
+    return ()
 
 
 def _overridden(ev: "Evaluator", value: tuple, name: str) -> tuple[int, int] | None:  # type: ignore[type-arg]

@@ -61,7 +61,11 @@ def _of_container(ev: "Evaluator", holder: Value, name: str) -> Values:
 def _object_member(ev: "Evaluator", holder: Value, name: str) -> Values:
     from doctown.graph import containers
 
-    return containers.item(ev, holder, name) or _stored(ev, holder, name)
+    expr = ev.containers[holder[1]][3]
+    stored = _stored(ev, holder, name)
+    if stored and expr is not None and not any(key == name for key, _ in expr[2]):
+        return stored  # surer than what is stored under keys that are computed
+    return containers.item(ev, holder, name) or stored
 
 
 def bases(ev: "Evaluator", value: Value) -> list[Value]:
@@ -81,6 +85,12 @@ def _bases(ev: "Evaluator", file: int, number: int) -> Values:
         found[value] = None
     found.pop(("class", file, number), None)
     return tuple(found)
+
+
+def is_same_type(ev: "Evaluator", one: Value, other: Value) -> bool:
+    """Tell whether two classes are parts of one type (C#'s partial classes, merged interfaces)."""
+    first, second = (ev.files[value[1]].symbols[value[2]] for value in (one, other))
+    return "partial" in first.flags and "partial" in second.flags and first.qualified_name == second.qualified_name
 
 
 def order_of(ev: "Evaluator", value: Value) -> list[Value]:
@@ -115,7 +125,8 @@ def _search(ev: "Evaluator", order: Sequence[Value], holder: Value, name: str) -
         found = own_member(ev, value, holder, name)
         if found is not None:
             return found
-    stored = _stored(ev, holder, name)
+    patched = [method for value in order for method in ev.owned_members(value).get(name, ())]
+    stored = _owned(ev, patched, holder) if patched else _stored(ev, holder, name)
     if stored:
         return stored
     dynamic = external and not external.endswith((".Generic", ".Protocol", ".ABC", "object"))
@@ -123,7 +134,7 @@ def _search(ev: "Evaluator", order: Sequence[Value], holder: Value, name: str) -
 
 
 def bare(ev: "Evaluator", holder: Value, name: str) -> tuple[Values | None, Values]:
-    """Return the member that a bare name in a class means, None where no class has it; and what is an external base's."""
+    """Return the member that a bare name in a class means, None where there is none, and what an external base has."""
     external = NOTHING
     for value in order_of(ev, holder):
         if value[0] == "external":
@@ -144,6 +155,9 @@ def own_member(ev: "Evaluator", value: Value, holder: Value, name: str) -> Value
     if entries and index.record.scopes[scope].kind != "function":
         return _class_entries(ev, file, scope, entries, holder)
     owned = ev.owned_members(value).get(name)
+    if owned and ev.traits[file].separate_types:
+        # What other files patch in comes after all that is declared.
+        owned = [method for method in owned if method[1] == file]
     if owned:
         return _owned(ev, owned, holder)
     stores = index.self_stores.get(scope, {}).get(name)

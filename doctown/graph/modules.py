@@ -47,8 +47,8 @@ class Modules(NamedTuple):
     separator: str = "."  # between a module and a module in it
     # (file, name) -> scopes that bind a name which the file sees without an import (as `siblings`, by name)
     visible: Callable[[int, str], tuple[Place, ...]] = lambda _file, _name: ()
-    # (file, name) -> the root of a module that is named from everywhere (a Rust crate); () for an external one
-    roots: Callable[[int, str], tuple[Place, ...] | None] = lambda _file, _name: None
+    # (file, name) -> whether that names a module from everywhere: a Rust crate, the first part of a C# namespace
+    is_root: Callable[[int, str], bool] = lambda _file, _name: False
 
 
 NO_MODULES = Modules(lambda _file, _module: None)

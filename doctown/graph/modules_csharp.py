@@ -1,8 +1,8 @@
 """C#'s namespaces: full names to types, by the namespace declarations of the files alone.
 
-A namespace names no file: what is found are its types, each the scope of its body. A name is looked for in the namespaces
-around it, from the inside out, then in those of the `using` directives; `global using` holds for all files of the project,
-which is the folder of the nearest .csproj.
+A namespace names no file: what is found are its types, each the scope of its body. A name is looked for in the
+namespaces around it, from the inside out, then in those of the `using` directives; `global using` holds for all files
+of the project, which is the folder of the nearest .csproj.
 """
 
 from collections import defaultdict
@@ -15,7 +15,9 @@ from doctown.parsing.records import FileRecord
 GLOBAL = "global "
 
 
-def modules(files: Sequence[FileRecord], mine: Sequence[int], config: ProjectConfig) -> Modules:
+def modules(  # noqa: C901 - its closures share its tables
+    files: Sequence[FileRecord], mine: Sequence[int], config: ProjectConfig
+) -> Modules:
     """Return how the C# files find each other."""
     homes: dict[tuple[str, str], list[Place]] = defaultdict(list)  # (namespace, name) -> the scopes that bind it
     types: dict[str, list[Place]] = defaultdict(list)  # full name -> class scopes
@@ -72,7 +74,15 @@ def modules(files: Sequence[FileRecord], mine: Sequence[int], config: ProjectCon
         # The members of `using static`.
         return tuple(place for full in usings(file) for place in types.get(full, ()))
 
-    return Modules(find, visible=visible)
+    @cache
+    def uses_outside(file: int) -> bool:
+        return any(find(file, space) is None for space in usings(file))
+
+    def is_root(file: int, name: str) -> bool:
+        """Tell whether a name begins a namespace, or is a type that only a namespace from outside can have."""
+        return name in namespaces or (name[:1].isupper() and uses_outside(file))
+
+    return Modules(find, visible=visible, is_root=is_root)
 
 
 def _and_around(namespace: str) -> Iterator[str]:

@@ -15,7 +15,9 @@ from doctown.parsing.records import FileRecord
 _MODULE = re.compile(r"^\s*module\s+\"?([^\s\"]+)", re.MULTILINE)
 
 
-def modules(files: Sequence[FileRecord], mine: Sequence[int], config: ProjectConfig) -> Modules:
+def modules(  # noqa: C901 - its closures share its tables
+    files: Sequence[FileRecord], mine: Sequence[int], config: ProjectConfig
+) -> Modules:
     """Return how the Go files find each other."""
     packages: dict[tuple[str, str], list[int]] = defaultdict(list)  # (folder, package name) -> files
     by_folder: dict[str, list[int]] = defaultdict(list)

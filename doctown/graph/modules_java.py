@@ -11,7 +11,9 @@ from doctown.graph.modules import Modules, Place, ProjectConfig
 from doctown.parsing.records import TYPE_KINDS, FileRecord
 
 
-def modules(files: Sequence[FileRecord], mine: Sequence[int], _config: ProjectConfig) -> Modules:
+def modules(  # noqa: C901 - its closures share its tables
+    files: Sequence[FileRecord], mine: Sequence[int], _config: ProjectConfig
+) -> Modules:
     """Return how the Java files find each other."""
     types: dict[tuple[str, str], list[Place]] = defaultdict(list)  # (package, qualified name) -> its class scope
     homes: dict[tuple[str, str], list[Place]] = defaultdict(list)  # (package, name) -> the module scopes that bind it
@@ -53,4 +55,12 @@ def modules(files: Sequence[FileRecord], mine: Sequence[int], _config: ProjectCo
                 return tuple(imported)
         return ()
 
-    return Modules(find, visible=visible)
+    @cache
+    def imports_from_outside(file: int) -> bool:
+        return any(named(package) is None for package in stars[file])
+
+    def is_root(file: int, name: str) -> bool:
+        """Tell whether a name is the first part of a package, or a type that only a package from outside can have."""
+        return name in packages or (name[:1].isupper() and not name.endswith("()") and imports_from_outside(file))
+
+    return Modules(find, visible=visible, is_root=is_root)

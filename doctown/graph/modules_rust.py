@@ -5,17 +5,28 @@ names). The extractor writes paths from inside of inline modules as `outer::inne
 dependencies, 2015's rule that `use` begins at the crate root (it is tried last).
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
-
-import tomllib
+from typing import NamedTuple
 
 from doctown.graph.modules import Modules, Place, ProjectConfig
 from doctown.parsing.records import TYPE_KINDS, FileRecord, Import
 
 MAX_STEPS = 12  # of imports behind a path
 ROOT_FOLDERS = ("src/bin", "tests", "examples", "benches")
+
+
+_HEADER = re.compile(r"\s*\[\[?([^\]]+)\]")
+_KEY = re.compile(r"""\s*(?:"([^"]+)"|([\w.-]+))\s*=\s*(?:["']([^"']*)["'])?""")
+
+
+class Entry(NamedTuple):
+    """A key of a manifest: its table, and its value where that is a string."""
+
+    section: str
+    key: str
+    value: str
 
 
 class Crate(NamedTuple):
@@ -28,7 +39,7 @@ class Crate(NamedTuple):
 def modules(files: Sequence[FileRecord], mine: Sequence[int], config: ProjectConfig) -> Modules:
     """Return how the Rust files find each other."""
     tree = _Tree(files, mine, config)
-    return Modules(tree.find, visible=tree.visible, roots=tree.crate_named, separator="::")
+    return Modules(tree.find, visible=tree.visible, is_root=tree.is_crate, separator="::")
 
 
 class _Tree:
@@ -97,13 +108,9 @@ class _Tree:
 
     # paths
 
-    def crate_named(self, file: int, name: str) -> tuple[Place, ...] | None:
-        """Return the root of a crate by its name; () for a dependency, None for what is no crate."""
-        root = self.by_name.get(name)
-        if root is not None:
-            return (Place(self.by_path[root]),)
-        del file
-        return () if name in self.dependencies else None
+    def is_crate(self, _file: int, name: str) -> bool:
+        """Tell whether a name is a crate's: of the repository, or a dependency's."""
+        return name in self.by_name or name in self.dependencies
 
     def visible(self, file: int, name: str) -> tuple[Place, ...]:
         """Return the modules that have a macro: macros are seen in the whole crate."""
@@ -130,10 +137,10 @@ class _Tree:
         prefix, _, path = module.rpartition(">")
         crate, around = self.home[importer]
         base = (*around, *(prefix.split("::") if prefix else ()))
-        return self._walk(importer, crate, base, path.split("::"), steps)
+        return self._walk(crate, base, path.split("::"), steps)
 
-    def _walk(
-        self, importer: int, crate: str, base: tuple[str, ...], parts: list[str], steps: int
+    def _walk(  # noqa: C901, PLR0911 - one rule of name lookup a line
+        self, crate: str, base: tuple[str, ...], parts: list[str], steps: int
     ) -> tuple[Place, ...] | None:
         first, rest = parts[0], parts[1:]
         if first == "crate":
@@ -163,7 +170,6 @@ class _Tree:
             return (typed,)
         if (crate, (first,)) in self.places:
             return self._below(crate, (), parts, steps)
-        del importer
         return None
 
     def _below(self, crate: str, at: tuple[str, ...], parts: Sequence[str], steps: int) -> tuple[Place, ...]:
@@ -246,63 +252,71 @@ def _declared(record: FileRecord) -> Iterator[tuple[tuple[str, ...], str, str]]:
 def _crates(config: ProjectConfig, by_path: Mapping[str, int]) -> list[Crate]:
     """Return the crates of a repository, by Cargo.toml files, else by the names of files."""
     found: dict[str, Crate] = {}
-
-    def add(root: str, name: str | None) -> None:
-        if root in by_path and root not in found:
-            found[root] = Crate(root, name)
-
     for path in sorted(config.manifests):
         if path.rpartition("/")[2] == "Cargo.toml":
             folder = path.rpartition("/")[0]
-            _add_package(_toml(config.manifests[path]), f"{folder}/" if folder else "", by_path, add)
+            for root, name in _package_roots(
+                list(_entries(config.manifests[path])), f"{folder}/" if folder else "", by_path
+            ):
+                if root in by_path:
+                    found.setdefault(root, Crate(root, name))
     for path in sorted(by_path):
-        folder, _, name = path.rpartition("/")
-        if name in ("lib.rs", "main.rs") and not any(path.startswith(f"{_folder(c.root)}/") for c in found.values()):
+        folder, _, file_name = path.rpartition("/")
+        covered = any(path.startswith(f"{_folder(crate.root)}/") for crate in found.values())
+        if file_name in ("lib.rs", "main.rs") and not covered:
             package = folder.removesuffix("/src").removesuffix("src").rpartition("/")[2].replace("-", "_")
-            add(path, package or None if name == "lib.rs" else None)
+            found.setdefault(path, Crate(path, package or None if file_name == "lib.rs" else None))
     return list(found.values())
 
 
-def _add_package(manifest: Mapping[str, Any], base: str, by_path: Mapping[str, int], add: Any) -> None:  # noqa: ANN401
-    package = manifest.get("package")
-    if not isinstance(package, dict):
+def _package_roots(entries: Sequence[Entry], base: str, by_path: Mapping[str, int]) -> Iterator[tuple[str, str | None]]:
+    """Yield the root files of a package, and the name of its library."""
+    held = {(entry.section, entry.key): entry.value for entry in entries}
+    package = held.get(("package", "name"))
+    if package is None:
         return
-    library = manifest.get("lib") if isinstance(manifest.get("lib"), dict) else {}
-    name = str(library.get("name") or package.get("name") or "").replace("-", "_")
-    add(base + str(library.get("path") or "src/lib.rs"), name or None)
-    add(base + "src/main.rs", None)
-    add(base + str(package.get("build") or "build.rs"), None)
-    for kind in ("bin", "test", "example", "bench"):
-        for target in manifest.get(kind) or ():
-            if isinstance(target, dict) and "path" in target:
-                add(_normal(base + str(target["path"])), None)
+    name = held.get(("lib", "name"), package).replace("-", "_")
+    yield _normal(base + held.get(("lib", "path"), "src/lib.rs")), name
+    yield base + "src/main.rs", None
+    yield base + held.get(("package", "build"), "build.rs"), None
+    for entry in entries:
+        if entry.section in ("bin", "test", "example", "bench") and entry.key == "path":
+            yield _normal(base + entry.value), None
     for path in sorted(by_path):
         for folder in ROOT_FOLDERS:
             inner = path.removeprefix(f"{base}{folder}/")
             if inner != path and ("/" not in inner or (inner.count("/") == 1 and inner.endswith("/main.rs"))):
-                add(path, None)
+                yield path, None
 
 
 def _dependencies(config: ProjectConfig) -> frozenset[str]:
+    """Return the names of all crates that manifests ask for."""
     found: set[str] = set()
     for path, text in config.manifests.items():
-        if path.rpartition("/")[2] != "Cargo.toml":
-            continue
-        manifest = _toml(text)
-        tables = [manifest, *(t for t in (manifest.get("target") or {}).values() if isinstance(t, dict))]
-        tables.append(manifest.get("workspace") or {})
-        for table in tables:
-            for key in ("dependencies", "dev-dependencies", "build-dependencies"):
-                held = table.get(key)
-                found.update(str(name).replace("-", "_") for name in (held if isinstance(held, dict) else ()))
+        for section, key, _ in _entries(text) if path.rpartition("/")[2] == "Cargo.toml" else ():
+            table, _, name = section.rpartition("dependencies")
+            if section.endswith("dependencies"):
+                found.add(key.partition(".")[0].replace("-", "_"))
+            elif table.endswith(("", "-", ".")) and name.startswith("."):
+                found.add(name[1:].replace("-", "_"))
     return frozenset(found)
 
 
-def _toml(text: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError):
-        return {}
+def _entries(text: str) -> Iterator[Entry]:
+    """Yield the keys of a manifest with their tables; of the values, strings alone are read.
+
+    Enough of TOML for Cargo.toml; Python 3.10 has no reader of its own.
+    """
+    section = ""
+    for line in text.split("\n"):
+        header = _HEADER.match(line)
+        if header:
+            section = header.group(1).replace('"', "").strip()
+            continue
+        entry = _KEY.match(line)
+        if entry:
+            value = entry.group(3)
+            yield Entry(section, entry.group(1) or entry.group(2), value if value is not None else "")
 
 
 def _folder(path: str) -> str:

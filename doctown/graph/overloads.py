@@ -1,9 +1,9 @@
 """Which of several functions of one name a call means, in languages whose functions differ by their parameters.
 
-The count of arguments decides first, then types, by the order of Java's phases (JLS 15.12.2: without boxing, with boxing,
-variable arity), which C# shares in what is read here. One function is chosen where it takes every argument at least as
-well as all others and one better. An argument of an unknown type decides nothing: where the parameters at its place
-differ, the call is ambiguous. Its result still counts, since overloads mostly return the same.
+The count of arguments decides first, then types, by the order of Java's phases (JLS 15.12.2: without boxing, with
+boxing, variable arity), which C# shares in what is read here. One function is chosen where it takes every argument at
+least as well as all others and one better. An argument of an unknown type decides nothing: where the parameters at
+its place differ, the call is ambiguous. Its result still counts, since overloads mostly return the same.
 """
 
 from collections import defaultdict
@@ -55,9 +55,7 @@ def callees(ev: "Evaluator", file: int, call: Call) -> Values:
     if functions[0][0] == "bound" or not any(_takes(ev, value, call) for value in functions):
         candidates.update(dict.fromkeys(_inherited(ev, file, call)))
     fitting = _without_overridden(ev, [value for value in candidates if _takes(ev, value, call)])
-    kept: list[Value] = []
-    for group in _by_receiver(fitting):
-        kept.append(group[0] if len(group) == 1 else _best(ev, file, call, group))
+    kept = [group[0] if len(group) == 1 else _best(ev, file, call, group) for group in _by_receiver(fitting)]
     return (*others, *kept)
 
 
@@ -214,7 +212,7 @@ def _rate_instance(ev: "Evaluator", function: Value, declared: Expr, value: Valu
     order = members.order_of(ev, value)
     places = [order.index(wanted) for wanted in classes if wanted in order]
     if places:
-        return EXACT - min(min(places), 2)
+        return EXACT - min(*places, 2)
     name = _name(ev, function, declared)
     if name in OBJECTS:
         return OBJECT
@@ -252,7 +250,7 @@ def _value_name(ev: "Evaluator", value: Value) -> str:
     return ""
 
 
-def _rate_external(  # noqa: PLR0911 - one rule a line
+def _rate_external(  # noqa: C901, PLR0911 - one rule a line
     ev: "Evaluator", function: Value, declared: Expr, full_name: str
 ) -> int | None:
     name, wanted = full_name.rpartition(".")[2], _name(ev, function, declared)
@@ -274,7 +272,12 @@ def _rate_external(  # noqa: PLR0911 - one rule a line
         return SUBTYPE
     if wanted in OBJECTS:
         return OBJECT
-    if name in SUPERTYPES or wanted.startswith("[]") or types.classes(ev, function[1], function[2], 0, declared):
+    if (
+        name in OBJECTS
+        or name in SUPERTYPES
+        or wanted.startswith("[]")
+        or types.classes(ev, function[1], function[2], 0, declared)
+    ):
         return MISMATCH
     return None
 

@@ -58,7 +58,7 @@ def result_of(ev: "Evaluator", callee: Value, site: Site | None) -> Values:  # n
     if tag == "method_of":
         return containers.method_result(ev, callee[1], callee[2], site)
     if tag == "callable":
-        return signatures.result(ev, callee, site)
+        return signatures.result(ev, callee)
     if tag == "identity":
         return argument(ev, site, 0) if site else NOTHING
     if tag == "ambiguous":

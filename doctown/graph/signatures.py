@@ -6,7 +6,7 @@
 ("type", file, scope, type)             a type by a name of its own: no value, and only types.py looks into it
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from doctown.graph import members, returns, types
 from doctown.graph.values import NOTHING, Value, Values, union
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from doctown.graph.returns import Site
     from doctown.parsing.records import Expr
 
-Expression = tuple  # type: ignore[type-arg]
+Expression = tuple[Any, ...]
 
 
 def nothing(_ev: "Evaluator", _file: int, _scope: int, _at: int, _expr: Expression) -> Values:
@@ -42,7 +42,7 @@ def member(ev: "Evaluator", holder: Value, name: str) -> Values:
     return types.instances(ev, file, scope, 0, held)
 
 
-def result(ev: "Evaluator", callee: Value, site: "Site | None") -> Values:
+def result(ev: "Evaluator", callee: Value) -> Values:
     """Return what calling a function type gives."""
     _, file, scope, type_, _ = callee
     return types.instances(ev, file, scope, 0, type_[2])
@@ -80,10 +80,12 @@ def argument(ev: "Evaluator", file: int, _scope: int, _at: int, expr: Expression
 
 
 def _argument(ev: "Evaluator", file: int, number: int, position: int) -> Values:
-    found = []
+    found: list[Value] = []
     for callee in ev.callees(file, number):
-        for made in _taken(ev, callee, position):
-            found.append((*made[:4], (file, number)) if made[0] == "callable" and made[4] is None else made)
+        found += [
+            (*made[:4], (file, number)) if made[0] == "callable" and made[4] is None else made
+            for made in _taken(ev, callee, position)
+        ]
     return union((value,) for value in found)
 
 

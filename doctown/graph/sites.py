@@ -206,6 +206,10 @@ def _own_or_inherited(ev: Evaluator, file: int, scope: int, target: Target) -> O
     around = ev.class_around(file, scope)
     if ("class", target[0], symbol.parent) in around:
         return "self"
+    if symbol.parent >= 0 and any(
+        members.is_same_type(ev, value, ("class", target[0], symbol.parent)) for value in around
+    ):
+        return "self"
     if symbol.owner is not None:
         held = ("function", target[0], symbol.scope)
         own = any(held in ev.owned_members(value).get(symbol.name, ()) for value in around)

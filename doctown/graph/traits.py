@@ -21,8 +21,8 @@ class Traits(NamedTuple):
     by_name: bool = False  # values are not followed: a name that is bound nowhere in its file can be another file's
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
+def _words(text: str, mark: str = "") -> frozenset[str]:
+    return frozenset(word + mark for word in text.split())
 
 
 def _methods(*types: type) -> frozenset[str]:
@@ -39,91 +39,101 @@ PYTHON = Traits(
 )  # fmt: skip
 
 RUST = Traits(
-    _words("""
-        std core alloc Vec Box String Option Some None Ok Err Result Rc Arc drop Default Iterator Into From
-        Clone ToString ToOwned println! print! eprintln! eprint! format! write! writeln! vec! panic! assert!
-        assert_eq! assert_ne! debug_assert! debug_assert_eq! debug_assert_ne! unreachable! unimplemented! todo!
-        matches! concat! stringify! include_str! include_bytes! include! env! option_env! line! file! cfg!
-        thread_local! compile_error! dbg! try! str char bool u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize
-        f32 f64
-    """),
-    _words("""
-        new len iter iter_mut into_iter push pop get get_mut insert remove map filter collect unwrap clone into
-        from as_ref as_mut to_string to_owned as_str as_bytes next fmt eq ne cmp partial_cmp hash default drop
-        write read flush lock send recv join contains extend is_empty clear split trim parse push_str
-        with_capacity capacity take replace swap expect ok err and_then or_else unwrap_or unwrap_or_else
-        unwrap_or_default ok_or ok_or_else is_some is_none is_ok is_err min max abs poll wake fold any all find
-        position enumerate zip chain rev last first nth count sum product cloned copied flat_map for_each peek
-        skip chars bytes lines starts_with ends_with to_vec sort sort_by sort_by_key dedup retain drain split_at
-        entry or_insert or_insert_with keys values borrow borrow_mut deref deref_mut index try_from try_into
-        as_slice as_ptr load store fetch_add wait notify spawn set type_id source description display path
-        map_err unwrap_err write_all read_to_string read_exact seek close finish append reserve resize truncate
-        concat find_map add sub mul div rem neg not bitand bitor bitxor shl shr offset as_mut_ptr as_mut_slice
-        set_len extend_from_slice leading_zeros trailing_zeros count_ones pow copy_from_slice split_first
-        split_last chunks windows checked_add wrapping_add saturating_sub as_any downcast_ref is_null cast
-        into_boxed_slice into_string into_bytes to_lowercase to_uppercase trim_start trim_end rsplit splitn
-        replace_range char_indices is_char_boundary fill swap_remove filter_map step_by scan cycle by_ref
-        size_hint is_some_and contains_key get_or_insert_with elapsed as_path exists
-    """),
+    _words(
+        "std core alloc Vec Box String Option Some None Ok Err Result Rc Arc drop Default Iterator Into From "
+        "Clone ToString ToOwned println! print! eprintln! eprint! format! write! writeln! vec! panic! assert! "
+        "assert_eq! assert_ne! debug_assert! debug_assert_eq! debug_assert_ne! unreachable! unimplemented! todo! "
+        "matches! concat! stringify! include_str! include_bytes! include! env! option_env! line! file! cfg! "
+        "thread_local! compile_error! dbg! try! str char bool u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize "
+        "f32 f64"
+    ),
+    _words(
+        "new len iter iter_mut into_iter push pop get get_mut insert remove map filter collect unwrap clone into "
+        "from as_ref as_mut to_string to_owned as_str as_bytes next fmt eq ne cmp partial_cmp hash default drop "
+        "write read flush lock send recv join contains extend is_empty clear split trim parse push_str "
+        "with_capacity capacity take replace swap expect ok err and_then or_else unwrap_or unwrap_or_else "
+        "unwrap_or_default ok_or ok_or_else is_some is_none is_ok is_err min max abs poll wake fold any all find "
+        "position enumerate zip chain rev last first nth count sum product cloned copied flat_map for_each peek "
+        "skip chars bytes lines starts_with ends_with to_vec sort sort_by sort_by_key dedup retain drain split_at "
+        "entry or_insert or_insert_with keys values borrow borrow_mut deref deref_mut index try_from try_into "
+        "as_slice as_ptr load store fetch_add wait notify spawn set type_id source description display path "
+        "map_err unwrap_err write_all read_to_string read_exact seek close finish append reserve resize truncate "
+        "concat find_map add sub mul div rem neg not bitand bitor bitxor shl shr offset as_mut_ptr as_mut_slice "
+        "set_len extend_from_slice leading_zeros trailing_zeros count_ones pow copy_from_slice split_first "
+        "split_last chunks windows checked_add wrapping_add saturating_sub as_any downcast_ref is_null cast "
+        "into_boxed_slice into_string into_bytes to_lowercase to_uppercase trim_start trim_end rsplit splitn "
+        "replace_range char_indices is_char_boundary fill swap_remove filter_map step_by scan cycle by_ref "
+        "size_hint is_some_and contains_key get_or_insert_with elapsed as_path exists"
+    ),
     typed=True,
-    same_type=_words("clone to_owned borrow borrow_mut as_ref as_mut by_ref deref deref_mut"),
-)  # fmt: skip
+    same_type=frozenset(
+        {"clone", "to_owned", "borrow", "borrow_mut", "as_ref", "as_mut", "by_ref", "deref", "deref_mut"}
+    ),
+)
 GO = Traits(
-    _words("""
-        append cap close complex copy delete imag len make new panic print println real recover min max clear
-        bool byte complex64 complex128 error float32 float64 int int8 int16 int32 int64 rune string uint uint8
-        uint16 uint32 uint64 uintptr any
-    """),
-    _words("""
-        Error String Read Write Close Len Less Swap Lock Unlock RLock RUnlock Add Done Wait Get Set Put Next
-        Scan Text Bytes Printf Println Print Fatal Fatalf Errorf Log Logf Run Parse Format Seek Flush Reset Name
-        Context Value Err Deadline Helper Skip FailNow Fail Store Load Do Key Index Kind Type Field NumField
-        Interface IsNil Elem
-    """),
-    types_convert=True, typed=True,
-)  # fmt: skip
+    _words(
+        "append cap close complex copy delete imag len make new panic print println real recover min max clear "
+        "bool byte complex64 complex128 error float32 float64 int int8 int16 int32 int64 rune string uint uint8 "
+        "uint16 uint32 uint64 uintptr any"
+    ),
+    _words(
+        "Error String Read Write Close Len Less Swap Lock Unlock RLock RUnlock Add Done Wait Get Set Put Next "
+        "Scan Text Bytes Printf Println Print Fatal Fatalf Errorf Error Log Logf Run Parse Format Seek Flush "
+        "Reset Name Context Value Err Deadline Helper Skip FailNow Fail Store Load Do Key Index Kind Type Field "
+        "NumField Interface IsNil Elem"
+    ),
+    types_convert=True,
+    typed=True,
+)
 JAVA = Traits(
-    _words("""
-        String Object Integer Long Double Float Boolean Character Byte Short Number Math System Thread Runnable
-        Iterable Exception RuntimeException IllegalArgumentException IllegalStateException NullPointerException
-        Error Throwable UnsupportedOperationException IndexOutOfBoundsException StringBuilder StringBuffer
-        CharSequence Comparable Class Enum Record Void Process ProcessBuilder Runtime StackTraceElement
-        AssertionError InterruptedException ClassCastException ArithmeticException NumberFormatException
-        CloneNotSupportedException ClassNotFoundException Override Deprecated FunctionalInterface
-        SuppressWarnings SafeVarargs AutoCloseable Appendable Cloneable ThreadLocal ClassLoader Package
-        StrictMath NoSuchMethodException NoSuchFieldException SecurityException ReflectiveOperationException
-        OutOfMemoryError StackOverflowError NegativeArraySizeException Readable
-    """),
-    frozenset(f"{name}()" for name in _words("""
-        toString equals hashCode getClass notify notifyAll wait clone finalize compareTo compare iterator get
-        set put add remove size isEmpty contains containsKey containsValue stream map filter forEach collect of
-        values keySet entrySet getKey getValue clear addAll removeAll length charAt substring append insert
-        split trim close read write flush next hasNext run call accept apply test name ordinal valueOf format
-        getName getMessage getCause start join execute submit await lock unlock orElse orElseThrow isPresent
-        ifPresent indexOf matches find group build create println print printf toArray sort reverse copy
-    """)),
-    bare_members=True, overloads=True, typed=True, method_mark="()",
-)  # fmt: skip
+    _words(
+        "String Object Integer Long Double Float Boolean Character Byte Short Number Math System Thread Runnable "
+        "Iterable Exception RuntimeException IllegalArgumentException IllegalStateException NullPointerException "
+        "Error Throwable UnsupportedOperationException IndexOutOfBoundsException StringBuilder StringBuffer "
+        "CharSequence Comparable Class Enum Record Void Process ProcessBuilder Runtime StackTraceElement "
+        "AssertionError InterruptedException ClassCastException ArithmeticException NumberFormatException "
+        "CloneNotSupportedException ClassNotFoundException Override Deprecated FunctionalInterface "
+        "SuppressWarnings SafeVarargs AutoCloseable Appendable Cloneable ThreadLocal ClassLoader Package "
+        "StrictMath Iterable NoSuchMethodException NoSuchFieldException SecurityException "
+        "ReflectiveOperationException OutOfMemoryError StackOverflowError NegativeArraySizeException Readable"
+    ),
+    _words(
+        "toString equals hashCode getClass notify notifyAll wait clone finalize compareTo compare iterator "
+        "get set put add remove size isEmpty contains containsKey containsValue stream map filter forEach "
+        "collect of values keySet entrySet getKey getValue clear addAll removeAll length charAt substring "
+        "append insert split trim close read write flush next hasNext run call accept apply test name ordinal "
+        "valueOf format getName getMessage getCause start join execute submit await lock unlock orElse "
+        "orElseThrow isPresent ifPresent indexOf matches find group build create println print printf toArray "
+        "sort reverse copy",
+        mark="()",
+    ),
+    bare_members=True,
+    overloads=True,
+    typed=True,
+    method_mark="()",
+)
 CSHARP = Traits(
-    _words("""
-        string int bool object char byte long short double float decimal uint ulong ushort sbyte nint nuint
-        nameof String Console Math Exception ArgumentException ArgumentNullException InvalidOperationException
-        NotSupportedException NotImplementedException Task Convert DateTime TimeSpan Guid Type Enum Array
-        Environment GC Activator Attribute EventArgs Func Action Lazy Tuple Uri Version Random StringBuilder
-        Encoding File Path Directory Stream List Dictionary HashSet Queue Stack IEnumerable IList IDictionary
-        Enumerable Regex Thread Monitor Interlocked CancellationToken CancellationTokenSource Assert Debug Trace
-        Stopwatch
-    """),
-    _words("""
-        ToString Equals GetHashCode GetType CompareTo Dispose Add Remove Contains ContainsKey Clear Count Any
-        All First FirstOrDefault Single Last Select Where OrderBy ToList ToArray ToDictionary Insert IndexOf
-        Join Split Trim Substring Replace StartsWith EndsWith Append AppendLine Write WriteLine Read ReadLine
-        Close Flush Invoke Wait Result ConfigureAwait GetAwaiter TryGetValue Get Set Format Parse TryParse
-        Create Copy Concat Max Min Sum Reverse ForEach Find Exists AddRange GetEnumerator MoveNext Reset Run
-        Start Stop Execute Send Open Load Save
-    """),
-    bare_members=True, overloads=True, typed=True,
-)  # fmt: skip
+    _words(
+        "string int bool object char byte long short double float decimal uint ulong ushort sbyte nint nuint "
+        "nameof String Console Math Exception ArgumentException ArgumentNullException InvalidOperationException "
+        "NotSupportedException NotImplementedException Task Convert DateTime TimeSpan Guid Type Enum Array "
+        "Environment GC Activator Attribute EventArgs Func Action Lazy Tuple Uri Version Random StringBuilder "
+        "Encoding File Path Directory Stream List Dictionary HashSet Queue Stack IEnumerable IList IDictionary "
+        "Enumerable Regex Thread Monitor Interlocked CancellationToken CancellationTokenSource Assert Debug Trace "
+        "Stopwatch"
+    ),
+    _words(
+        "ToString Equals GetHashCode GetType CompareTo Dispose Add Remove Contains ContainsKey Clear Count Any "
+        "All First FirstOrDefault Single Last Select Where OrderBy ToList ToArray ToDictionary Insert IndexOf "
+        "Join Split Trim Substring Replace StartsWith EndsWith Append AppendLine Write WriteLine Read ReadLine "
+        "Close Flush Invoke Wait Result ConfigureAwait GetAwaiter TryGetValue Get Set Format Parse TryParse "
+        "Create Copy Concat Max Min Sum Reverse ForEach Find Exists AddRange GetEnumerator MoveNext Reset Run "
+        "Start Stop Execute Send Open Load Save"
+    ),
+    bare_members=True,
+    overloads=True,
+    typed=True,
+)
 
 # What the collections and strings of languages whose values are not followed are asked for.
 _COMMON_METHODS = frozenset(

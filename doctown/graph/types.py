@@ -90,7 +90,7 @@ def _named(ev: "Evaluator", file: int, scope: int, at: int, declared: tuple) -> 
     at = max(at, ev.files[file].size_bytes)
     found = ev.evaluate(file, scope, at, declared)
     # `Color Color`: a member that bears the name of its type does not hide it.
-    while declared[0] == "name" and ev.traits[file].bare_members and found and all(v[0] in NO_TYPES for v in found):
+    while declared[0] == "name" and ev.traits[file].bare_members and all(v[0] in NO_TYPES for v in found):
         scope = ev.files[file].scopes[scope].parent
         if scope < 0:
             break
@@ -117,7 +117,7 @@ def _instance(ev: "Evaluator", file: int, scope: int, value: Value) -> Values:  
     return NOTHING
 
 
-def _generic(ev: "Evaluator", file: int, scope: int, at: int, declared: tuple) -> Values:  # type: ignore[type-arg]
+def _generic(ev: "Evaluator", file: int, scope: int, at: int, declared: tuple) -> Values:  # type: ignore[type-arg]  # noqa: PLR0911 - one form each
     _, base, arguments = declared
     name = base[-1] if base and base[0] in ("name", "attr", "literal") else ""
     named = _named(ev, file, scope, at, base) if base else NOTHING

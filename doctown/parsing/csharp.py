@@ -441,9 +441,12 @@ def type_(rec: Recorder, node: Node) -> None:
         base_names=tuple(rec.text(base).partition("(")[0] for base in written), flags=modifiers.flags(),
     )  # fmt: skip
     rec.bind(name, ("function", rec.symbols[index].scope), node.start_byte, scope=rec.scope)
-    if base_list is not None and any(child.type == "argument_list" for child in base_list.children) and bases:
-        rec.pending[node.id] = None
     scope = rec.open_scope(node, "class", symbol=index)
+    arguments = (
+        next((c for c in base_list.children if c.type == "argument_list"), None) if base_list is not None else None
+    )
+    if arguments is not None and bases:
+        _record_base_call(rec, arguments, written[0], arguments)
     _type_parameters(rec, node, scope)
     parameters = next((child for child in node.children if child.type == "parameter_list"), None)
     for child in parameters.children if parameters is not None else ():
@@ -523,7 +526,6 @@ def method(rec: Recorder, node: Node) -> None:
         rec.transparent.add(body.id)
     _type_parameters(rec, node, scope)
     _parameters(rec, scope, parameters)
-    _arrow_return(rec, scope, body)
 
 
 def _signature(rec: Recorder, node: Node, modifiers: _Modifiers, body: Node | None) -> str:
@@ -561,11 +563,6 @@ def _parameters(rec: Recorder, scope: int, parameters: Node | None) -> None:
         rec.parameters.append(Parameter(scope, rec.text(loose), declared, None, "rest"))
 
 
-def _arrow_return(rec: Recorder, scope: int, body: Node | None) -> None:
-    if body is not None and body.type == "arrow_expression_clause":
-        expression(rec, body.children[-1])
-
-
 def local_function(rec: Recorder, node: Node) -> None:
     """Record a function within a method."""
     name_node, body = node.child_by_field_name("name"), node.child_by_field_name("body")
@@ -589,10 +586,13 @@ def local_function(rec: Recorder, node: Node) -> None:
 def property_(rec: Recorder, node: Node) -> None:
     """Record a property or indexer and bind its name with its type."""
     name_node = node.child_by_field_name("name")
-    name = rec.text(name_node) if name_node is not None else "this[]"
+    name = rec.text(name_node) if name_node is not None else "this"
     modifiers = _Modifiers(rec, node)
     declared = type_expression(rec, node.child_by_field_name("type"))
-    body = node.child_by_field_name("accessors") or node.child_by_field_name("value")
+    value = node.child_by_field_name("value")
+    if value is not None and value.type == "implicit_object_creation_expression":
+        rec.pending[value.id] = declared
+    body = node.child_by_field_name("accessors") or value
     index = rec.define(
         node, name, "property", signature=_signature(rec, node, modifiers, body),
         docstring=doc_before(rec.source, node.start_byte), scope_kind="function", decorators=modifiers.decorators,
@@ -784,13 +784,17 @@ def constructor_call(rec: Recorder, node: Node) -> None:
 
 def base_call(rec: Recorder, node: Node) -> None:
     """Record the base constructor's call of a primary constructor."""
-    index = rec.reserve_call(node)
-    made = type_expression(rec, node.child_by_field_name("type"))
-    callee = made[1] if made is not None and made[0] == "generic" else made
     arguments = next((child for child in node.children if child.type == "argument_list"), None)
+    _record_base_call(rec, node, node.child_by_field_name("type"), arguments)
+
+
+def _record_base_call(rec: Recorder, site: Node, written: Node | None, arguments: Node | None) -> None:
+    index = rec.reserve_call(site)
+    made = type_expression(rec, written)
+    callee = made[1] if made is not None and made[0] == "generic" else made
     args, keywords, count = _arguments(rec, arguments)
-    line = node.start_point[0] + 1
-    rec.set_call(index, Call(rec.scope, callee, args, keywords, count, line, node.start_byte, "new"))
+    line = (written or site).start_point[0] + 1
+    rec.set_call(index, Call(rec.scope, callee, args, keywords, count, line, site.start_byte, "new"))
 
 
 def using(rec: Recorder, node: Node) -> None:

@@ -35,7 +35,9 @@ def extract(language: str, path: str, source: bytes) -> FileRecord:
     tree = parser.parse(text)
     root = tree.root_node
     recorder = Recorder(path, row.name, text, root)
-    captured = QueryCursor(query).captures(root)
+    cursor = QueryCursor(query)
+    cursor.set_max_start_depth(MAX_DEPTH)
+    captured = cursor.captures(root)
     # Sorting is stable: of two nodes with one span, the one goes first whose handler stands first.
     ordered = [
         ((start := node.start_byte) * _BEHIND - node.end_byte, start, node, handler)
@@ -50,6 +52,7 @@ def extract(language: str, path: str, source: bytes) -> FileRecord:
     return recorder.record(partial=root.has_error)
 
 
+MAX_DEPTH = 2_000  # of the tree, in which nodes are looked for: the time of a query grows with the square of the depth
 _BEHIND = 1 << 40  # more bytes than a file has: sorts by start, then the larger node first
 
 

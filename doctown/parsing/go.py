@@ -17,8 +17,30 @@ STRING: Expr = ("literal", "string")
 INT: Expr = ("literal", "int")
 BOOL: Expr = ("literal", "bool")
 BUILTIN_TYPES = frozenset(
-    "bool byte complex64 complex128 error float32 float64 int int8 int16 int32 int64 rune string uint uint8 uint16 "
-    "uint32 uint64 uintptr any comparable".split()
+    {
+        "bool",
+        "byte",
+        "complex64",
+        "complex128",
+        "error",
+        "float32",
+        "float64",
+        "int",
+        "int8",
+        "int16",
+        "int32",
+        "int64",
+        "rune",
+        "string",
+        "uint",
+        "uint8",
+        "uint16",
+        "uint32",
+        "uint64",
+        "uintptr",
+        "any",
+        "comparable",
+    }
 )
 
 
@@ -111,7 +133,10 @@ def expression(rec: Recorder, node: Node | None) -> Expr:
     """Return what an expression may be, recording the calls in it."""
     if node is None or rec.depth >= MAX_EXPRESSION_DEPTH:
         return None
-    convert = CONVERT.get(node.type)
+    kind = node.type
+    if kind == "identifier":
+        return rec.name(node)
+    convert = CONVERT.get(kind)
     if convert is None:
         return None
     rec.depth += 1
@@ -143,7 +168,7 @@ def _call(rec: Recorder, node: Node) -> Expr:
 def _record_call(rec: Recorder, node: Node) -> int:
     index = rec.reserve_call(node)
     children = node.children
-    function, arguments = children[0], node.child_by_field_name("arguments")
+    function, arguments = children[0], children[-1] if children[-1].type == "argument_list" else None
     if function.type == "selector_expression":
         parts = function.children
         callee: Expr = ("attr", expression(rec, parts[0]), rec.text(parts[-1]))
@@ -156,13 +181,16 @@ def _record_call(rec: Recorder, node: Node) -> int:
     args: list[Expr] = []
     count = 0
     for child in arguments.children if arguments is not None else ():
-        if child.is_named and child.type != "comment":
-            if child.type == "variadic_argument":
-                args.append(("each", expression(rec, child.children[0])))
-                count = -1
-            else:
-                args.append(expression(rec, child))
-                count += count >= 0
+        kind = child.type
+        if kind == "identifier":
+            args.append(rec.name(child))
+            count += count >= 0
+        elif kind == "variadic_argument":
+            args.append(("each", expression(rec, child.children[0])))
+            count = -1
+        elif child.is_named and kind != "comment":
+            args.append(expression(rec, child))
+            count += count >= 0
     while args and args[-1] is None:
         args.pop()
     line = function.end_point[0] + 1 if function.type == "selector_expression" else function.start_point[0] + 1

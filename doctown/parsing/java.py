@@ -1,7 +1,7 @@
 """Records of Java: definitions, scopes and values.
 
 Methods have names of their own beside fields and variables, so they are bound, imported and called as `name()`.
-An anonymous class is a symbol named `$Base` after the type that it extends. Left out: what string concatenation and
+An anonymous class is a symbol that bears the name of the type that it extends. Left out: what string concatenation and
 boxing call, record accessors, module-info.
 """
 
@@ -365,13 +365,17 @@ def type_(rec: Recorder, node: Node) -> None:
         exported=_is_exported(rec, modifiers.words), is_test=rec.is_test_file,
         bases=tuple(type_expression(rec, base) for base in written),
         base_names=tuple(rec.text(base) for base in written),
-        flags=_flags(modifiers.words, "static", "abstract") + (() if rec.scopes[rec.scope].kind != "block" else ("local",)),
+        flags=_flags(modifiers.words, "static", "abstract") + _local_flag(rec),
     )  # fmt: skip
     rec.bind(name, ("function", rec.symbols[index].scope), node.start_byte, scope=rec.scope)
     scope = rec.open_scope(node, "class", symbol=index)
     _type_parameters(rec, node, scope)
     if node.type == "record_declaration":
         _record_components(rec, node, scope)
+
+
+def _local_flag(rec: Recorder) -> tuple[str, ...]:
+    return ("local",) if rec.scopes[rec.scope].kind in ("block", "function") else ()
 
 
 def _bases(node: Node) -> list[Node]:
@@ -444,7 +448,7 @@ def anonymous(rec: Recorder, node: Node) -> None:
     written = made.child_by_field_name("type") if made is not None else None
     if made is None or written is None:
         return
-    name = "$" + rec.text(written).partition("<")[0].rpartition(".")[2].strip()
+    name = rec.text(written).partition("<")[0].rpartition(".")[2].strip()
     index = rec.define(
         made, name, "class", signature=rec.folded(made.start_byte, node.start_byte), body=node, scope_kind="class",
         is_test=rec.is_test_file, bases=(type_expression(rec, written),), base_names=(rec.text(written),),

@@ -20,6 +20,7 @@ SET: Expr = ("literal", "set")
 DICT: Expr = ("literal", "dict")
 SELF_TYPE: Expr = ("selftype",)
 
+MAX_SPACE_BYTES = 200  # between a JSDoc comment and what it is about
 _EMPTY = frozenset({"null", "undefined", "never", "void"})
 _UNKNOWN = frozenset({"any", "unknown", "object"})
 _CONTAINERS: dict[str, Expr] = {
@@ -67,7 +68,7 @@ def _predefined(rec: Recorder, node: Node) -> Expr:
     return None if text in _UNKNOWN else ("literal", text)
 
 
-def _literal(rec: Recorder, node: Node) -> Expr:
+def _literal(_rec: Recorder, node: Node) -> Expr:
     kind = node.children[0].type if node.children else ""
     if kind == "unary_expression":
         kind = "number"
@@ -274,9 +275,10 @@ _NAME = re.compile(r"\s*(?:\{[^}]*\}\s*)?([\w$.]+)")
 
 def doc_before(rec: Recorder, start: int) -> str | None:
     """Return the text of the JSDoc comment that ends right before the byte `start`, with its stars."""
-    source, end = rec.source, start
-    while end > 0 and source[end - 1] in b" \t\r\n(":
-        end -= 1
+    source = rec.source
+    end = start
+    before = source[max(0, start - MAX_SPACE_BYTES) : start]
+    end -= len(before) - len(before.rstrip(b" \t\r\n("))
     if not source.startswith(b"*/", end - 2) or end < 5:  # noqa: PLR2004 - the shortest comment
         return None
     opening = source.rfind(b"/*", 0, end - 2)
@@ -356,26 +358,30 @@ def written_aliases(comment: str) -> list[tuple[str, Expr]]:
             continue
         written, end = _braced(text, match.end())
         name = _NAME.match(text, end)
-        if not name:
-            continue
-        members, returns = [], None
-        for member in tags[position + 1 :]:
-            member_type, member_end = _braced(text, member.end())
-            if member[1] in ("typedef", "callback"):
-                break
-            if member[1] in ("returns", "return"):
-                returns = written_type(member_type or "")
-            elif member[1] in ("property", "prop", "param") and member_type:
-                member_name = _PARAMETER_NAME.match(text, member_end)
-                if member_name:
-                    members.append((member_name[1], written_type(member_type)))
-        if match[1] == "callback":
+        members, returns = _written_members(text, tags[position + 1 :])
+        if name and match[1] == "callback":
             found.append((name[1], ("callable", tuple(type_ for _, type_ in members), returns)))
-        elif members:
+        elif name and members:
             found.append((name[1], ("dict", "object", tuple(members))))
-        elif written:
+        elif name and written:
             found.append((name[1], written_type(written)))
     return found
+
+
+def _written_members(text: str, tags: list[re.Match[str]]) -> tuple[list[tuple[str, Expr]], Expr]:
+    """Return the properties or parameters that stand below a @typedef or @callback, and what is returned."""
+    members: list[tuple[str, Expr]] = []
+    returns: Expr = None
+    for tag in tags:
+        if tag[1] in ("typedef", "callback"):
+            break
+        written, end = _braced(text, tag.end())
+        name = _PARAMETER_NAME.match(text, end)
+        if tag[1] in ("returns", "return"):
+            returns = written_type(written or "")
+        elif tag[1] in ("property", "prop", "param") and written and name:
+            members.append((name[1], written_type(written)))
+    return members, returns
 
 
 @lru_cache(maxsize=16384)
@@ -400,11 +406,11 @@ def written_type(text: str) -> Expr:
     value = statement.child_by_field_name("value") if statement is not None else None
     found = type_expression(rec, value)
     placeholders: dict[str, Expr] = {f"{_PLACEHOLDER}{n}": ("import", module) for n, module in enumerate(modules)}
-    return _replaced(found, placeholders) if modules else found  # type: ignore[no-any-return]
+    return _replaced(found, placeholders) if modules else found
 
 
 @cache
 def _parser() -> Parser:
-    import tree_sitter_typescript  # noqa: PLC0415 - only where JSDoc names a type
+    import tree_sitter_typescript
 
     return Parser(Language(tree_sitter_typescript.language_typescript()))

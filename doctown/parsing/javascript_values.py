@@ -3,11 +3,11 @@
 Beside the tags of every language: ("argument", 12, i) is what parameter i of the function of call 12 takes by its
 declaration, ("parameter", f, k) what a function that is declared as f gets as its parameter k. They give a type to the
 parameters of functions that are passed on. Two keywords of a call speak of types: ":" is the declared type of what the
-call's result becomes, "<>" the list of the type arguments as written. What builtin functions return (`Object.freeze`, `Array.from`, `bind`) is told
-here, so that the resolver needs to know none of it.
+call's result becomes, "<>" the list of the type arguments as written. What builtin functions return (`Object.freeze`,
+`Array.from`, `bind`) is told here, so that the resolver needs to know none of it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from tree_sitter import Node
@@ -22,8 +22,9 @@ from doctown.parsing.javascript_types import (
 from doctown.parsing.recorder import MAX_EXPRESSION_DEPTH, Recorder
 from doctown.parsing.records import Call, Expr, SymbolKind
 
-STRING, NUMBER, BOOLEAN = ("literal", "string"), ("literal", "number"), ("literal", "boolean")
-NULL, UNDEFINED, REGEX = ("literal", "null"), ("literal", "undefined"), ("literal", "RegExp")
+STRING: Expr = ("literal", "string")
+NUMBER: Expr = ("literal", "number")
+BOOLEAN: Expr = ("literal", "boolean")
 FUNCTIONS = frozenset({"arrow_function", "function_expression", "generator_function"})
 UNKNOWN, STATIC = -1, -2  # what `this` is in a function, in Recorder.elsewhere: unknown, the class itself
 MAX_MEMBERS = 64  # of a list that are kept; longer literals are data
@@ -33,7 +34,6 @@ MAX_ENTRIES = 512  # of an object literal
 _ELEMENT_CALLBACKS = dict.fromkeys(
     ("map", "forEach", "filter", "find", "findLast", "some", "every", "flatMap", "findIndex", "findLastIndex"), (0,)
 ) | {"reduce": (1,), "reduceRight": (1,), "sort": (0, 1), "toSorted": (0, 1)}
-_FIRST_ARGUMENT = frozenset({"freeze", "seal", "preventExtensions", "defineProperty", "defineProperties"})
 _DECLARED_BUILTINS = {"Array": "list", "Set": "set", "Map": "dict", "WeakMap": "dict", "WeakSet": "set"}
 
 
@@ -138,9 +138,11 @@ def _result(rec: Recorder, node: Node, index: int) -> Expr:
     if callee[0] == "attr":
         holder, name = callee[1], callee[2]
         if name == "bind" and holder is not None:
-            return holder
+            bound: Expr = holder
+            return bound
         if holder is not None and holder[0] == "name":
-            known = _builtin_result(holder[1], name, call)
+            made = _BUILTIN_RESULTS.get((holder[1], name))
+            known = made(call.args) if made is not None and call.args and call.args[0] is not None else None
             if known is not None:
                 return known
     elif callee == ("name", "require"):
@@ -153,29 +155,20 @@ def _result(rec: Recorder, node: Node, index: int) -> Expr:
     return ("call", index)
 
 
-def _builtin_result(holder: str, name: str, call: Call) -> Expr:
-    args = call.args
-    if not args or args[0] is None:
-        return None
-    if holder == "Object":
-        if name == "create":
-            prototype = args[0]
-            if prototype[0] == "attr" and prototype[2] == "prototype":
-                return ("typed", prototype[1])
-            return prototype
-        if name == "assign":
-            return ("any", tuple(arg for arg in args if arg is not None)) if len(args) > 1 else args[0]
-        if name in _FIRST_ARGUMENT:
-            return args[0]
-        if name == "values":
-            return ("list", "list", (("item", args[0], None),))
-        if name == "entries":
-            return ("list", "list", (("list", "list", (STRING, ("item", args[0], None))),))
-    if holder == "Array" and name == "from" and len(args) == 1:
-        return ("list", "list", (("each", args[0]),))
-    if holder == "Promise" and name == "resolve":
-        return args[0]
-    return None
+def _created(args: Sequence[Expr]) -> Expr:
+    """Return what Object.create(X.prototype) makes: an instance of X."""
+    prototype = args[0]
+    if prototype is not None and prototype[0] == "attr" and prototype[2] == "prototype":
+        return ("typed", prototype[1])
+    return prototype
+
+
+def _merged(args: Sequence[Expr]) -> Expr:
+    return ("any", tuple(arg for arg in args if arg is not None)) if len(args) > 1 else args[0]
+
+
+def _first_argument(args: Sequence[Expr]) -> Expr:
+    return args[0]
 
 
 def record_call(rec: Recorder, node: Node) -> int:
@@ -197,7 +190,7 @@ def record_call(rec: Recorder, node: Node) -> int:
             kind = child.type
             if kind == "comment":
                 continue
-            if kind in _PLACED:
+            if kind in _PLACED_ARGUMENTS:
                 _place_argument(rec, child, index, len(args), callee, method)
             if kind == "spread_element":
                 args.append(("each", expression(rec, child.children[-1])))
@@ -238,7 +231,9 @@ def _line(function: Node) -> int:
     return int(point[0]) + 1
 
 
-def _place_argument(rec: Recorder, node: Node, call: int, position: int, callee: Expr, method: str | None) -> None:
+def _place_argument(  # noqa: PLR0913, PLR0917 - one argument and its call
+    rec: Recorder, node: Node, call: int, position: int, callee: Expr, method: str | None
+) -> None:
     first: tuple[tuple[int, Expr], ...] = ()
     if callee is not None and callee[0] == "attr" and callee[1] is not None and position == 0:
         if method in _ELEMENT_CALLBACKS:
@@ -260,23 +255,31 @@ def _assigned(rec: Recorder, callee: Expr, arguments: Node) -> None:
 
 def place(rec: Recorder, node: Node, where: Place) -> None:
     """Say where a function or an object literal stands, before its handler comes to it."""
+    if rec.depth >= MAX_EXPRESSION_DEPTH:
+        return
     while node.type in _WRAPPERS:
         inner = next((child for child in node.children if child.is_named and child.type != "comment"), None)
         if inner is None:
             return
         node = inner
-    if node.type == "object":
-        if node.id not in rec.transparent:
-            _place_members(rec, node, where)
-    elif node.type in FUNCTIONS or node.type == "class":
+    if node.type in FUNCTIONS or node.type == "class":
         rec.pending[node.id] = where
+    elif node.type == "object" and node.id not in rec.transparent:
+        rec.depth += 1
+        _place_members(rec, node, where)
+        rec.depth -= 1
     elif node.type == "call_expression":
         if where.context is not None:
             rec.pending.setdefault(node.id, where)
-        # Object.freeze({...}), defineConfig({...}): the members belong to what is made of them.
-        for child in node.children[-1].children:
-            if child.type == "object" and where.name is not None:
-                place(rec, child, where._replace(context=None))
+        if where.name is not None:
+            _place_arguments(rec, node, where._replace(context=None))
+
+
+def _place_arguments(rec: Recorder, node: Node, where: Place) -> None:
+    """Let the members of Object.freeze({...}), defineConfig({...}) belong to what is made of them."""
+    for child in node.children[-1].children:
+        if child.type == "object":
+            place(rec, child, where)
 
 
 def _place_members(rec: Recorder, node: Node, where: Place) -> None:
@@ -290,7 +293,7 @@ def _place_members(rec: Recorder, node: Node, where: Place) -> None:
         kind = child.type
         if kind == "pair":
             value = child.children[-1]
-            if value.type not in _PLACED:
+            if value.type not in PLACED:
                 continue
             key = constant_key(rec, child.children[0])
         elif kind == "method_definition":
@@ -446,12 +449,28 @@ def _constant(value: Expr) -> Callable[[Recorder, Node], Expr]:
     return lambda _rec, _node: value
 
 
-_BINARY: dict[str, Expr] = dict.fromkeys(
-    ("===", "!==", "==", "!=", "<", ">", "<=", ">=", "instanceof", "in"), BOOLEAN
-) | dict.fromkeys(("-", "*", "/", "%", "**", "|", "&", "^", "<<", ">>", ">>>"), NUMBER)
+# What functions of the language return of the values that they get.
+_BUILTIN_RESULTS: dict[tuple[str, str], Callable[[Sequence[Expr]], Expr]] = {
+    ("Object", "create"): _created,
+    ("Object", "assign"): _merged,
+    ("Object", "freeze"): _first_argument,
+    ("Object", "seal"): _first_argument,
+    ("Object", "preventExtensions"): _first_argument,
+    ("Object", "defineProperty"): _first_argument,
+    ("Object", "defineProperties"): _first_argument,
+    ("Object", "values"): lambda args: ("list", "list", (("item", args[0], None),)),
+    ("Object", "entries"): lambda args: ("list", "list", (("list", "list", (STRING, ("item", args[0], None))),)),
+    ("Array", "from"): lambda args: ("list", "list", (("each", args[0]),)) if len(args) == 1 else None,
+    ("Promise", "resolve"): _first_argument,
+}
+_BINARY: dict[str, Expr] = {
+    **dict.fromkeys(("===", "!==", "==", "!=", "<", ">", "<=", ">=", "instanceof", "in"), BOOLEAN),
+    **dict.fromkeys(("-", "*", "/", "%", "**", "|", "&", "^", "<<", ">>", ">>>"), NUMBER),
+}
 _SUPER_CONSTRUCTOR: Expr = ("attr", ("super",), "constructor")
 _WRAPPERS = frozenset({"parenthesized_expression", "as_expression", "satisfies_expression", "non_null_expression"})
-_PLACED = FUNCTIONS | _WRAPPERS | {"object", "class", "call_expression"}
+PLACED = FUNCTIONS | _WRAPPERS | {"object", "class", "call_expression"}  # what `place` has something to do with
+_PLACED_ARGUMENTS = PLACED - {"call_expression"}
 
 CONVERT: dict[str, Callable[[Recorder, Node], Expr]] = {
     "identifier": Recorder.name,
@@ -466,9 +485,9 @@ CONVERT: dict[str, Callable[[Recorder, Node], Expr]] = {
     "number": _constant(NUMBER),
     "true": _constant(BOOLEAN),
     "false": _constant(BOOLEAN),
-    "null": _constant(NULL),
-    "undefined": _constant(UNDEFINED),
-    "regex": _constant(REGEX),
+    "null": _constant(("literal", "null")),
+    "undefined": _constant(("literal", "undefined")),
+    "regex": _constant(("literal", "RegExp")),
     "unary_expression": _constant(None),
     "array": _list,
     "object": _object,

@@ -23,6 +23,7 @@ SELF: Expr = ("self",)
 SELF_TYPE: Expr = ("selftype",)
 UNIT: Expr = ("literal", "()")
 STRING: Expr = ("literal", "String")
+STR: Expr = ("literal", "&str")  # `str` alone is a type of Python
 BOOL: Expr = ("literal", "bool")
 POINTERS = frozenset(
     {"Box", "Rc", "Arc", "Pin", "Ref", "RefMut", "MutexGuard", "RwLockReadGuard", "RwLockWriteGuard", "Cow"}
@@ -32,8 +33,32 @@ WRAPPERS = {"Some": "Option", "Ok": "Result"}
 FORMATS = frozenset({"format", "concat", "stringify"})
 # Methods of iterators, options and results whose closure takes an element first.
 ELEMENT_CLOSURES = frozenset(
-    "map filter for_each any all find position filter_map flat_map inspect and_then is_some_and skip_while take_while "
-    "partition max_by_key min_by_key find_map map_or map_or_else retain sort_by_key is_ok_and map_while".split()
+    {
+        "map",
+        "filter",
+        "for_each",
+        "any",
+        "all",
+        "find",
+        "position",
+        "filter_map",
+        "flat_map",
+        "inspect",
+        "and_then",
+        "is_some_and",
+        "skip_while",
+        "take_while",
+        "partition",
+        "max_by_key",
+        "min_by_key",
+        "find_map",
+        "map_or",
+        "map_or_else",
+        "retain",
+        "sort_by_key",
+        "is_ok_and",
+        "map_while",
+    }
 )
 NO_EXPRESSION = frozenset(
     {"let_declaration", "expression_statement", "empty_statement", "line_comment", "block_comment", "attribute_item"}
@@ -62,7 +87,8 @@ def _type_name(rec: Recorder, node: Node) -> Expr:
 
 
 def _literal_type(rec: Recorder, node: Node) -> Expr:
-    return ("literal", rec.text(node))
+    name = rec.text(node)
+    return STR if name == "str" else ("literal", name)
 
 
 def _path_type(rec: Recorder, node: Node) -> Expr:
@@ -119,7 +145,8 @@ def _bounds(rec: Recorder, node: Node) -> Expr:
 
 
 def _qualified_type(rec: Recorder, node: Node) -> Expr:
-    return type_expression(rec, node.child_by_field_name("type"))
+    """Return the trait of `<Type as Trait>`: what is named is the trait's, not what the type has itself."""
+    return type_expression(rec, node.child_by_field_name("alias") or node.child_by_field_name("type"))
 
 
 def _only_type(rec: Recorder, node: Node) -> Expr:
@@ -395,7 +422,7 @@ def _record_macro(rec: Recorder, node: Node) -> int:
     return index
 
 
-def _tokens(rec: Recorder, tree: Node) -> list[Expr]:
+def _tokens(rec: Recorder, tree: Node) -> list[Expr]:  # noqa: C901, PLR0912 - a small parser, one token a branch
     """Return the values between the commas of a token tree, recording the calls in it.
 
     A value is known where a chain of names, fields and calls is all there is between two commas.
@@ -530,8 +557,8 @@ CONVERT: dict[str, Convert] = {
     "match_expression": _match,
     "block": _tail,
     "unsafe_block": _last,
-    "string_literal": lambda _rec, _node: ("literal", "str"),
-    "raw_string_literal": lambda _rec, _node: ("literal", "str"),
+    "string_literal": lambda _rec, _node: STR,
+    "raw_string_literal": lambda _rec, _node: STR,
     "integer_literal": lambda _rec, _node: ("literal", "i32"),
     "float_literal": lambda _rec, _node: ("literal", "f64"),
     "boolean_literal": lambda _rec, _node: BOOL,
@@ -1135,7 +1162,7 @@ def macro(rec: Recorder, node: Node) -> None:
         _record_macro(rec, node)
 
 
-# imports
+# paths
 
 
 def use(rec: Recorder, node: Node) -> None:

@@ -10,7 +10,9 @@
 (var_spec) @variable
 (short_var_declaration) @short_variable
 (assignment_statement) @assignment
-[(block) (if_statement) (for_statement) (expression_switch_statement) (expression_case) (default_case)] @block
+[(block) (for_statement) (expression_case) (default_case)] @block
+(if_statement initializer: (_)) @block
+(expression_switch_statement initializer: (_)) @block
 (range_clause) @range
 (type_switch_statement) @type_switch
 (type_case) @case

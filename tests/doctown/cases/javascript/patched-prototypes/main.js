@@ -1,0 +1,5 @@
+import { Widget } from './widget.js';
+import './debug.js';
+
+new Widget().draw();
+new Widget().log();

@@ -1,0 +1,7 @@
+/// Shouts.
+#[macro_export]
+macro_rules! shout {
+    ($text:expr) => {
+        $text
+    };
+}

@@ -1,0 +1,4 @@
+fn loud() {
+    shout!("b");
+    crate::size();
+}

@@ -1,0 +1,5 @@
+pub mod circle;
+
+pub fn area() {
+    circle::round();
+}
