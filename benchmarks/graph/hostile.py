@@ -14,6 +14,7 @@ GOOD_FILES = 10
 KILLER = "killer.py"
 LINE_BYTES = 1_000_000
 BRACKETS = 100_000
+PER_LINE = 50  # longer lines are taken for minified code, which is not parsed
 STATEMENT = "first(second(3)); "
 
 
@@ -36,7 +37,9 @@ def survive() -> Survival:
         folder = Path(temporary)
         bad = {
             "one_line.py": STATEMENT * (LINE_BYTES // len(STATEMENT)) + "\n",
-            "brackets.py": "[" * BRACKETS + "]" * BRACKETS + "\n",
+            "brackets.py": "\n".join(
+                ["[" * PER_LINE] * (BRACKETS // PER_LINE) + ["]" * PER_LINE] * (BRACKETS // PER_LINE)
+            ),
             KILLER: "def never_seen(): ...\n",
         }
         for name, text in bad.items():

@@ -105,8 +105,7 @@ def test_pycg_names_the_constructor_of_a_class_and_the_module_of_a_class_body() 
 def test_the_lines_of_an_oracle_are_read() -> None:
     lines = [
         '{"definition": "main", "file": "shop.py", "line": 11}',
-        '{"file": "shop.py", "line": 15, "first_line": 13, "name": "pay", '
-        '"targets": [["shop.py", 6]], "external": false}',
+        '{"file":"shop.py","line":15,"first_line":13,"name":"pay","targets":[["shop.py",6]],"external":false}',
     ]
     assert read_truth(lines) == Truth((TRUTH.sites[1],), (DEFINITIONS[3],))
 
