@@ -16,7 +16,7 @@ PEERS := litellm==1.82.2 langchain-openai==1.7.3 instructor==1.17.0 pydantic-ai-
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run run-service demo test test-loaded docs lint bench bench-peers setup vocabulary schemas types lock clean
+.PHONY: help run run-service demo test test-loaded docs lint bench bench-graph bench-peers setup vocabulary schemas types lock clean
 
 MODEL := models/minilm-l6/model.onnx
 VOCABULARY := vocabulary/fb374d419588a4632f3f557e76b4b70aebbca790
@@ -73,6 +73,9 @@ lint: $(INSTALLED_DEV) ## check style (ruff) and types (mypy)
 
 bench: $(INSTALLED_BENCH) $(VOCABULARY) ## measure the worker, beside its peers where `make bench-peers` has been run
 	$(WITHOUT_FOREIGN) $(IN_VENV) -m benchmarks
+
+bench-graph: $(INSTALLED_DEV) ## measure the call graph against compilers, and its speed, into docs/benchmarks.md
+	$(WITHOUT_FOREIGN) $(IN_VENV) -m benchmarks.graph
 
 bench-peers: $(VENV)-peers/.installed ## install what `make bench` can compare the worker with
 
