@@ -1,8 +1,8 @@
 """Measure the graph against compilers, and its speed: `python -m benchmarks.graph [--only NAME,…]`.
 
 Sources and compilers come from the package registries into `.cache/bench-graph`. With `--only` the table is printed;
-without, it is written into `docs/benchmarks.md` too, between its two comments. The wrong and missed edges of each row are in
-`.cache/bench-graph/details.txt`. The exit code is 1 where a bar was not met.
+without, it is written into `docs/benchmarks.md` too, between its two comments. The wrong and missed edges of each row
+are in `.cache/bench-graph/details.txt`. The exit code is 1 where a bar was not met.
 """
 
 import argparse
