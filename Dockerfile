@@ -1,15 +1,15 @@
 # The worker's image for RunPod's serverless CPU endpoints.
 #
-# The two steps that do anything, fetching the vocabulary and installing the dependencies, are the scripts in builder/
+# The steps that do anything, fetching the vocabulary and the model and installing the dependencies, are the scripts in builder/
 # that `make` runs too, so that an image and a local set-up cannot drift apart. Files are copied by name: nothing gets
 # in because it happened to lie around. Layers go from what seldom changes to what often does.
 
 # RunPod runs linux/amd64, whatever the machine that builds.
 FROM --platform=linux/amd64 python:3.12.13-slim-trixie
 
-# The authorities that every TLS connection, to OpenAI and to R2, is checked against.
+# The authorities that every TLS connection, to OpenAI and to R2, is checked against; git and ssh fetch repositories.
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends ca-certificates \
+    && apt-get install --yes --no-install-recommends ca-certificates git openssh-client \
     && rm -rf /var/lib/apt/lists/*
 
 WORKDIR /app
@@ -20,6 +20,10 @@ ENV PIP_NO_CACHE_DIR=1
 # The vocabulary is baked in, checked by its SHA-256: a cold start downloads nothing and needs no host but the model's.
 COPY builder/fetch_vocabulary.py builder/
 RUN python builder/fetch_vocabulary.py vocabulary
+
+# So is the embedding model of repository builds.
+COPY builder/fetch_embedding_model.py builder/
+RUN python builder/fetch_embedding_model.py models/minilm-l6
 
 COPY requirements.lock ./
 COPY builder/install_dependencies.sh builder/
@@ -39,6 +43,7 @@ ENV PYTHONUNBUFFERED=1 \
 
 COPY handler.py test_input.json ./
 COPY generation/ generation/
+COPY doctown/ doctown/
 
 USER worker
 

@@ -16,8 +16,9 @@ PEERS := litellm==1.82.2 langchain-openai==1.7.3 instructor==1.17.0 pydantic-ai-
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run run-service test test-loaded docs lint bench bench-peers setup vocabulary schemas types lock clean
+.PHONY: help run run-service demo test test-loaded docs lint bench bench-graph bench-peers setup vocabulary schemas types lock clean
 
+MODEL := models/minilm-l6/model.onnx
 VOCABULARY := vocabulary/fb374d419588a4632f3f557e76b4b70aebbca790
 MADE := $(VENV)/.made
 INSTALLED := $(VENV)/.installed
@@ -31,7 +32,7 @@ OLDEST_PIP := .cache/pip/pip-22.3-py3-none-any.whl
 # The caller's own variables that would change what the tests see: the worker's settings, named in .runpod/hub.json
 # (which a test holds to the code), and what its libraries and pytest read.
 SETTINGS := $(shell sed -n 's/^ *"key": "\([A-Z0-9_]*\)".*/\1/p' .runpod/hub.json)
-FOREIGN := $(filter $(SETTINGS) OPENAI_% AWS_% R2_% RUNPOD_% TIKTOKEN_% PYTEST_% PYTHONPATH PYTHONWARNINGS, \
+FOREIGN := $(filter $(SETTINGS) OPENAI_% EMBEDDING_% AWS_% R2_% RUNPOD_% TIKTOKEN_% PYTEST_% PYTHONPATH PYTHONWARNINGS, \
 	$(.VARIABLES))
 WITHOUT_FOREIGN := env $(addprefix -u ,$(FOREIGN))
 
@@ -47,15 +48,19 @@ OFFLINE_WITHOUT_KEY = if [ -z "$${OPENAI_API_KEY:-}" ] && [ -z "$${MODEL_NAME:-}
 run: $(INSTALLED) $(VOCABULARY) ## document test_input.json, or FILE=symbols.json (without a key: offline)
 	@$(OFFLINE_WITHOUT_KEY); exec $(IN_VENV) -u handler.py $(FILE)
 
+demo: $(INSTALLED) $(VOCABULARY) ## document this repository into a .docpack, offline, and show it
+	MODEL_NAME=offline $(IN_VENV) -m doctown build . --embeddings words
+	$(IN_VENV) -m doctown show output/$(notdir $(CURDIR)).docpack
+
 run-service: $(INSTALLED) $(VOCABULARY) ## serve POST /generate on port 8003 (without a key: offline)
 	@$(OFFLINE_WITHOUT_KEY); exec $(IN_VENV) -u -m generation.service
 
 TEST = $(WITHOUT_FOREIGN) $(IN_VENV) -m pytest --numprocesses 3 --dist loadfile
 
-test: $(INSTALLED_DEV) $(VOCABULARY) $(OLDEST_PIP) ## run the tests
+test: $(INSTALLED_DEV) $(VOCABULARY) $(MODEL) $(OLDEST_PIP) ## run the tests
 	$(TEST)
 
-test-loaded: $(INSTALLED_DEV) $(VOCABULARY) $(OLDEST_PIP) ## run them beside one busy loop for each core
+test-loaded: $(INSTALLED_DEV) $(VOCABULARY) $(MODEL) $(OLDEST_PIP) ## run them beside one busy loop for each core
 	builder/under_load.sh $(TEST)
 
 docs: $(MADE) ## check the links of the documentation
@@ -69,9 +74,12 @@ lint: $(INSTALLED_DEV) ## check style (ruff) and types (mypy)
 bench: $(INSTALLED_BENCH) $(VOCABULARY) ## measure the worker, beside its peers where `make bench-peers` has been run
 	$(WITHOUT_FOREIGN) $(IN_VENV) -m benchmarks
 
+bench-graph: $(INSTALLED_DEV) ## measure the call graph against compilers, and its speed, into docs/benchmarks.md
+	$(WITHOUT_FOREIGN) $(IN_VENV) -m benchmarks.graph
+
 bench-peers: $(VENV)-peers/.installed ## install what `make bench` can compare the worker with
 
-setup: $(INSTALLED_DEV) $(VOCABULARY) $(OLDEST_PIP) ## set up everything that run, test and lint need
+setup: $(INSTALLED_DEV) $(VOCABULARY) $(MODEL) $(OLDEST_PIP) ## set up everything that run, test and lint need
 
 vocabulary: $(VOCABULARY) ## fetch the tokenizer's vocabulary, checked by its SHA-256
 
@@ -91,7 +99,7 @@ lock: $(MADE) ## lock the dependencies anew, each at its newest version that req
 	$(LOCK) --upgrade --constraints requirements.lock requirements-dev.txt --output-file requirements-dev.lock
 
 clean: ## remove what the other targets made, except results
-	rm -rf .venv .venv-* $(CLIENT)/node_modules vocabulary .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-* $(CLIENT)/node_modules vocabulary models .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp, not the folder, says that an environment is whole: a broken `python -m venv` leaves a folder behind. What
@@ -140,3 +148,6 @@ $(OLDEST_PIP): requirements-pip.lock | $(MADE)
 
 $(VOCABULARY): | $(MADE)
 	$(IN_VENV) builder/fetch_vocabulary.py $(@D)
+
+$(MODEL): | $(MADE)
+	$(IN_VENV) builder/fetch_embedding_model.py $(@D)

@@ -16,6 +16,8 @@ import pytest
 from pydantic_core import PydanticUndefined
 
 import generation
+from doctown.embedding import EmbeddingSettings
+from doctown.repository import Limits
 from generation.bulk.__main__ import parser
 from generation.bulk.engines.runpod.settings import RunPodSettings
 from generation.checks import HARD
@@ -154,6 +156,24 @@ def test_every_option_of_the_bulk_command_is_in_its_table() -> None:
     run = commands.choices["run"]
     options = {text for action in run._actions for text in action.option_strings if text.startswith("--")}
     assert {name.split()[0] for name in names("docs/bulk.md", "option of `run`")} == options - {"--help"}
+
+
+def test_every_setting_of_builds_is_in_its_table_with_its_default() -> None:
+    """The table of build settings has each limit of fetching, the embedding model, and both tokens, as the code has."""
+    limits, embedding = Limits(), EmbeddingSettings()
+    defaults = {
+        "FETCH_MAX_BYTES": str(limits.max_bytes),
+        "FETCH_MAX_FILES": str(limits.max_files),
+        "FETCH_TIMEOUT_S": f"{limits.timeout_s:g}",
+        "GITHUB_TOKEN": "",
+        "GIT_TOKEN": "",
+        "EMBEDDING_MODEL_PATH": str(embedding.model_path.relative_to(REPOSITORY))
+        if embedding.model_path.is_absolute()
+        else str(embedding.model_path),
+        "EMBEDDING_PROVIDER": embedding.provider,
+    }
+    rows = tables("docs/settings.md", "build setting")
+    assert {named(name)[0]: "".join(named(default)) for name, default, _ in rows} == defaults
 
 
 def test_every_option_and_input_key_is_in_its_table() -> None:

@@ -79,16 +79,23 @@ def test_every_file_that_is_copied_exists_and_may_reach_the_build() -> None:
 
 
 def test_the_worker_and_all_its_code_are_copied() -> None:
-    assert {"handler.py", "generation", "test_input.json"} <= set(copied())
+    assert {"handler.py", "generation", "doctown", "test_input.json"} <= set(copied())
 
 
 def test_every_step_of_the_build_is_a_copied_script_that_make_runs_with_the_same_argument() -> None:
     in_image = builder_steps("\n".join(dockerfile("RUN")))
 
-    assert in_image == {("install_dependencies.sh", "requirements.lock"), ("fetch_vocabulary.py", "vocabulary")}
+    assert in_image == {
+        ("install_dependencies.sh", "requirements.lock"),
+        ("fetch_vocabulary.py", "vocabulary"),
+        ("fetch_embedding_model.py", "models/minilm-l6"),
+    }
     assert {f"builder/{script}" for script, _ in in_image} <= set(copied())
     assert "requirements.lock" in copied()
-    assert in_image == builder_steps(dry_run("run"))
+    # What documents symbols needs no embedding model; what builds packs does, and `make setup` fetches it.
+    of_builds = {("fetch_embedding_model.py", "models/minilm-l6")}
+    assert in_image - of_builds == builder_steps(dry_run("run"))
+    assert of_builds <= builder_steps(dry_run("setup"))
 
 
 def test_the_container_starts_python_itself_on_the_handler() -> None:
