@@ -11,7 +11,8 @@ import { compile } from 'json-schema-to-typescript'
 const here = fileURLToPath(new URL('.', import.meta.url))
 const [schemasFolder = join(here, '../../../schemas'), target = join(here, '../src/types.ts')] = process.argv.slice(2)
 
-const BANNER = '// Made from schemas/*.schema.json by `make types`: edit generation/domain/output.py or generation/contract instead.\n'
+const BANNER =
+  '// Made from schemas/*.schema.json by `make types`: edit generation/domain/output.py or generation/contract instead.\n'
 
 /** The definitions of all documents, the documents themselves among them. */
 async function readDefinitions(folder) {
