@@ -20,10 +20,13 @@ CACHE = ROOT / ".cache" / "bench-graph"
 PAGE = ROOT / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- call graph -->\n", "<!-- /call graph -->\n"
 MARKS = {True: "met", False: "**not met**", None: "-"}
+# By hand, as the form of `-Zunpretty=mir` changes with each rustc: the sources of Debian's librust-*-dev packages under
+# `RUSTC_BOOTSTRAP=1 rustc -Zunpretty=mir -Zmir-include-spans=on`; macros and calls of types are not graded.
 RUST = Row(
-    "calls of Rust against rustc",
-    "report",
-    "not measured here: it needs a compiler's internals that no package offers in a stable form",
+    "Rust against rustc's MIR, once by hand: precision / recall",
+    "≥ 0.95 / report",
+    "regex-syntax 0.6.27 1.00 / 0.96 of 1,448 call sites, hashbrown 0.12.3 1.00 / 0.88 of 517, bytes 1.2.1 1.00 / 0.75 "
+    "of 412, memchr 2.5.0 1.00 / 0.97 of 225, smallvec 1.9.0 1.00 / 0.93 of 164, strsim 0.10.0 1.00 / 1.00 of 20",
     None,
 )
 

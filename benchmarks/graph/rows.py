@@ -1,5 +1,6 @@
 """The rows of the table: what is measured, the bar, and what came out."""
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -108,17 +109,24 @@ def ctags_rows(cache: Path) -> list[Row]:
 def speed_rows(cache: Path) -> list[Row]:
     folder = lay("sympy", cache)
     files = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
+    load = os.getloadavg()[0]
     runs = speed.measure(folder)
     what = f"sympy {version('sympy')} sdist ({len(files):,} files, {sum(files) / 1e6:.0f} MB)"
     held = f"main process {runs.cold.main_mb:.0f} MB, largest worker {runs.cold.worker_mb:.0f} MB"
-    cold, again, changed = runs.cold.wall_s, runs.unchanged.wall_s, runs.changed.wall_s
-    met = cold <= 10 and max(runs.cold.main_mb, runs.cold.worker_mb) <= 600
-    first = f"{cold:.1f} s; {held}; without a cache {runs.without_cache.wall_s:.1f} s"
+    met = runs.cold.wall_s <= 10 and max(runs.cold.main_mb, runs.cold.worker_mb) <= 600
+    first = (
+        f"{seconds(runs.cold)}; {held}; without a cache {seconds(runs.without_cache)}; load average before {load:.1f}"
+    )
+    changed = f"the same, {speed.CHANGED} files changed"
     return [
         Row(f"{what}: from folder to graph", "≤ 10 s, ≤ 600 MB", first, met),
-        Row("the same, again unchanged", "≤ 2 s", f"{again:.1f} s", again <= 2),
-        Row(f"the same, {speed.CHANGED} files changed", "≤ 3 s", f"{changed:.1f} s", changed <= 3),
+        Row("the same, again unchanged", "≤ 2 s", seconds(runs.unchanged), runs.unchanged.wall_s <= 2),
+        Row(changed, "≤ 3 s", seconds(runs.changed), runs.changed.wall_s <= 3),
     ]
+
+
+def seconds(run: speed.Run) -> str:
+    return f"{run.wall_s:.1f} s (CPU {run.cpu_s:.1f} s)"
 
 
 def hostile_rows(_cache: Path) -> list[Row]:

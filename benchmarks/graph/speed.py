@@ -17,21 +17,23 @@ from typing import NamedTuple
 from benchmarks.graph.tools import Unmeasured
 
 CHANGED = 10
-# The run, in a process of its own: its and its children's largest memory go to standard error.
+# The run, in a process of its own: its and its children's largest memory and CPU time go to standard error.
 PROGRAM = """
 import json, os, resource, sys
 from doctown.__main__ import main
 code = main(sys.argv[1:], os.environ)
-held = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-print(json.dumps(held), file=sys.stderr)
+used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+cpu_s = sum(one.ru_utime + one.ru_stime for one in used)
+print(json.dumps([cpu_s, *(one.ru_maxrss for one in used)]), file=sys.stderr)
 sys.exit(code)
 """
 
 
 class Run(NamedTuple):
-    """What one run took; memory in millions of bytes."""
+    """What one run took; memory in millions of bytes. On a busy machine the wall-clock time says little."""
 
     wall_s: float
+    cpu_s: float  # of the main process and the workers
     main_mb: float
     worker_mb: float
 
@@ -74,6 +76,6 @@ def timed(work: Path, arguments: list[str]) -> Run:
     wall_s = time.perf_counter() - begin_s
     if ended.returncode:
         raise Unmeasured(f"doctown graph failed: {ended.stderr.strip()[-300:]}")
-    main, worker = json.loads(ended.stderr.splitlines()[-1])
+    cpu_s, main, worker = json.loads(ended.stderr.splitlines()[-1])
     scale = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there, in KiB elsewhere
-    return Run(wall_s, main * scale / 1e6, worker * scale / 1e6)
+    return Run(wall_s, cpu_s, main * scale / 1e6, worker * scale / 1e6)
