@@ -74,8 +74,8 @@ lint: $(INSTALLED_DEV) ## check style (ruff) and types (mypy)
 bench: $(INSTALLED_BENCH) $(VOCABULARY) ## measure the worker, beside its peers where `make bench-peers` has been run
 	$(WITHOUT_FOREIGN) $(IN_VENV) -m benchmarks
 
-bench-graph: $(INSTALLED_DEV) ## measure the call graph against compilers, and its speed, into docs/benchmarks.md
-	$(WITHOUT_FOREIGN) $(IN_VENV) -m benchmarks.graph
+bench-graph: $(INSTALLED_DEV) ## measure the call graph against compilers (Node 20; some rows need Go, Java, ctags)
+	$(WITHOUT_FOREIGN) $(IN_VENV) -m benchmarks.graph $(if $(ONLY),--only $(ONLY))
 
 bench-peers: $(VENV)-peers/.installed ## install what `make bench` can compare the worker with
 

@@ -24,5 +24,5 @@ def graph_of(folder: Path, *, extractor: str = EXTRACTOR) -> FolderGraph:
         analysis = analyse(checkout, Selection(), extractor=extractor)
     paths = frozenset(file.path for file in analysis.files)
     found = list(nodes(analysis.graph, paths, frozenset()))
-    calls = list(edges(analysis.graph, frozenset(node["id"] for node in found)))
+    calls = list(edges(analysis.graph, paths))
     return FolderGraph(analysis.files, found, calls)
