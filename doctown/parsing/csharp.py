@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from tree_sitter import Node
 
-from doctown.parsing.recorder import MAX_EXPRESSION_DEPTH, Recorder
+from doctown.parsing.recorder import Recorder
 from doctown.parsing.records import Call, Decorator, Expr, Import, Parameter, Return
 
 Convert = Callable[[Recorder, Node], Expr]
@@ -45,15 +45,7 @@ _MARKUP = re.compile(r"</?[a-zA-Z][^>]*>")
 
 def type_expression(rec: Recorder, node: Node | None) -> Expr:
     """Return a type as written as a type expression; None for `var`."""
-    if node is None or rec.depth >= MAX_EXPRESSION_DEPTH:
-        return None
-    convert = TYPES.get(node.type)
-    if convert is None:
-        return None
-    rec.depth += 1
-    value = convert(rec, node)
-    rec.depth -= 1
-    return value
+    return rec.convert(node, TYPES)
 
 
 def _literal_type(rec: Recorder, node: Node) -> Expr:
@@ -115,15 +107,7 @@ TYPES: dict[str, Convert] = {
 
 def expression(rec: Recorder, node: Node | None) -> Expr:
     """Return what an expression may be, recording the calls in it."""
-    if node is None or rec.depth >= MAX_EXPRESSION_DEPTH:
-        return None
-    convert = CONVERT.get(node.type)
-    if convert is None:
-        return None
-    rec.depth += 1
-    value = convert(rec, node)
-    rec.depth -= 1
-    return value
+    return rec.convert(node, CONVERT)
 
 
 def _simple_name(rec: Recorder, node: Node | None) -> str:

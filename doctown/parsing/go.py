@@ -49,15 +49,7 @@ BUILTIN_TYPES = frozenset(
 
 def type_expression(rec: Recorder, node: Node | None) -> Expr:
     """Return a type as written as a type expression; None for function types and types without a name."""
-    if node is None or rec.depth >= MAX_EXPRESSION_DEPTH:
-        return None
-    convert = TYPES.get(node.type)
-    if convert is None:
-        return None
-    rec.depth += 1
-    value = convert(rec, node)
-    rec.depth -= 1
-    return value
+    return rec.convert(node, TYPES)
 
 
 def _type_name(rec: Recorder, node: Node) -> Expr:

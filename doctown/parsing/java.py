@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from tree_sitter import Node
 
-from doctown.parsing.recorder import MAX_EXPRESSION_DEPTH, Recorder
+from doctown.parsing.recorder import Recorder
 from doctown.parsing.records import Call, Decorator, Expr, Import, Parameter, Return
 
 Convert = Callable[[Recorder, Node], Expr]
@@ -43,15 +43,7 @@ _INLINE = re.compile(r"\{@\w+\s+([^{}]*)\}")
 
 def type_expression(rec: Recorder, node: Node | None) -> Expr:
     """Return a type as written as a type expression; None for `var`."""
-    if node is None or rec.depth >= MAX_EXPRESSION_DEPTH:
-        return None
-    convert = TYPES.get(node.type)
-    if convert is None:
-        return None
-    rec.depth += 1
-    value = convert(rec, node)
-    rec.depth -= 1
-    return value
+    return rec.convert(node, TYPES)
 
 
 def _type_name(rec: Recorder, node: Node) -> Expr:
@@ -107,15 +99,7 @@ TYPES: dict[str, Convert] = {
 
 def expression(rec: Recorder, node: Node | None) -> Expr:
     """Return what an expression may be, recording the calls in it."""
-    if node is None or rec.depth >= MAX_EXPRESSION_DEPTH:
-        return None
-    convert = CONVERT.get(node.type)
-    if convert is None:
-        return None
-    rec.depth += 1
-    value = convert(rec, node)
-    rec.depth -= 1
-    return value
+    return rec.convert(node, CONVERT)
 
 
 def _field_access(rec: Recorder, node: Node) -> Expr:

@@ -58,15 +58,7 @@ class Place(NamedTuple):
 
 def expression(rec: Recorder, node: Node | None) -> Expr:
     """Return what an expression may be, recording the calls in it."""
-    if node is None or rec.depth >= MAX_EXPRESSION_DEPTH:
-        return None
-    convert = CONVERT.get(node.type)
-    if convert is None:
-        return None
-    rec.depth += 1
-    value = convert(rec, node)
-    rec.depth -= 1
-    return value
+    return rec.convert(node, CONVERT)
 
 
 def _member(rec: Recorder, node: Node) -> Expr:

@@ -1,7 +1,7 @@
 """What the extractors of all languages share: the scope around the node at hand, and the lists that become a record."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -92,6 +92,18 @@ class Recorder:
         if known is None:
             known = self._names[raw] = ("name", self.text(node))
         return known
+
+    def convert(self, node: Node | None, table: "Mapping[str, Callable[[Recorder, Node], Expr]]") -> Expr:
+        """Return what the table's function for the node's type makes of it; None for no node, no row, or too deep."""
+        if node is None or self.depth >= MAX_EXPRESSION_DEPTH:
+            return None
+        convert = table.get(node.type)
+        if convert is None:
+            return None
+        self.depth += 1
+        value = convert(self, node)
+        self.depth -= 1
+        return value
 
     def folded(self, start: int, end: int) -> str:
         """Return the source between two bytes on one line, white space folded, cut at MAX_SIGNATURE_CHARACTERS."""

@@ -70,15 +70,7 @@ NO_EXPRESSION = frozenset(
 
 def type_expression(rec: Recorder, node: Node | None) -> Expr:
     """Return a type as written as a type expression."""
-    if node is None or rec.depth >= MAX_EXPRESSION_DEPTH:
-        return None
-    convert = TYPES.get(node.type)
-    if convert is None:
-        return None
-    rec.depth += 1
-    value = convert(rec, node)
-    rec.depth -= 1
-    return value
+    return rec.convert(node, TYPES)
 
 
 def _type_name(rec: Recorder, node: Node) -> Expr:
@@ -181,15 +173,7 @@ TYPES: dict[str, Convert] = {
 
 def expression(rec: Recorder, node: Node | None) -> Expr:
     """Return what an expression may be, recording the calls in it."""
-    if node is None or rec.depth >= MAX_EXPRESSION_DEPTH:
-        return None
-    convert = CONVERT.get(node.type)
-    if convert is None:
-        return None
-    rec.depth += 1
-    value = convert(rec, node)
-    rec.depth -= 1
-    return value
+    return rec.convert(node, CONVERT)
 
 
 def _path(rec: Recorder, node: Node) -> Expr:
