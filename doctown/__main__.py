@@ -1,4 +1,4 @@
-"""The command line: `python -m doctown COMMAND`.
+"""The command line: `doctown COMMAND`, or `python -m doctown COMMAND` from a checkout.
 
 It parses arguments, calls the command's function, and turns what goes wrong into one sentence and an exit code: 0 done,
 1 the source, a setting or a pack is wrong, 2 the command line is wrong, 3 a check has failed, 130 interrupted. Each
@@ -13,7 +13,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 
+import shtab
+
 from doctown.errors import DoctownError
+from generation import __version__, set_process_defaults
 
 # The commands and their modules; `build-llm` is the name that scripts of earlier versions use.
 COMMANDS = {
@@ -28,9 +31,19 @@ COMMANDS = {
 INTERRUPTED = 130  # 128 + SIGINT, as shells say it
 
 
+def command() -> None:
+    """Run the command of the process's arguments and exit with its code."""
+    # Told to stop, a build saves what it has bought, as it does at Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    set_process_defaults(os.environ)
+    sys.exit(main(sys.argv[1:], os.environ))
+
+
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """Run a command; return the exit code."""
     parser = argparse.ArgumentParser("doctown", description="Turn a repository into a documentation pack.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    shtab.add_argument_to(parser, "--print-completion", help="print the completion script of a shell")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     modules = {name: import_module(f"doctown.commands.{module}") for name, module in COMMANDS.items()}
     for name, module in modules.items():
@@ -48,6 +61,4 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 
 
 if __name__ == "__main__":
-    # Told to stop, a build saves what it has bought, as it does at Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    sys.exit(main(sys.argv[1:], os.environ))
+    command()

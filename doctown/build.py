@@ -14,11 +14,9 @@ import hashlib
 import re
 import shutil
 import tempfile
-import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,7 +42,7 @@ from doctown.parsing.languages import LANGUAGES
 from doctown.reading import Sources, read_licence, read_sources
 from doctown.repository import Checkout, open_source
 from doctown.telling import Event, Steps, Tell, progress
-from generation import JobError, Settings, SymbolContext, open_storage
+from generation import JobError, Settings, SymbolContext, __version__, open_storage
 from generation.domain.catalogue import OFFLINE
 
 WORK_FOLDER = ".work"
@@ -340,7 +338,7 @@ def _make_pack(found: Assembled, summaries: Summaries, settings: Settings) -> Pa
     )
     files = records.source_files(analysis.files, sources.contents)
     info = BuildInfo(
-        generator={"name": "doctown", "version": project_version()},
+        generator={"name": "doctown", "version": __version__},
         repository=found.repository,
         created_at=records.created_at(found.checkout.committed_at),
         levels={language.name: language.level for language in LANGUAGES},
@@ -415,13 +413,6 @@ def _upload(written: PackFile, settings: Settings) -> str | None:
 def _remove_if_empty(folder: Path) -> None:
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
-
-
-@cache
-def project_version() -> str:
-    """Return the version of this program, which its project file has."""
-    text = (Path(__file__).resolve().parent.parent / "pyproject.toml").read_text(encoding="utf-8")
-    return str(tomllib.loads(text)["project"]["version"])
 
 
 def _told_files(parsed: _Parsed) -> list[str]:

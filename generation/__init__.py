@@ -13,13 +13,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from generation.config import Settings
+    from generation.config import Settings, set_process_defaults
     from generation.domain.context import RelatedSymbol, SymbolContext
     from generation.domain.output import JobOutput, PlannedOutput
     from generation.errors import ConfigError, InputError, JobError
     from generation.intake.job_input import JobOptions
     from generation.job import JobRequest, document, run_job
     from generation.storage import open_storage
+
+__version__ = "0.1.0"  # of the whole project
 
 _HOMES = {
     "ConfigError": "generation.errors",
@@ -35,6 +37,7 @@ _HOMES = {
     "document": "generation.job",
     "open_storage": "generation.storage",
     "run_job": "generation.job",
+    "set_process_defaults": "generation.config",
 }
 
 __all__ = [
@@ -51,6 +54,7 @@ __all__ = [
     "document",
     "open_storage",
     "run_job",
+    "set_process_defaults",
 ]
 
 

@@ -46,7 +46,8 @@ if TYPE_CHECKING:
 
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-VOCABULARY_DIR = REPOSITORY / "vocabulary"
+_PACKAGED_VOCABULARY_DIR = Path(__file__).parent / "vocabulary"  # in an installed package (see setup.py)
+VOCABULARY_DIR = _PACKAGED_VOCABULARY_DIR if _PACKAGED_VOCABULARY_DIR.is_dir() else REPOSITORY / "vocabulary"
 
 AccountId = Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+$")]
 Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]

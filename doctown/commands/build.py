@@ -84,7 +84,7 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> None:
             tell(Event("note", "interrupted: the same command goes on with what was bought"))
             raise
         if not options.json:
-            tell(Event("note", f"\n{result.pack.path}\nnext: python -m doctown show {result.pack.path}"))
+            tell(Event("note", f"\n{result.pack.path}\nnext: {display.program()} show {result.pack.path}"))
     if options.json:
         display.print_record(record(result))
 

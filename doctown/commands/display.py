@@ -1,8 +1,10 @@
 """How a build's events are shown: with rich on a terminal, as plain lines in a pipe, as JSON lines."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from doctown.telling import Event, Tell
@@ -67,6 +69,14 @@ def in_tenths(show: Tell) -> Tell:
         show(event)
 
     return filtered
+
+
+def program() -> str:
+    """Return how the user calls this program: by its command, or from a checkout as a module."""
+    if Path(sys.argv[0]).name != "__main__.py":
+        return "doctown"
+    python = Path(sys.executable)
+    return f"{python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python} -m doctown"
 
 
 def print_record(record: Mapping[str, object]) -> None:

@@ -16,6 +16,10 @@ Method: TypeAlias = Literal["minilm", "words", "none"]
 Basis: TypeAlias = Literal["embeddings", "words"]
 
 
+# Without the folder's name: a pack has the same bytes on every machine.
+NO_MODEL = f"There is no {MODEL_FILE} in EMBEDDING_MODEL_PATH: words were compared."
+
+
 @dataclass(frozen=True)
 class Embeddings:
     """Unit vectors, a row for each text, zeros where a text has none; and where they come from.
@@ -47,7 +51,7 @@ def embed_texts(
         return None
     model_file = settings.model_path / MODEL_FILE
     if method == "words" or not model_file.exists():
-        warnings = () if method == "words" else (f"There is no embedding model at {model_file}: words were compared.",)
+        warnings = () if method == "words" else (NO_MODEL,)
         return Embeddings(word_vectors(texts), "words", None, None, warnings)
     model = load_model(settings.model_path, provider=settings.provider)
     vectors = embed_cached(model, texts, cache_folder, progress)

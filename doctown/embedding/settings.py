@@ -11,7 +11,9 @@ from doctown.errors import ConfigError
 
 Provider: TypeAlias = Literal["cpu", "cuda"]
 
-DEFAULT_MODEL_PATH = Path("models/minilm-l6")
+_PACKAGE = Path(__file__).resolve().parent.parent
+_PACKAGED_MODEL_PATH = _PACKAGE / "models/minilm-l6"  # in an installed package (see setup.py)
+DEFAULT_MODEL_PATH = _PACKAGED_MODEL_PATH if _PACKAGED_MODEL_PATH.is_dir() else _PACKAGE.parent / "models/minilm-l6"
 
 
 @dataclass(frozen=True)

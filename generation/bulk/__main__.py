@@ -1,4 +1,4 @@
-"""The command `python -m generation.bulk`: documents whole collections of codebases.
+"""The command `doctown-bulk`, or `python -m generation.bulk`: documents whole collections of codebases.
 
 It reads the arguments and the environment, runs an engine, and reports progress and errors on standard error and the
 summary on standard output; with --json, progress and summary on standard output, as JSON lines. The exit status is 0 if
@@ -19,8 +19,10 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+import shtab
 from pydantic import ValidationError
 
+import generation
 from generation.bulk import display
 from generation.bulk import estimate as planning
 from generation.bulk.engines.runpod.settings import RunPodSettings, settings_without_key
@@ -97,7 +99,9 @@ def _settings(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Sett
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    result = argparse.ArgumentParser(prog="python -m generation.bulk", description=__doc__)
+    result = argparse.ArgumentParser(prog="doctown-bulk", description=__doc__)
+    result.add_argument("--version", action="version", version=f"%(prog)s {generation.__version__}")
+    shtab.add_argument_to(result, "--print-completion", help="print the completion script of a shell")
     commands = result.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="document sources; the same --run goes on where it was stopped")
     _add_sources(run)

@@ -402,7 +402,7 @@ def test_without_a_model_file_words_are_compared(project: Path, tmp_path: Path) 
     build = options(project, tmp_path / "output", embeddings="minilm", embedding_settings=settings)
     manifest = built(build).pack.manifest
     assert manifest["embeddings"] is None
-    assert "There is no embedding model" in manifest["warnings"][0]
+    assert "There is no model.onnx" in manifest["warnings"][0]
 
 
 # --- The command line

@@ -12,6 +12,7 @@ from doctown.embedding.model import EmbeddingModel
 from doctown.embedding.words import word_vectors
 from doctown.errors import ConfigError, ModelError
 
+REPOSITORY = Path(__file__).parents[3]
 TEXTS = ["read a file", "draw a circle"]
 
 
@@ -30,7 +31,7 @@ def test_without_a_model_words_are_compared_and_the_pack_is_told(tmp_path: Path)
 
     assert found is not None
     assert (found.basis, found.model, found.model_sha256) == ("words", None, None)
-    assert found.warnings == (f"There is no embedding model at {tmp_path}/nothing/model.onnx: words were compared.",)
+    assert found.warnings == ("There is no model.onnx in EMBEDDING_MODEL_PATH: words were compared.",)
     assert np.array_equal(found.vectors, word_vectors(TEXTS))
 
 
@@ -57,7 +58,9 @@ def test_settings_come_from_the_given_mapping() -> None:
     given = {"EMBEDDING_MODEL_PATH": "/models/other", "EMBEDDING_PROVIDER": "CUDA"}
 
     assert EmbeddingSettings.from_env(given) == EmbeddingSettings(Path("/models/other"), "cuda")
-    assert EmbeddingSettings.from_env({"EMBEDDING_PROVIDER": ""}) == EmbeddingSettings(Path("models/minilm-l6"), "cpu")
+    assert EmbeddingSettings.from_env({"EMBEDDING_PROVIDER": ""}) == EmbeddingSettings(
+        REPOSITORY / "models/minilm-l6", "cpu"
+    )
 
 
 def test_an_unknown_provider_is_named_by_its_variable() -> None:
