@@ -9,7 +9,9 @@ The only importer of onnxruntime and tokenizers. Left out: the cache (`cache`) a
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -172,6 +174,9 @@ def _load_session(path: Path, provider: Provider) -> tuple[onnxruntime.Inference
     import onnxruntime
 
     on_cpu = provider == "cpu" or "CUDAExecutionProvider" not in onnxruntime.get_available_providers()
+    if not on_cpu:
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints what it does not find
+            onnxruntime.preload_dlls()  # CUDA's libraries out of their packages, where no system has them
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # faults are raised, and a fall-back is said in `warnings`
     if on_cpu:
