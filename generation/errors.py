@@ -6,7 +6,8 @@
     │   ├── InputError       the payload as a whole is invalid
     │   ├── AccountError     key, quota, permission or model: every further request would fail in the same way
     │   ├── Stopped          its deadline, its spend cap, or the worker is being stopped: what is done is kept
-    │   │   └── Taken        another process works on the same bulk run
+    │   │   ├── Taken        another process works on the same bulk run
+    │   │   └── LeaseLost    another process has taken over, or may have
     │   ├── Unreachable      RunPod's API does not answer a bulk run
     │   └── StorageError     the results store cannot be read or written
     └── RequestError         one request to the model has not produced a summary
@@ -76,6 +77,12 @@ class Taken(Stopped):
     """Another process works on the same bulk run."""
 
     failure = "run_taken"
+
+
+class LeaseLost(Stopped):
+    """The lease of a job or a bulk run could not be renewed in time: another process has it, or may take it."""
+
+    failure = "lease_lost"
 
 
 class Unreachable(JobError):

@@ -37,7 +37,8 @@ from generation.intake.job_input import JobOptions
 from generation.logs import set_up_logging
 from generation.storage import open_storage
 from generation.storage.base import Storage
-from generation.storage.lease import lease
+from generation.storage.keys import run_lease_key
+from generation.storage.lease import RUN_TTL_S, lease
 
 ALL_DOCUMENTED, SOME_FAILED, NOTHING_RAN = 0, 1, 2
 ENGINES = ("runpod", "batch", "local")
@@ -246,7 +247,7 @@ async def _go_on(context: CommandContext, run: Run) -> int:
         loop.add_signal_handler(number, stopping.set)
     try:
         with display.shown(sys.stderr, print_line if context.arguments.json else None) as report:
-            async with lease(context.storage, run.name, print_status):
+            async with lease(context.storage, run_lease_key(run.name), ttl_s=RUN_TTL_S, on_wait=_say_that_it_waits):
                 await _engine(context, run, settings, report, stopping)
     except JobError as error:
         print_status(f"{error}")
@@ -259,6 +260,10 @@ async def _go_on(context: CommandContext, run: Run) -> int:
         print_status(f"stopped; `resume {run.name}` goes on")
     _print_survey(context, found)
     return ALL_DOCUMENTED if found.is_complete else SOME_FAILED
+
+
+def _say_that_it_waits() -> None:
+    print_status(f"another coordinator is at work on this run, or was until {RUN_TTL_S:.0f} s ago: waiting for it")
 
 
 async def _engine(

@@ -37,6 +37,16 @@ def cancelled_key(run_name: str) -> str:
     return f"bulk/{run_name}/cancelled.json"
 
 
+def run_lease_key(run_name: str) -> str:
+    """Return the key of the lease that a run's coordinator holds."""
+    return f"bulk/{run_name}/lease.json"
+
+
+def job_lease_key(job_id: str) -> str:
+    """Return the key of the lease that a job's worker holds."""
+    return f"{prefix_of(job_id)}lease.json"
+
+
 def prefix_of(job_id: str) -> str:
     """Return the prefix of a job's checkpoint segments."""
     return f"checkpoints/{job_id}/"
