@@ -11,6 +11,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping, MutableMapping
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -26,7 +27,16 @@ from pydantic import (
     model_validator,
 )
 
-from generation.domain.catalogue import OFFLINE, Model, Pricing, find_model
+from generation.domain.catalogue import (
+    DEFAULT_MODEL,
+    OFFLINE,
+    Model,
+    Pricing,
+    default_model,
+    default_model_warnings,
+    find_model,
+    model_warnings,
+)
 from generation.domain.limits import (
     MIN_PROMPT_TOKENS,
     BatchSize,
@@ -82,7 +92,11 @@ class Settings(EnvironmentSettings):
     openai_base_url: str | None = Field(
         None, description="Base URL of another server with an OpenAI-compatible API, such as vLLM or Ollama"
     )
-    model_name: ModelName = Field("gpt-5-nano", description="Model to use; `offline` writes summaries without a model")
+    model_name: ModelName = Field(
+        DEFAULT_MODEL,
+        description="Model to use; `offline` writes summaries without a model. The default gives way to its "
+        "replacement on the day that OpenAI shuts it down",
+    )
     max_concurrent_requests: ConcurrentRequests = Field(10, description="Maximum number of requests in flight at once")
     jobs_per_worker: int = Field(
         4, ge=1, le=64, description="Maximum number of jobs that one worker runs at once; they share one rate limiter"
@@ -226,6 +240,27 @@ class Settings(EnvironmentSettings):
     def r2_endpoint(self) -> str:
         """Return R2's URL: the one that is set, or the account's."""
         return self.r2_endpoint_url or f"https://{self.r2_account_id}.r2.cloudflarestorage.com"
+
+    def as_of(self, today: date) -> Settings:
+        """Return the settings for what starts on this day: without MODEL_NAME, a default that still exists.
+
+        Prices that are set belong to the model that was the default, and give way to the list price with it; so does a
+        reasoning effort that its replacement does not accept. A model that is set is never replaced.
+        """
+        model = default_model(today)
+        if "model_name" in self.model_fields_set or model.name == self.model_name:
+            return self
+        changed = {"model_name": model.name, "input_token_price": None, "output_token_price": None}
+        if self.reasoning_effort not in model.reasoning_efforts:
+            changed["reasoning_effort"] = None
+        # Unlike `model_copy`, this leaves the model marked as not set.
+        return Settings.model_construct(_fields_set=self.model_fields_set, **{**dict(self), **changed})
+
+    def model_warnings(self, today: date) -> list[str]:
+        """Return what is worth knowing of the model: that it is unlisted, or goes or has gone away."""
+        if "model_name" not in self.model_fields_set:
+            return default_model_warnings(today)
+        return model_warnings(self.model, today)
 
     def with_options(self, options: Mapping[str, Any]) -> Settings:
         """Return these settings with a job's (already validated) options in their place.

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import date
 from importlib import import_module
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from generation.checks import check_summary, known_names
 from generation.config import Settings
-from generation.domain.catalogue import OFFLINE, model_warnings
+from generation.domain.catalogue import OFFLINE, utc_today
 from generation.domain.context import SymbolContext
 from generation.domain.finding import Findings
 from generation.domain.outcome import Failed, Outcome, Symbol
@@ -33,14 +34,14 @@ from generation.model.offline import document_offline, document_request_offline
 from generation.planning.planner import Plan, make_plan, plan_figures
 from generation.planning.prompt_context import PromptContext, semantic_context
 from generation.planning.schedule import Schedule
-from generation.prompts.content_hash import hasher
+from generation.prompts.content_hash import hasher, origin_of, retired_questions
 from generation.prompts.tokens import TokenCounter, VocabularyMissing, load_counter
 from generation.reporting import events
 from generation.results.checkpoint import Checkpoint, new_run
 from generation.results.peers import PeerRuns, sharing
 from generation.results.publish import ResultsTarget, publish
 from generation.results.report import Report, Totals, planned
-from generation.results.reuse import Earlier, Found, find_earlier, resolve_reuse
+from generation.results.reuse import Earlier, Found, Questions, find_earlier, models_in, resolve_reuse
 from generation.storage import open_storage
 from generation.storage.base import Storage
 
@@ -90,11 +91,12 @@ async def run_job(  # noqa: PLR0913 - the keyword arguments come from the entry 
     emit: events.Sink = events.print_event,
     watch: Watch = ignore,
     stopping: asyncio.Event | None = None,
+    today: Callable[[], date] = utc_today,
 ) -> JobOutput | PlannedOutput:
     """Document the symbols of a payload and store the results: parse the payload, then do as `document` does.
 
-    `default_job_id` is the job's id if the payload has none. Raise JobError, with one sentence for the caller, if the
-    job cannot run at all, and whatever `emit` and `watch` raise.
+    `default_job_id` is the job's id if the payload has none; `today` decides which models exist. Raise JobError, with
+    one sentence for the caller, if the job cannot run at all, and whatever `emit` and `watch` raise.
     """
     started_s = asyncio.get_running_loop().time()
     job = parse_job(payload, default_job_id)
@@ -103,7 +105,7 @@ async def run_job(  # noqa: PLR0913 - the keyword arguments come from the entry 
     parsed, found = await asyncio.gather(
         _read_symbols(job, storage), find_earlier(storage, request.job_id, request.previous_results_key)
     )
-    prepared = await _prepare(request, parsed, found, storage, settings)
+    prepared = await _prepare(request, parsed, found, storage, settings, today())
     return await _document(request, prepared, _Callbacks(emit, watch, stopping or asyncio.Event()), started_s)
 
 
@@ -115,13 +117,14 @@ async def document(  # noqa: PLR0913 - as run_job
     emit: events.Sink = events.print_event,
     watch: Watch = ignore,
     stopping: asyncio.Event | None = None,
+    today: Callable[[], date] = utc_today,
 ) -> JobOutput | PlannedOutput:
     """Document symbols and store the results; the output of a dry run is its plan.
 
     `emit` receives the job's events, `watch` every outcome with the totals after it; once `stopping` is set, the job
-    ends within SHUTDOWN_GRACE_S. Raise JobError, with one sentence, if the job cannot run at all; InputError if there
-    are no symbols, too many for one job, or two with the same id; and whatever `emit` and `watch` raise. A cancelled
-    job saves what it has paid for and re-raises the cancellation.
+    ends within SHUTDOWN_GRACE_S; `today` decides which models exist. Raise JobError, with one sentence, if the job
+    cannot run at all; InputError if there are no symbols, too many for one job, or two with the same id; and whatever
+    `emit` and `watch` raise. A cancelled job saves what it has paid for and re-raises the cancellation.
     """
     started_s = asyncio.get_running_loop().time()
     check_symbol_count(len(symbols))
@@ -129,7 +132,7 @@ async def document(  # noqa: PLR0913 - as run_job
     storage = open_storage(settings)
     parsed = ParsedSymbols([Symbol(position, context) for position, context in enumerate(symbols)], [], [])
     found = await find_earlier(storage, request.job_id, request.previous_results_key)
-    prepared = await _prepare(request, parsed, found, storage, settings)
+    prepared = await _prepare(request, parsed, found, storage, settings, today())
     return await _document(request, prepared, _Callbacks(emit, watch, stopping or asyncio.Event()), started_s)
 
 
@@ -271,25 +274,46 @@ class _Run:
         return False
 
 
-async def _prepare(
-    request: JobRequest, parsed: ParsedSymbols, found: Found, storage: Storage, settings: Settings
+async def _prepare(  # noqa: PLR0913, PLR0917 - what a job has been given, and the date
+    request: JobRequest, parsed: ParsedSymbols, found: Found, storage: Storage, settings: Settings, today: date
 ) -> tuple[_Job, Plan]:
     """Plan the requests that are still needed after earlier runs."""
-    settings = settings.with_options(request.options.as_settings())
+    settings = settings.as_of(today).with_options(request.options.as_settings())
     symbols, failed, warnings = parsed
-    plan, earlier, hashes = await asyncio.to_thread(_plan, symbols, failed, found, settings)
-    warnings += [*model_warnings(settings.model, datetime.now(UTC).date()), *found.warnings]
+    ask = functools.partial(questions, settings, today, models_in(found), renew=request.options.renew)
+    plan, earlier, hashes = await asyncio.to_thread(_plan, symbols, failed, found, settings, ask)
+    for warning in settings.model_warnings(today):
+        log.warning("job %s: %s", request.job_id, warning)
+        warnings.append(warning)
+    warnings += found.warnings
     _log_plan(request.job_id, plan, settings)
     return _Job(request.job_id, settings, storage, earlier, failed, hashes, warnings), plan
 
 
-def _plan(
-    symbols: list[Symbol], failed: list[Failed], found: Found, settings: Settings
-) -> tuple[Plan, Earlier, dict[int, str]]:
+def questions(
+    settings: Settings, today: date, models: Iterable[str], symbols: Iterable[Symbol], *, renew: bool = False
+) -> Questions:
+    """Return what a job asks about these symbols; `models` are those that its stored results say they are from."""
     content_hash = hasher(settings)
-    hashes = {symbol.position: content_hash(symbol.context) for symbol in symbols}
+    retired = [one.content_hash for one in retired_questions(settings, today, models)]
+    return Questions(
+        {symbol.position: content_hash(symbol.context) for symbol in symbols},
+        lambda context: [retired_hash(context) for retired_hash in retired],
+        origin_of(settings) if renew else None,
+    )
+
+
+def _plan(
+    symbols: list[Symbol],
+    failed: list[Failed],
+    found: Found,
+    settings: Settings,
+    ask: Callable[[Iterable[Symbol]], Questions],
+) -> tuple[Plan, Earlier, dict[int, str]]:
     ids = [*(symbol.symbol_id for symbol in symbols), *(one.symbol_id for one in failed)]
-    earlier = resolve_reuse(found, symbols, hashes, ids)
+    job_questions = ask(symbols)
+    hashes = dict(job_questions.hashes)
+    earlier = resolve_reuse(found, symbols, job_questions, ids)
     plan = make_plan(symbols, settings, earlier.outcomes.keys())
     offline_hash = hasher(settings.model_copy(update={"model_name": OFFLINE}))
     hashes.update({symbol.position: offline_hash(symbol.context) for symbol in plan.offline})

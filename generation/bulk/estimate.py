@@ -7,19 +7,22 @@ reasoning tokens and retries, and also the requests that partitioning into shard
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+import functools
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from generation.bulk.inputs import opened, read_symbols
 from generation.bulk.manifest import Source
 from generation.config import Settings
+from generation.domain.catalogue import utc_today
 from generation.domain.outcome import Failed, Symbol
 from generation.errors import InputError
 from generation.intake.job_input import JobOptions
+from generation.job import questions
 from generation.planning.planner import make_plan
-from generation.prompts.content_hash import hasher
-from generation.results.reuse import Found, Results, read_results, resolve_reuse
+from generation.results.reuse import Found, Questions, models_in, read_results, resolve_reuse
 from generation.storage.base import Storage
 
 # The Batch API's prices as a share of the normal ones.
@@ -41,19 +44,28 @@ class SourcePlan:
     fault: str | None = None
 
 
-async def plan_source(source: Source, storage: Storage, settings: Settings) -> SourcePlan:
+async def plan_source(
+    source: Source, storage: Storage, settings: Settings, *, renew: bool = False, today: date | None = None
+) -> SourcePlan:
     """Read a source and estimate its cost. Raises StorageError; an unreadable form is reported as `fault`."""
-    previous = await storage.read(source.previous_key) if source.previous_key else None
-    results = read_results(previous.body) if previous else None
+    previous = await storage.read(source.previous_key) if source.previous_key and not renew else None
+    found = Found(previous=read_results(previous.body) if previous else None)
+    ask = functools.partial(questions, settings, today or utc_today(), models_in(found))
     try:
         async with opened(source, storage) as plain:
             items = read_symbols(plain, source.name, set())
-            return await asyncio.to_thread(_planned, source.name, (one for _, one in items), results, settings)
+            return await asyncio.to_thread(_planned, source.name, (one for _, one in items), found, settings, ask)
     except InputError as error:
         return SourcePlan(source.name, fault=str(error).removeprefix("symbols_key: "))
 
 
-def _planned(name: str, items: Iterable[Symbol | Failed], previous: Results | None, settings: Settings) -> SourcePlan:
+def _planned(
+    name: str,
+    items: Iterable[Symbol | Failed],
+    found: Found,
+    settings: Settings,
+    ask: Callable[[Iterable[Symbol]], Questions],
+) -> SourcePlan:
     symbols: list[Symbol] = []
     invalid = 0
     for item in items:
@@ -63,9 +75,7 @@ def _planned(name: str, items: Iterable[Symbol | Failed], previous: Results | No
             invalid += 1
     if not symbols and not invalid:
         raise InputError(f"{name} holds no symbols")
-    content_hash = hasher(settings)
-    hashes = {symbol.position: content_hash(symbol.context) for symbol in symbols} if previous else {}
-    known = resolve_reuse(Found(previous=previous), symbols, hashes, ()).outcomes.keys() if previous else ()
+    known = resolve_reuse(found, symbols, ask(symbols), ()).outcomes.keys() if found.previous else ()
     plan = make_plan(symbols, settings, known)
     return SourcePlan(
         name,

@@ -24,6 +24,7 @@ DOCUMENTS: Mapping[str, type[Any]] = {
 
 _OPTION_MEANINGS = {
     "deadline_s": "Seconds after which the job ends with what is done by then.",
+    "renew": "Write every summary anew, also of symbols that have not changed.",
     "dry_run": "Answer with the plan and its price; nothing is asked and nothing stored.",
 }
 

@@ -9,9 +9,11 @@ cost nothing unless prices are set. Leaves out: asking `GET /v1/models`; the cat
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 OFFLINE = "offline"
+# The model for those who set none, until it is shut down; its replacement follows.
+DEFAULT_MODEL = "gpt-5-nano"
 SHUTDOWN_NOTICE = timedelta(days=60)
 
 
@@ -92,6 +94,21 @@ def find_model(name: str) -> Model:
     return Model(name, UNLISTED_CONTEXT_TOKENS, UNLISTED_OUTPUT_TOKENS, FREE, listed=False)
 
 
+def utc_today() -> date:
+    """Return the present date, by which models come and go."""
+    return datetime.now(UTC).date()
+
+
+def is_shut_down(model: Model, today: date) -> bool:
+    """Return whether the model's announced shutdown date has come."""
+    return model.shutdown_date is not None and today >= model.shutdown_date
+
+
+def models_shut_down(today: date) -> tuple[str, ...]:
+    """Return the names of the listed models that have been shut down."""
+    return tuple(name for name, model in _CATALOGUE.items() if is_shut_down(model, today))
+
+
 def _without_date(name: str) -> str:
     stem, day = name[:-11], name[-11:]
     try:
@@ -106,6 +123,30 @@ def shutdown_advice(model: Model) -> str | None:
     if model.shutdown_date is None:
         return None
     return f"OpenAI shuts {model.name} down on {model.shutdown_date}: set MODEL_NAME={model.replacement}"
+
+
+def default_model(today: date) -> Model:
+    """Return the model of those who set none: DEFAULT_MODEL, or its replacement from its shutdown date on.
+
+    >>> default_model(date(2026, 12, 10)).name, default_model(date(2026, 12, 11)).name
+    ('gpt-5-nano', 'gpt-5.6-luna')
+    """
+    model = find_model(DEFAULT_MODEL)
+    while is_shut_down(model, today) and model.replacement is not None:
+        model = find_model(model.replacement)
+    return model
+
+
+def default_model_warnings(today: date) -> list[str]:
+    """Return the warnings for a run without MODEL_NAME: from 60 days before the default's shutdown on."""
+    first = find_model(DEFAULT_MODEL)
+    if first.shutdown_date is None or today < first.shutdown_date - SHUTDOWN_NOTICE:
+        return []
+    then = default_model(max(today, first.shutdown_date))
+    price = f"${then.pricing.input_per_1m:g} and ${then.pricing.output_per_1m:g} per million input and output tokens"
+    follows = f"{then.name} is used from then on, at {price}; set MODEL_NAME to choose a model"
+    verb = "shuts" if today < first.shutdown_date else "shut"
+    return [f"MODEL_NAME is not set, and OpenAI {verb} {first.name} down on {first.shutdown_date}: {follows}"]
 
 
 def model_warnings(model: Model, today: date) -> list[str]:

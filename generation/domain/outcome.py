@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from generation.domain.context import SymbolContext
 from generation.domain.finding import Findings
@@ -36,11 +36,21 @@ class Symbol:
         return self.context.centrality or 0.0
 
 
+class Origin(NamedTuple):
+    """What a summary was written by: the version of the prompt, the model, and the language and effort asked for."""
+
+    prompt_version: int
+    model: str
+    language: str
+    effort: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class Documented:
     """A symbol with its summary; `usage` is everything that was billed for it, failed attempts included.
 
-    `content_hash` identifies the input that the summary was written from.
+    `content_hash` identifies the question that the summary answers. `origin` is None for a summary written offline, and
+    for one that was stored before origins were.
     """
 
     position: int
@@ -50,6 +60,7 @@ class Documented:
     source: Source = "model"
     checks: Findings | None = None
     content_hash: str = ""
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,11 +107,21 @@ class SymbolChecks(_Record):
     findings: list[CheckFinding]
 
 
+class SummaryOrigin(_Record):
+    """What a summary was written by. Its wording depends on it; whether it can be taken over does not."""
+
+    prompt_version: Annotated[int, Field(ge=1, description="Version of the prompt; it rises with each new wording.")]
+    model: Annotated[str, Field(description="The model.")]
+    language: Annotated[str, Field(description="The language that was asked for.")]
+    effort: Annotated[str | None, Field(description="The reasoning effort; null where the model takes none.")]
+
+
 class StoredSymbol(DocumentedSymbol):
     """A documented symbol of the results document."""
 
     usage: NotRequired[SymbolUsage]
     checks: NotRequired[SymbolChecks]
+    origin: NotRequired[SummaryOrigin]
 
 
 class StoredFailure(FailedSymbol):

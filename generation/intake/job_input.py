@@ -43,6 +43,7 @@ class JobOptions(BaseModel):
     min_centrality: Centrality | None = None
     max_cost_usd: CostUsd | None = None
     deadline_s: DeadlineS | None = None
+    renew: bool = Field(default=False, exclude=True)
     dry_run: bool = Field(default=False, exclude=True)
 
     def as_settings(self) -> dict[str, Any]:

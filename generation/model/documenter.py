@@ -51,6 +51,7 @@ from generation.model.codec import (
 )
 from generation.model.limiter import JobQueue, Permit
 from generation.prompts.builder import Notes, Prompt, PromptBuilder
+from generation.prompts.content_hash import origin_of
 from generation.prompts.formats import ONE_SUMMARY, SEVERAL_SUMMARIES
 from generation.prompts.tokens import TokenCounter
 
@@ -92,6 +93,7 @@ class OpenAIDocumenter:
     ) -> None:
         self._settings = settings
         self._prompts = PromptBuilder(counter, settings.max_prompt_tokens, settings.output_language)
+        self._origin = origin_of(settings)
         self._notes = notes
         self._check = check
         self._budget = budget or Budget(None, settings.pricing)
@@ -181,7 +183,7 @@ class OpenAIDocumenter:
 
     def _documented(self, symbol: Symbol, summary: str, usage: Usage, is_misplaced: bool | None) -> Documented:  # noqa: FBT001
         findings = self._check(summary, symbol, is_misplaced)
-        return Documented(symbol.position, symbol.symbol_id, summary, usage, checks=findings)
+        return Documented(symbol.position, symbol.symbol_id, summary, usage, checks=findings, origin=self._origin)
 
     async def _ask(
         self, prompt: Prompt, cap: int, form: dict[str, Any], answer_type: type[Answer], spent: _Spent

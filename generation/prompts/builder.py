@@ -16,6 +16,10 @@ from generation.domain.context import SymbolContext
 from generation.domain.limits import MIN_PROMPT_TOKENS
 from generation.prompts.tokens import MAX_CHARS_PER_TOKEN, Message, TokenCounter, estimate_tokens
 
+# Raised by every change of what prompts say. A summary keeps the version that it was written with; one of an earlier
+# version stays valid, since content hashes are made from the text of version 1 (`hashed_form`).
+PROMPT_VERSION = 1
+
 MARKER = "[... content truncated due to length ...]"
 
 _ONE_SYMBOL = """\
@@ -215,25 +219,12 @@ def _with_source(facts: str, source: str, language: str) -> str:
     return f"{facts}\n\n{_fenced('Source', source, language)}" if source else facts
 
 
-def uncut_text(context: SymbolContext) -> str:
-    """Return everything that a prompt says of a symbol itself without a token budget, except its centrality.
-
-    The centrality of all symbols changes when one of them does, and the rules forbid summaries to mention it.
-    """
-    facts = "\n".join([*_identity(context, _keep_all, CUTS[0]), *_docstring(context, _keep_all, CUTS[0])])
-    return _with_source(facts, context.source_code or "", context.language)
-
-
 # Cuts a text to a number of tokens; None keeps all of it.
 Shorten = Callable[[str, int | None], str]
 
 
 def _shortener(counter: TokenCounter) -> Shorten:
     return lambda text, max_tokens: cut_end(text, counter, max_tokens)
-
-
-def _keep_all(text: str, _max_tokens: int | None) -> str:
-    return text
 
 
 def _facts(context: SymbolContext, notes: Notes, shorten: Shorten, cut: Cut) -> str:

@@ -6,20 +6,20 @@ stored is defined in `checkpoint` and `report`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from generation.domain.finding import Findings
-from generation.domain.outcome import Documented, Failed, Outcome, Source
+from generation.domain.outcome import Documented, Failed, Origin, Outcome, Source
 from generation.domain.output import DocumentedSymbol, FailedSymbol
 from generation.domain.usage import NO_USAGE, Usage
 
 # Fields of a stored record that outputs omit: for a documented symbol, and for a failed one.
-_KEPT_ONLY = frozenset({"usage", "checks"})
+_KEPT_ONLY = frozenset({"usage", "checks", "origin"})
 _KEPT_OF_FAILED = _KEPT_ONLY | {"content_hash"}
 
 _COUNTS = tuple(field.name for field in fields(Usage))
@@ -64,6 +64,8 @@ def stored_record(outcome: Outcome) -> dict[str, Any]:
         if outcome.checks is not None:
             findings = [{"check": one.check, "hard": one.hard, "reason": one.reason} for one in outcome.checks.findings]
             record["checks"] = {"passed": list(outcome.checks.passed), "findings": findings}
+        if outcome.origin is not None:
+            record["origin"] = outcome.origin._asdict()
     elif outcome.content_hash:
         record["content_hash"] = outcome.content_hash
     return record
@@ -96,6 +98,15 @@ def _not_negative(usage: Usage) -> Usage:
 Text = Annotated[str, AfterValidator(_sendable)]
 
 
+def _origin(value: object) -> Origin | None:
+    """Return a stored origin, or None for anything else: a summary does not get lost because of it."""
+    known = {name: value.get(name) for name in Origin._fields} if isinstance(value, Mapping) else {}
+    try:
+        return _read_origin(known)
+    except ValidationError:
+        return None
+
+
 @pydantic_dataclass(frozen=True, slots=True, config=ConfigDict(extra="ignore"))
 class StoredRecord:
     """A stored record that was read: of a documented symbol if it has a `summary`, else of a failed one."""
@@ -109,18 +120,19 @@ class StoredRecord:
     message: Text = ""
     usage: Annotated[Usage, AfterValidator(_not_negative)] = NO_USAGE
     checks: Annotated[Findings, AfterValidator(_sendable_findings)] | None = None
+    origin: Annotated[Origin | None, BeforeValidator(_origin)] = None
 
     def outcome(self, position: int) -> Outcome:
         """Return the outcome that the record describes, with the symbol's present position."""
         if self.summary is not None:
-            return Documented(
-                position, self.symbol_id, self.summary, self.usage, self.source, self.checks, self.content_hash
-            )
+            facts = (self.usage, self.source, self.checks, self.content_hash, self.origin)
+            return Documented(position, self.symbol_id, self.summary, *facts)
         failure = self.failure or "unknown"
         return Failed(position, self.symbol_id, self.file_path, failure, self.message, self.usage, self.content_hash)
 
 
 _read = TypeAdapter(StoredRecord).validate_python
+_read_origin = TypeAdapter(Origin).validate_python
 
 
 def read_records(records: Iterable[object]) -> Iterator[StoredRecord]:

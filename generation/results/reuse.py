@@ -1,8 +1,10 @@
 """Reuse of outcomes from earlier runs of a job, and from earlier results of the same codebase.
 
-A summary is reused where its symbol's content hash is unchanged. Earlier runs of the same job also contribute final
-failures, and the usage paid for symbols that are requested again; the results that `previous_results_key` names
-contribute summaries only. How outcomes are saved is defined in `checkpoint` and `publish`.
+A summary is reused where it answers the same question: its symbol's content hash is unchanged, or is that of the same
+question to a model that has been shut down since. Which version of the prompt wrote it does not matter, unless a job is
+told to renew. Earlier runs of the same job also contribute final failures, and the usage paid for symbols that are
+requested again; the results that `previous_results_key` names contribute summaries only. How outcomes are saved is
+defined in `checkpoint` and `publish`.
 """
 
 from __future__ import annotations
@@ -10,11 +12,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from generation.domain.outcome import Documented, Failed, Outcome, Symbol
+from generation.domain.context import SymbolContext
+from generation.domain.outcome import Documented, Failed, Origin, Outcome, Symbol
 from generation.domain.usage import NO_USAGE, Usage
 from generation.errors import InputError, StorageError
 from generation.results.checkpoint import Included, Segments, read_segments
@@ -63,6 +66,32 @@ class Earlier:
     version: str | None
     segments: tuple[str, ...]
     included: Included
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """What a job asks, as far as reuse depends on it.
+
+    `hashes` are the content hashes of its symbols by position. `retired` returns the hashes under which a symbol's
+    summary by a model that has been shut down is stored. `renew` is set for a job that writes every summary anew: it
+    reuses only what its own runs have written by `renew`.
+    """
+
+    hashes: Mapping[int, str]
+    retired: Callable[[SymbolContext], Collection[str]] = lambda _: ()
+    renew: Origin | None = None
+
+    def is_answered_by(self, record: StoredRecord, symbol: Symbol) -> bool:
+        """Return whether a stored record is about the same question; a failure of a retired model says nothing."""
+        if record.content_hash == self.hashes[symbol.position]:
+            return True
+        return record.summary is not None and record.content_hash in self.retired(symbol.context)
+
+
+def models_in(found: Found) -> set[str]:
+    """Return the names of the models that stored results say they are from."""
+    documents = (one.document.get("model") for one in (found.own, found.previous) if one)
+    return {model for model in documents if isinstance(model, str)}
 
 
 def _refuse_constant(name: str) -> None:
@@ -127,22 +156,20 @@ async def _read_previous(storage: Storage, key: str) -> Results:
     return results
 
 
-def resolve_reuse(
-    found: Found, symbols: Sequence[Symbol], hashes: Mapping[int, str], all_ids: Iterable[str]
-) -> Earlier:
+def resolve_reuse(found: Found, symbols: Sequence[Symbol], questions: Questions, all_ids: Iterable[str]) -> Earlier:
     """Return what these symbols can reuse. Pure.
 
-    `hashes` maps positions to content hashes. `all_ids` are the ids of every symbol of the input, invalid ones
-    included, which are therefore not removed.
+    `all_ids` are the ids of every symbol of the input, invalid ones included, which are therefore not removed.
     """
     outcomes: dict[int, Outcome] = {}
     paid: dict[int, Usage] = {}
     for symbol in symbols:
-        position, content_hash = symbol.position, hashes[symbol.position]
-        records = [one for one in _own_records(found, symbol.symbol_id) if one.content_hash == content_hash]
+        position = symbol.position
+        records = [one for one in _own_records(found, symbol.symbol_id) if questions.is_answered_by(one, symbol)]
         usage = sum((one.usage for one in records), start=NO_USAGE)
-        outcome = best_of(records, position) or _reusable(found.previous, symbol, content_hash)
-        if outcome is not None:
+        usable = [one for one in records if questions.renew in {None, one.origin}]
+        outcome = best_of(usable, position) or (questions.renew is None and reusable(found.previous, symbol, questions))
+        if outcome:
             outcomes[position] = replace(outcome, usage=usage)
         elif usage != NO_USAGE:
             paid[position] = usage
@@ -161,14 +188,6 @@ def _own_records(found: Found, symbol_id: str) -> Iterator[StoredRecord]:
             yield record
 
 
-def as_documented(record: StoredRecord | None, position: int, content_hash: str) -> Documented | None:
-    """Return a record's summary, or None where it has none, was made offline, or is for other content."""
-    if record is None or record.content_hash != content_hash:
-        return None
-    outcome = best_of([record], position)
-    return outcome if isinstance(outcome, Documented) else None
-
-
 def best_of(records: Iterable[StoredRecord], position: int) -> Outcome | None:
     """Return the first summary that a model wrote, else the first final failure, among one symbol's records."""
     outcomes = [record.outcome(position) for record in records]
@@ -177,10 +196,13 @@ def best_of(records: Iterable[StoredRecord], position: int) -> Outcome | None:
     return next(documented, None) or next(final, None)
 
 
-def _reusable(previous: Results | None, symbol: Symbol, content_hash: str) -> Documented | None:
+def reusable(previous: Results | None, symbol: Symbol, questions: Questions) -> Documented | None:
+    """Return the summary that earlier results have for a symbol, or None: none, one made offline, other content."""
     record = previous.records.get(symbol.symbol_id) if previous else None
-    outcome = as_documented(record, symbol.position, content_hash)
-    return replace(outcome, source="previous") if outcome else None
+    if record is None or not questions.is_answered_by(record, symbol):
+        return None
+    outcome = best_of([record], symbol.position)
+    return replace(outcome, source="previous") if isinstance(outcome, Documented) else None
 
 
 def covers(theirs: Results, ours: Iterable[Outcome]) -> bool:

@@ -128,7 +128,7 @@ export interface SymbolFailedPayload {
  */
 export interface JobOptions {
   /**
-   * Model to use; `offline` writes summaries without a model
+   * Model to use; `offline` writes summaries without a model. The default gives way to its replacement on the day that OpenAI shuts it down
    */
   model?: string | null
   /**
@@ -175,6 +175,10 @@ export interface JobOptions {
    * Seconds after which a job ends with what is done; keep it below RunPod's 600 s execution timeout
    */
   deadline_s?: number | null
+  /**
+   * Write every summary anew, also of symbols that have not changed.
+   */
+  renew?: boolean
   /**
    * Answer with the plan and its price; nothing is asked and nothing stored.
    */
@@ -645,6 +649,7 @@ export interface StoredSymbol {
   content_hash: string
   usage?: SymbolUsage
   checks?: SymbolChecks
+  origin?: SummaryOrigin
 }
 /**
  * The checks of one summary; one that does not apply is in neither list.
@@ -652,6 +657,27 @@ export interface StoredSymbol {
 export interface SymbolChecks {
   passed: string[]
   findings: CheckFinding[]
+}
+/**
+ * What a summary was written by. Its wording depends on it; whether it can be taken over does not.
+ */
+export interface SummaryOrigin {
+  /**
+   * Version of the prompt; it rises with each new wording.
+   */
+  prompt_version: number
+  /**
+   * The model.
+   */
+  model: string
+  /**
+   * The language that was asked for.
+   */
+  language: string
+  /**
+   * The reasoning effort; null where the model takes none.
+   */
+  effort: string | null
 }
 /**
  * What is stored: every symbol of the input in its order, with what it cost and how its checks went.

@@ -7,7 +7,9 @@ since only the user ends this process; a shard that was stopped continues from i
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 from generation.bulk.engines.coordinator import Coordinator
@@ -15,6 +17,7 @@ from generation.bulk.engines.outcomes import AttemptResult
 from generation.bulk.manifest import Run, Shard
 from generation.bulk.progress import ProgressSink, ProgressTracker
 from generation.config import Settings
+from generation.domain.catalogue import utc_today
 from generation.domain.outcome import Outcome
 from generation.errors import JobError
 from generation.job import run_job
@@ -29,22 +32,33 @@ NO_DEADLINE_S = 7 * 24 * 3600.0
 MIN_OUTPUT_BYTES = 1_000
 
 
-async def run(run: Run, storage: Storage, settings: Settings, report: ProgressSink, stopping: asyncio.Event) -> None:
-    """Run the engine, as `progress` defines it."""
+async def run(  # noqa: PLR0913 - the parameters of every engine, and the clock
+    run: Run,
+    storage: Storage,
+    settings: Settings,
+    report: ProgressSink,
+    stopping: asyncio.Event,
+    *,
+    today: Callable[[], date] = utc_today,
+) -> None:
+    """Run the engine, as `progress` defines it; `today` decides which models exist."""
     run = replace(run, in_flight=min(run.in_flight, settings.jobs_per_worker))
-    engine = LocalEngine(run, storage, settings, stopping)
+    engine = LocalEngine(run, storage, settings, stopping, today)
     await Coordinator(run, storage, settings, engine, report).coordinate(stopping)
 
 
 class LocalEngine:
     """The `ShardEngine` that runs jobs in this process."""
 
-    def __init__(self, run: Run, storage: Storage, settings: Settings, stopping: asyncio.Event) -> None:
+    def __init__(
+        self, run: Run, storage: Storage, settings: Settings, stopping: asyncio.Event, today: Callable[[], date]
+    ) -> None:
         self._run = run
         self._storage = storage
         update = {"deadline_s": NO_DEADLINE_S, "max_output_bytes": MIN_OUTPUT_BYTES}
         self._settings = settings.model_copy(update=update)
         self._stopping = stopping
+        self._today = today
         # The time that a job needs to end and to store its results.
         self.grace_s = settings.shutdown_grace_s + settings.storage_retry_s
 
@@ -71,6 +85,7 @@ class LocalEngine:
                 emit=_ignore_event,
                 watch=watch,
                 stopping=self._stopping,
+                today=self._today,
             )
         except JobError as error:
             return AttemptResult("failed", error.failure, str(error))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
 import sys
+from dataclasses import astuple
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +17,9 @@ import pytest
 from generation.config import Settings
 from generation.domain.catalogue import OFFLINE
 from generation.domain.context import CONTEXT_FIELDS, SymbolContext
-from generation.prompts.builder import NO_NOTES, build_part
-from generation.prompts.content_hash import hasher
+from generation.prompts.builder import CUTS, NO_NOTES, PROMPT_VERSION, build_part, rules
+from generation.prompts.content_hash import hasher, retired_questions
+from generation.prompts.formats import ONE_SUMMARY, SEVERAL_SUMMARIES
 from generation.prompts.tokens import TokenCounter
 from tests.support.contexts import FUNCTIONS, context, payload
 from tests.support.worker_process import REPOSITORY_ROOT
@@ -146,7 +150,8 @@ def test_the_effort_counts_as_it_is_asked_for() -> None:
     assert hash_of(reasoning_effort="minimal") == hash_of()
 
 
-GOLDEN = json.loads((REPOSITORY_ROOT / "tests" / "golden" / "content_hashes.json").read_text(encoding="utf-8"))
+GOLDEN_FOLDER = REPOSITORY_ROOT / "tests" / "golden"
+GOLDEN = json.loads((GOLDEN_FOLDER / "content_hashes.json").read_text(encoding="utf-8"))
 GOLDEN_SETTINGS: dict[str, dict[str, Any]] = {
     "default": {},
     "German with semantic context": {**DECIDING, "max_prompt_tokens": 3_000},
@@ -158,9 +163,8 @@ GOLDEN_SETTINGS: dict[str, dict[str, Any]] = {
 def test_hashes_are_those_that_customers_have_stored(settings: str) -> None:
     """Twenty symbols keep the hashes that they were released with: were they to change, every customer would pay again.
 
-    A hash may change only where the summary that it stands for would be written differently. Whoever changes
-    `tests/golden/content_hashes.json` makes each stored summary of each codebase be bought once more: that is a new
-    version of the prompt, to be announced, and never the side effect of a renamed field.
+    A new wording of the prompt has a new PROMPT_VERSION and the same hashes. Whoever changes
+    `tests/golden/content_hashes.json` makes each stored summary of each codebase be bought once more.
     """
     content_hash = hasher(SETTINGS.model_copy(update=GOLDEN_SETTINGS[settings]))
     contexts = [{**item["context"], "imports": ["import decimal"]} for item in payload(20)["symbols"]]
@@ -212,16 +216,71 @@ def test_offline_is_apart_from_models_and_knows_no_settings() -> None:
         ("generation.prompts.builder._RULES", "\n- is in rhyme, in {language}."),
         ("generation.prompts.builder._ONE_SYMBOL", "Document this:"),
         ("generation.prompts.builder._SEVERAL_SYMBOLS", "Document these:"),
-        ("generation.prompts.content_hash.ONE_SUMMARY", {"type": "text"}),
-        ("generation.prompts.content_hash.SEVERAL_SUMMARIES", {"type": "text"}),
-        ("generation.prompts.content_hash.CUTS", ()),
+        ("generation.prompts.builder.CUTS", ()),
         ("generation.prompts.builder._folded", str.upper),
     ],
 )
-def test_a_change_of_the_prompt_changes_the_hash_by_itself(
+def test_a_new_wording_of_the_prompt_leaves_every_hash(
     place: str, changed: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who rewords the rules, the schema, the cuts or the way in which a context is told need not think of the hash."""
+    """Rules, steps of truncation and the way in which a context is told may change: nobody buys a summary again."""
     before = hash_of()
     monkeypatch.setattr(place, changed)
-    assert hash_of() != before
+    assert hash_of() == before
+
+
+def test_a_new_wording_has_a_new_version() -> None:
+    """What prompts say now is what the digest of its version was made from; a change of it needs a version of its own.
+
+    Whoever changes the prompt raises PROMPT_VERSION and adds the digest under it, so that a record tells who wrote it.
+    """
+    texts = [rules(), rules("German", several=True), ONE_SUMMARY, SEVERAL_SUMMARIES, [astuple(cut) for cut in CUTS]]
+    prompts = {file.name: file.read_text(encoding="utf-8") for file in sorted((GOLDEN_FOLDER / "prompts").iterdir())}
+    digest = hashlib.sha256(json.dumps([texts, prompts], sort_keys=True).encode()).hexdigest()
+    versions = json.loads((GOLDEN_FOLDER / "prompt_versions.json").read_text(encoding="utf-8"))
+    assert versions[str(PROMPT_VERSION)] == digest
+    assert len(versions) == PROMPT_VERSION
+
+
+SHUTDOWN = date(2026, 12, 11)
+
+
+@pytest.mark.parametrize(
+    ("asked", "stored", "day", "holds"),
+    [
+        # The default and its replacement: nobody has changed the model on purpose.
+        ({"model_name": "gpt-5.6-luna"}, {"model_name": "gpt-5-nano"}, SHUTDOWN, True),
+        ({"model_name": "gpt-5.6-luna"}, {"model_name": "gpt-5-nano"}, SHUTDOWN - timedelta(1), False),
+        # Whatever follows a model that is gone.
+        ({"model_name": "gpt-6-luna"}, {"model_name": "gpt-5-mini"}, SHUTDOWN, True),
+        ({"model_name": "gpt-6-luna"}, {"model_name": "gpt-5-nano-2025-08-07"}, SHUTDOWN, True),
+        # A model that still exists was left on purpose, and so was a language, an effort, a budget.
+        ({"model_name": "gpt-6-luna"}, {"model_name": "gpt-5.6-luna"}, SHUTDOWN, False),
+        ({"model_name": "gpt-6-luna"}, {"model_name": "gpt-5-nano", "output_language": "German"}, SHUTDOWN, False),
+        ({"model_name": "gpt-6-luna"}, {"model_name": "gpt-5-nano", "reasoning_effort": "low"}, SHUTDOWN, False),
+        ({"model_name": "gpt-6-luna", "reasoning_effort": "low"}, {"model_name": "gpt-5-nano"}, SHUTDOWN, False),
+        ({"model_name": "gpt-6-luna"}, {"model_name": "gpt-5-nano", "max_prompt_tokens": 900}, SHUTDOWN, False),
+        # An effort that was set stays; one that the old model did not know was its lowest.
+        (
+            {"model_name": "gpt-6-luna", "reasoning_effort": "low"},
+            {"model_name": "gpt-5-nano", "reasoning_effort": "low"},
+            SHUTDOWN,
+            True,
+        ),
+        (
+            {"model_name": "gpt-6-luna", "reasoning_effort": "none"},
+            {"model_name": "gpt-5-nano", "reasoning_effort": "minimal"},
+            SHUTDOWN,
+            True,
+        ),
+        # Offline summaries are asked of nobody.
+        ({"model_name": OFFLINE}, {"model_name": "gpt-5-nano"}, SHUTDOWN, False),
+    ],
+)
+def test_a_model_that_is_gone_has_answered_the_same_question(
+    asked: dict[str, Any], stored: dict[str, Any], day: date, holds: bool
+) -> None:
+    """From a model's shutdown date on its summaries hold for any other; what was changed on purpose is asked anew."""
+    settings = SETTINGS.model_copy(update=asked)
+    retired = retired_questions(settings, day, ["gpt-5-nano-2025-08-07", "llama3.2:3b"])
+    assert (hash_of(**stored) in {one.content_hash(SymbolContext(**WHOLE)) for one in retired}) == holds

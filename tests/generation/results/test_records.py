@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from generation.domain.context import SymbolContext
 from generation.domain.finding import Finding, Findings
-from generation.domain.outcome import Documented, Failed, Outcome, Source
+from generation.domain.outcome import Documented, Failed, Origin, Outcome, Source, Symbol
 from generation.domain.usage import NO_USAGE, Usage
 from generation.results.records import as_output, output_record, read_records, stored_record
 from generation.results.report import as_json
-from generation.results.reuse import adopted, as_documented, read_results
+from generation.results.reuse import Questions, adopted, read_results, reusable
+from tests.support.contexts import context
 
 COUNTS = st.integers(0, 10**9)
 USAGES = st.just(NO_USAGE) | st.builds(Usage, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS)
@@ -24,8 +26,9 @@ FINDINGS = st.builds(Finding, TEXTS, st.booleans(), TEXTS)
 CHECKS = st.none() | st.builds(Findings, st.lists(TEXTS).map(tuple), st.lists(FINDINGS).map(tuple))
 SOURCES: st.SearchStrategy[Source] = st.sampled_from(["model", "offline", "previous"])
 POSITIONS = st.integers(0, 50_000)
+ORIGINS = st.none() | st.builds(Origin, COUNTS, TEXTS, TEXTS, st.none() | TEXTS)
 OUTCOMES: st.SearchStrategy[Outcome] = st.builds(
-    Documented, POSITIONS, WORDS, WORDS, USAGES, SOURCES, CHECKS, TEXTS
+    Documented, POSITIONS, WORDS, WORDS, USAGES, SOURCES, CHECKS, TEXTS, ORIGINS
 ) | st.builds(Failed, POSITIONS, WORDS, st.none() | TEXTS, WORDS, TEXTS, USAGES, TEXTS)
 
 GOOD = {"symbol_id": "a", "summary": "Adds.", "content_hash": "0a", "usage": {"input_tokens": 5}}
@@ -82,6 +85,25 @@ def test_a_record_of_a_later_version_is_read_as_far_as_it_is_known() -> None:
     assert record.outcome(0) == Documented(0, "a", "Adds.", Usage(5), "model", findings, "0a")
 
 
+ORIGIN = {"prompt_version": 2, "model": "m", "language": "English", "effort": None}
+
+
+@pytest.mark.parametrize(
+    ("stored", "origin"),
+    [
+        ({**ORIGIN, "new": 1}, Origin(2, "m", "English", None)),
+        ({"prompt_version": 2}, None),
+        ({**ORIGIN, "model": 7}, None),
+        ("here", None),
+        (None, None),
+    ],
+)
+def test_a_summary_stays_whatever_its_origin_looks_like(stored: object, origin: Origin | None) -> None:
+    """Keys that are new are passed over; an origin that cannot be read counts as none, and loses no summary."""
+    (record,) = read_records([{**GOOD, "origin": stored}])
+    assert record.outcome(0) == Documented(0, "a", "Adds.", Usage(5), content_hash="0a", origin=origin)
+
+
 OLD_SUMMARY = {"symbol_id": "a", "summary": "Adds.", "tokens_used": 5, "source": "model"}
 OLD_FAILURE = {"symbol_id": "a", "file_path": "a.py", "failure": "refused", "message": "the model refused"}
 
@@ -94,11 +116,13 @@ def test_records_without_a_hash_are_read() -> None:
 
 def test_records_without_a_hash_match_no_symbol() -> None:
     """What a summary without a hash was written from is not known: it is never taken over."""
-    (record,) = read_records([OLD_SUMMARY])
     theirs = read_results(as_json({"documented_symbols": [OLD_SUMMARY]}))
     assert theirs is not None
     for content_hash in ("0a", "f" * 32):
-        assert as_documented(record, 0, content_hash) is None
+        assert (
+            reusable(theirs, Symbol(0, SymbolContext(**context("a", symbol_id="a"))), Questions({0: content_hash}))
+            is None
+        )
         assert adopted(theirs, Failed(0, "a", None, "timeout", "late", content_hash=content_hash)) is None
 
 

@@ -5,16 +5,26 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from generation.domain.outcome import Documented, Outcome
+from generation.domain.outcome import Documented, Origin, Outcome
 from generation.domain.usage import NO_USAGE
 from generation.errors import InputError, StorageError
 from generation.results.checkpoint import EVERY_SEGMENT
-from generation.results.reuse import Earlier, Results, adopted, covers, find_earlier, read_results, resolve_reuse
+from generation.results.reuse import (
+    Earlier,
+    Questions,
+    Results,
+    adopted,
+    covers,
+    find_earlier,
+    read_results,
+    resolve_reuse,
+)
 from generation.storage.base import Storage, Stored
 from generation.storage.folder import FolderStorage
 from generation.storage.keys import results_key
@@ -60,13 +70,45 @@ def known(
     assert found.warnings == ()
     symbols = [symbol(position) for position in range(positions)]
     every = dict.fromkeys(range(positions), "same") | dict(hashes or {})
-    return resolve_reuse(found, symbols, every, [one.symbol_id for one in symbols])
+    return resolve_reuse(found, symbols, Questions(every), [one.symbol_id for one in symbols])
 
 
 def results_of(*outcomes: Outcome) -> Results:
     results = read_results(document_of(outcomes))
     assert results is not None
     return results
+
+
+NOW = Origin(2, "luna", "English", "none")
+BEFORE = NOW._replace(prompt_version=1)
+
+
+def test_the_version_of_the_prompt_and_a_model_that_is_gone_take_no_summary_away(storage: FolderStorage) -> None:
+    """Of the job's own results and of previous ones, what another wording or a retired model wrote stays valid."""
+    write(storage, KEY, document_of([documented(0, origin=BEFORE), failed(3, "refused", content_hash="gone")]))
+    before = [documented(1, origin=BEFORE), documented(2, content_hash="gone"), documented(4, content_hash="else")]
+    write(storage, PREVIOUS_KEY, document_of(before))
+    found = asyncio.run(find_earlier(storage, JOB_ID, PREVIOUS_KEY))
+    asked = Questions(dict.fromkeys(range(5), "same"), lambda _: ["gone"])
+    earlier = resolve_reuse(found, [symbol(position) for position in range(5)], asked, [])
+    free: dict[str, Any] = {"usage": NO_USAGE, "source": "previous"}
+    assert earlier.outcomes == {
+        0: documented(0, origin=BEFORE),
+        1: replace(before[0], **free),
+        2: replace(before[1], **free),
+    }
+    assert earlier.paid == {}
+
+
+def test_a_job_that_renews_keeps_only_what_its_own_runs_have_written_so(storage: FolderStorage) -> None:
+    """Nothing of previous results, of another wording or of unknown origin; what a killed run renewed stays."""
+    write(storage, PREVIOUS_KEY, document_of([documented(position, origin=NOW) for position in range(4)]))
+    write(storage, KEY, document_of([documented(0), documented(1, origin=BEFORE), documented(2, origin=NOW)]))
+    found = asyncio.run(find_earlier(storage, JOB_ID, PREVIOUS_KEY))
+    asked = Questions(dict.fromkeys(range(4), "same"), renew=NOW)
+    earlier = resolve_reuse(found, [symbol(position) for position in range(4)], asked, [])
+    assert earlier.outcomes == {2: documented(2, origin=NOW)}
+    assert earlier.paid == {0: cost(100), 1: cost(100)}
 
 
 # The job's own runs.
@@ -303,7 +345,7 @@ def test_symbols_that_are_gone_are_listed_in_the_order_of_the_previous_results(s
     outcomes: list[Outcome] = [documented(9), documented(0), documented(5), failed(7), failed(1)]
     write(storage, PREVIOUS_KEY, document_of(outcomes))
     found = asyncio.run(find_earlier(storage, JOB_ID, PREVIOUS_KEY))
-    earlier = resolve_reuse(found, [symbol(0)], {0: "same"}, ["s0", "s1"])
+    earlier = resolve_reuse(found, [symbol(0)], Questions({0: "same"}), ["s0", "s1"])
     assert earlier.removed == ("s5", "s9", "s7")
 
 

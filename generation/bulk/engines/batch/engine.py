@@ -16,8 +16,9 @@ import logging
 import tempfile
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import BinaryIO, cast
 
 from generation.bulk.engines.batch.api import Batch, BatchApi, Delays
@@ -29,7 +30,7 @@ from generation.bulk.manifest import Run
 from generation.bulk.partition import states
 from generation.bulk.progress import ProgressSink, ProgressTracker
 from generation.config import Settings
-from generation.domain.catalogue import OFFLINE
+from generation.domain.catalogue import OFFLINE, utc_today
 from generation.domain.outcome import Outcome, Request, Symbol
 from generation.domain.usage import NO_USAGE, Usage, cost_usd
 from generation.errors import ConfigError, JobError, Stopped, Taken
@@ -78,12 +79,13 @@ async def run(  # noqa: PLR0913 - the parameters of every engine, and this one's
     finish_now: bool = False,
     waits: Delays = DELAYS,
     limits: Limits = LIMITS,
+    today: Callable[[], date] = utc_today,
 ) -> None:
     """Run the engine, as `progress` defines it.
 
-    Batches continue after a stop or a kill; the next start collects them.
+    Batches continue after a stop or a kill; the next start collects them. `today` decides which models exist.
     """
-    engine = _Engine(run, storage, settings, report, waits=waits, limits=limits)
+    engine = _Engine(run, storage, settings, report, waits=waits, limits=limits, today=today())
     working = asyncio.create_task(engine.work(finish_now=finish_now))
     stop = asyncio.create_task(stopping.wait())
     try:
@@ -98,15 +100,21 @@ async def run(  # noqa: PLR0913 - the parameters of every engine, and this one's
         working.result()
 
 
-async def cancel(
-    run: Run, storage: Storage, settings: Settings, report: ProgressSink, *, waits: Delays = DELAYS
+async def cancel(  # noqa: PLR0913 - as `run`
+    run: Run,
+    storage: Storage,
+    settings: Settings,
+    report: ProgressSink,
+    *,
+    waits: Delays = DELAYS,
+    today: Callable[[], date] = utc_today,
 ) -> None:
     """Cancel a run's batches and merge what they have finished; resuming the run requests the rest.
 
     Raises Stopped where another process keeps working on the run.
     """
     for _ in range(MAX_CONFLICTS):
-        engine = _Engine(run, storage, settings, report, waits=waits, limits=LIMITS)
+        engine = _Engine(run, storage, settings, report, waits=waits, limits=LIMITS, today=today())
         # Another process that is running the run may collect the cancelled batches first (Taken).
         with contextlib.closing(engine), contextlib.suppress(Taken):
             await engine.end()
@@ -118,12 +126,20 @@ class _Engine:
     """One start of one run."""
 
     def __init__(  # noqa: PLR0913 - the parameters of `run`
-        self, run: Run, storage: Storage, settings: Settings, report: ProgressSink, *, waits: Delays, limits: Limits
+        self,
+        run: Run,
+        storage: Storage,
+        settings: Settings,
+        report: ProgressSink,
+        *,
+        waits: Delays,
+        limits: Limits,
+        today: date,
     ) -> None:
         self._run = run
         self._storage = storage
         options = JobOptions.model_validate(dict(run.options)).as_settings()
-        self._run_settings = settings.with_options(options)
+        self._run_settings = settings.as_of(today).with_options(options)
         self._settings = batch_settings(self._run_settings)
         if self._settings.model_name == OFFLINE:
             raise ConfigError("--via batch asks a model: set MODEL_NAME to one of OpenAI's")
@@ -134,7 +150,7 @@ class _Engine:
         self._store = PartStore(storage, run.name)
         self._progress = ProgressTracker(run.name, run.engine, len(run.sources), report)
         left_out = ["the Batch API was asked without semantic context"] * self._run_settings.include_semantic_context
-        self._ledger = BatchState(run, storage, self._settings, self._progress, left_out)
+        self._ledger = BatchState(run, storage, self._settings, self._progress, left_out, today=today)
         self._open: dict[int, Part] = {}
         self._numbers: dict[int, list[int]] = {}
         self._seen: dict[int, tuple[str, int]] = {}

@@ -12,7 +12,9 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import astuple, replace
-from datetime import UTC, datetime
+from datetime import date
+from itertools import chain
+from typing import NamedTuple
 
 from generation.bulk.engines.batch.api import Batch
 from generation.bulk.engines.batch.rows import (
@@ -35,14 +37,15 @@ from generation.bulk.merge import Header, Merger, removed_symbols
 from generation.bulk.progress import ProgressTracker
 from generation.checks import check_summary, known_names
 from generation.config import Settings
-from generation.domain.catalogue import OFFLINE, Pricing, model_warnings
+from generation.domain.catalogue import OFFLINE, Pricing
 from generation.domain.finding import Findings
-from generation.domain.outcome import Documented, Failed, Outcome, Symbol
+from generation.domain.outcome import Documented, Failed, Origin, Outcome, Symbol
 from generation.domain.usage import NO_USAGE, Counts, Usage, apportion, cost_usd
+from generation.job import questions
 from generation.model.offline import document_offline
-from generation.prompts.content_hash import hasher
+from generation.prompts.content_hash import hasher, origin_of, retired_questions
 from generation.results.records import stored_record
-from generation.results.reuse import Results, read_results
+from generation.results.reuse import Found, Results, models_in, read_results, reusable
 from generation.storage.base import Storage
 from generation.storage.keys import contexts_key, merged_key
 
@@ -95,18 +98,59 @@ class Money:
         )
 
 
-class BatchState:
-    """The symbols of one run by number, and their states; `warnings` go into the results of every source."""
+class Question(NamedTuple):
+    """What a row asks: about which symbol, under which content hash, and what its answer is written by."""
 
-    def __init__(
-        self, run: Run, storage: Storage, settings: Settings, progress: ProgressTracker, warnings: Sequence[str]
+    number: int
+    content_hash: str
+    origin: Origin
+
+
+class _Asked:
+    """The rows of a part by their custom ids; those to models that are gone by now only if one is looked for."""
+
+    def __init__(self, state: BatchState, numbers: Sequence[int], run_name: str) -> None:
+        self._state = state
+        self._numbers = numbers
+        self._run_name = run_name
+        self._by_id = self._ids(map(state.question, numbers))
+        self._has_retired = False
+
+    def find(self, custom_id: str) -> Question | None:
+        if custom_id not in self._by_id and not self._has_retired:
+            self._has_retired = True
+            retired = chain.from_iterable(map(self._state.retired_questions, self._numbers))
+            self._by_id = self._ids(retired) | self._by_id
+        return self._by_id.get(custom_id)
+
+    def _ids(self, questions: Iterable[Question]) -> dict[str, Question]:
+        return {self._state.row(one.number).custom_id(self._run_name, one.content_hash): one for one in questions}
+
+
+class BatchState:
+    """The symbols of one run by number, and their states; `warnings` go into the results of every source.
+
+    `today` decides which models exist: answers to a batch that was sent to one that is gone by now still count.
+    """
+
+    def __init__(  # noqa: PLR0913 - what an engine has
+        self,
+        run: Run,
+        storage: Storage,
+        settings: Settings,
+        progress: ProgressTracker,
+        warnings: Sequence[str],
+        *,
+        today: date,
     ) -> None:
         self._run = run
         self._storage = storage
         self._settings = settings
         self._progress = progress
         self._warnings = tuple(warnings)
-        self._content_hash = hasher(settings)
+        self._today = today
+        self._origin = origin_of(settings)
+        self._retired = retired_questions(settings, today)
         self._known: dict[int, frozenset[str]] = {}
         self._sources: dict[int, tuple[Source, Division]] = {}
         self._states: dict[int, SymbolState] = {}
@@ -156,25 +200,40 @@ class BatchState:
         A row without a readable answer fails. Usage that the batch reports but its lines do not is apportioned among
         these.
         """
-        hashes, name = self.symbols.hashes, self._run.name
-        missing = {self.row(number).custom_id(name, hashes[number]): number for number in numbers}
+        asked = _Asked(self, numbers, self._run.name)
+        missing = dict.fromkeys(numbers)
         reported = NO_USAGE
         for line in read_lines(lines):
-            number = missing.pop(line.custom_id, None)
-            if number is None:
+            question = asked.find(line.custom_id)
+            if question is None or question.number not in missing:
                 continue
+            number = question.number
+            del missing[number]
             symbol = self.symbols.symbol(number)
             turn = self.state(number).asked
             answer = judge(line, turn, symbol, self.check(number), self._settings)
             reported += answer.usage
-            yield number, replace(answer, content_hash=self.symbols.hashes[number])
+            if isinstance(answer, Documented):
+                answer = replace(answer, origin=question.origin)
+            yield number, replace(answer, content_hash=question.content_hash)
         # The batch's total also contains what was billed for answers that are lost.
         lost = [max(0, count) for count in astuple(batch.billed - reported)[:4]] if batch.billed != NO_USAGE else []
         failure, message = _failure_of_missing(batch)
-        for number, usage in zip(missing.values(), apportion(Usage(*lost), [1] * len(missing) or [1]), strict=False):
+        for number, usage in zip(missing, apportion(Usage(*lost), [1] * len(missing) or [1]), strict=False):
             retries = 1 if self.state(number).asked else 0
             answer = failed(self.symbols.symbol(number), failure, message, usage + Usage(requests=1, retries=retries))
             yield number, replace(answer, content_hash=self.symbols.hashes[number])
+
+    def question(self, number: int) -> Question:
+        """Return what is asked about a symbol now."""
+        return Question(number, self.symbols.hashes[number], self._origin)
+
+    def retired_questions(self, number: int) -> Iterator[Question]:
+        """Yield what a model that is gone by now may have been asked about a symbol: its answer still counts."""
+        if self._retired:
+            context = self.symbols.symbol(number).context
+            for content_hash, origin in self._retired:
+                yield Question(number, content_hash(context), origin)
 
     def check(self, number: int) -> Callable[[str, Symbol], Findings]:
         """Return the function that checks summaries of a symbol."""
@@ -185,7 +244,11 @@ class BatchState:
     def record_answer(self, number: int, answer: Outcome, *, is_direct: bool) -> None:
         """Record an answer. For one to an earlier version of the symbol, only the cost is recorded."""
         self.money.spend(self.symbols.place(number)[0], answer.usage, is_direct=is_direct)
-        if answer.content_hash != self.symbols.hashes[number] or self.symbols.has_ended(number):
+        if self.symbols.has_ended(number):
+            return
+        if answer.content_hash != self.symbols.hashes[number] and all(
+            answer.content_hash != retired.content_hash for retired in self.retired_questions(number)
+        ):
             return
         state = self.state(number)
         self._states[number] = (
@@ -211,7 +274,7 @@ class BatchState:
 
     def _store_outcome(self, number: int, outcome: Outcome) -> None:
         position = self.symbols.place(number)[1]
-        content_hash = self.symbols.hashes[number]
+        content_hash = outcome.content_hash or self.symbols.hashes[number]
         self.symbols.end(number, stored_record(replace(outcome, position=position, content_hash=content_hash)))
         is_documented = isinstance(outcome, Documented)
         self._progress.done += Counts(documented=is_documented, failed=not is_documented)
@@ -225,26 +288,25 @@ class BatchState:
             self.symbols.end(numbers[position], record)
         self._progress.done += Counts(failed=len(division.invalid))
         names: set[str] = set()
-        previous = await self._previous(source)
+        found = Found(previous=await self._previous(source))
         for shard in division.shards:
-            for symbol in await read_shard(self._storage, shard, contexts_key(self._run.name, shard.job_id)):
+            symbols = await read_shard(self._storage, shard, contexts_key(self._run.name, shard.job_id))
+            asked = questions(self._settings, self._today, models_in(found), symbols)
+            for symbol in symbols:
                 number = numbers[symbol.position]
-                self.symbols.put(number, symbol, self._content_hash(symbol.context))
+                self.symbols.put(number, symbol, asked.hashes[symbol.position])
                 names |= known_names([symbol.context])
-                self._reuse(number, symbol, previous)
+                if kept := reusable(found.previous, symbol, asked):
+                    self._store_outcome(number, replace(kept, usage=NO_USAGE))
         self._known[source.number] = frozenset(names)
         self._select(numbers)
 
     async def _previous(self, source: Source) -> Results | None:
-        stored = await self._storage.read(source.previous_key) if source.previous_key else None
+        """Return the source's earlier results, unless the run is to write every summary anew."""
+        if not source.previous_key or self._run.options.get("renew"):
+            return None
+        stored = await self._storage.read(source.previous_key)
         return await asyncio.to_thread(read_results, stored.body) if stored else None
-
-    def _reuse(self, number: int, symbol: Symbol, previous: Results | None) -> None:
-        kept = previous.records.get(symbol.symbol_id) if previous else None
-        if kept and kept.content_hash == self.symbols.hashes[number] and kept.source != OFFLINE:
-            outcome = kept.outcome(symbol.position)
-            if isinstance(outcome, Documented):
-                self._store_outcome(number, replace(outcome, source="previous", usage=NO_USAGE))
 
     def _select(self, numbers: Sequence[int]) -> None:
         """Finish the symbols that `max_symbols` and `min_centrality` exclude from the model, as a job does."""
@@ -301,7 +363,7 @@ class BatchState:
         return merger.merged(header)
 
     def _header(self, source: Source, division: Division, removed: tuple[str, ...]) -> Header:
-        retired = model_warnings(self._settings.model, datetime.now(UTC).date())
+        retired = self._settings.model_warnings(self._today)
         return Header(
             job_id=f"{self._run.name}/{source.name}",
             model=self._settings.model_name,
