@@ -11,7 +11,7 @@
     │   ├── Unreachable      RunPod's API does not answer a bulk run
     │   └── StorageError     the results store cannot be read or written
     └── RequestError         one request to the model has not produced a summary
-        ├── SlowDown         flow control (429 rate limit, 503 overloaded): wait; costs no attempt
+        ├── SlowDown         flow control (429 rate limit, 503 not now): wait; costs no attempt
         ├── Transient        time-out, broken connection, 5xx, unusable answer: costs an attempt
         ├── ContextTooLong   the prompt exceeds the model's context
         ├── CutOff           the answer reached the token limit
@@ -153,9 +153,24 @@ class Transient(RequestError):
 
 
 class ContextTooLong(RequestError):
-    """The prompt exceeds the model's context."""
+    """The prompt, or the prompt and the completion cap together, exceed the model's context.
+
+    `context_tokens` and `prompt_tokens` are the server's own sizes, where it gave them.
+    """
 
     failure = "context_too_long"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        usage: Usage = NO_USAGE,
+        context_tokens: int | None = None,
+        prompt_tokens: int | None = None,
+    ) -> None:
+        super().__init__(message, usage=usage)
+        self.context_tokens = context_tokens
+        self.prompt_tokens = prompt_tokens
 
 
 class CutOff(RequestError):
@@ -172,11 +187,50 @@ class Rejected(RequestError):
 
 _WORD = re.compile(r"[A-Za-z0-9_.\[\]-]{1,80}")
 
+# How OpenAI, Azure, vLLM, llama.cpp, Ollama, OpenRouter, LM Studio, SGLang and TGI say that a request is too long.
+_TOO_LONG = re.compile(
+    r"(?:maximum|available|configured|model's) (?:context|sequence|model|input) (?:length|size|window|limit)"
+    r"|(?:exceed|longer than|larger than|too large|too long|overflow)[^.]{0,80}\bcontext\b"
+    r"|\bcontext (?:length|size|window)\b[^.]{0,60}(?:exceed|overflow|too (?:small|large|long))"
+    r"|\bcontext length of only\b|prompt is too long|input tokens exceed|input token count|`?max_new_tokens`? must be",
+    re.IGNORECASE,
+)
+_NUMBER = r"(\d[\d,]{0,11})"
+_CONTEXT_SIZES = [
+    re.compile(pattern.replace("N", _NUMBER), re.IGNORECASE)
+    for pattern in (
+        r"(?:context|model|sequence) (?:length|size|window)(?: is| of|:)?(?: only)? ?\(?N\b",
+        r"configured limit of N\b",
+        r"> N maximum",
+        r"\bN maximum context",
+        r"must be <= N\b",
+        r"tokens allowed \(N\b",
+    )
+]
+_PROMPT_SIZES = [
+    re.compile(pattern.replace("N", _NUMBER), re.IGNORECASE)
+    for pattern in (
+        r"resulted in N tokens",
+        r"\bN in the messages",
+        r"\bN (?:of text )?input",
+        r"\bN tokens (?:from|in) the input",
+        r"request \(N tokens",
+        r"(?:prompt|input) \((?:length )?N\b",
+        r"prompt is too long: N\b",
+        r"prompt contains N\b",
+        r"given: N `inputs`",
+        r"token count \(N\b",
+    )
+]
+_CONTEXT_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error"})
+_NO_QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
+
 
 class Refusal(NamedTuple):
     """An HTTP error of the API: its status, the error object's `code`, `message` and `param`, and the requested model.
 
-    `advice` is what to do about a model that has been shut down.
+    `advice` is what to do about a model that has been shut down, `kind` the error object's `type`. `from_api` is False
+    where the body is not the API's JSON, so that something between may have answered. The sizes are in tokens.
     """
 
     status: int
@@ -186,6 +240,15 @@ class Refusal(NamedTuple):
     retry_after_s: float | None
     model: str
     advice: str | None = None
+    kind: str | None = None
+    from_api: bool = True
+    context_tokens: int | None = None
+    prompt_tokens: int | None = None
+
+    @property
+    def codes(self) -> frozenset[str | None]:
+        """Return the words that say what has happened: servers write them as `code` or as `type`."""
+        return frozenset({self.code, self.kind})
 
     @property
     def label(self) -> str:
@@ -200,49 +263,71 @@ def meaning_of(refusal: Refusal) -> DoctownError:
     The distinctions are OpenAI's error codes (https://platform.openai.com/docs/guides/error-codes): 429 is both the
     rate limit (wait) and an account without quota (final), distinguished by `code`.
     """
-    return _account_fault(refusal) or _slow_down(refusal) or _request_fault(refusal)
+    return _slow_down(refusal) or _not_of_the_api(refusal) or _account_fault(refusal) or _request_fault(refusal)
+
+
+def _not_of_the_api(refusal: Refusal) -> RequestError | None:
+    """Return what a client error without the API's JSON means: a firewall or a proxy answered this one request."""
+    if refusal.from_api or refusal.status >= 500 or refusal.status in {408, 409}:
+        return None
+    advice = "if it stays so, check OPENAI_BASE_URL and what is between"
+    return Transient(f"something other than the API answered (HTTP {refusal.status}): {advice}")
 
 
 def _account_fault(refusal: Refusal) -> AccountError | None:
-    status, code, model, label = (refusal.status, refusal.code, refusal.model, refusal.label)
+    status, model, label = (refusal.status, refusal.model, refusal.label)
     if status == 401:
         return AccountError(f"OPENAI_API_KEY was refused ({label}): set a valid key", "key_refused")
-    if code in {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"}:
+    if status == 402 or refusal.codes & _NO_QUOTA_CODES:
         advice = "add credit or raise its budget, then send the job again"
-        return AccountError(f"the OpenAI account has no quota left ({label}): {advice}", "no_quota")
+        return AccountError(f"the account has no quota left ({label}): {advice}", "no_quota")
     if status == 403:
         advice = "check the project's permissions and region"
         return AccountError(f"this key may not use the model {model} ({label}): {advice}", "not_permitted")
     if status == 404:
-        advice = refusal.advice or "set MODEL_NAME to a model of this server"
+        advice = refusal.advice or "set MODEL_NAME to a model of this server, and check OPENAI_BASE_URL"
         return AccountError(f"the model {model} is not available ({label}): {advice}", "model_not_found")
-    if code in {"unsupported_parameter", "unsupported_value"}:
+    if refusal.codes & {"unsupported_parameter", "unsupported_value"}:
         name = refusal.param if refusal.param and _WORD.fullmatch(refusal.param) else "a parameter"
-        advice = "check MODEL_NAME and REASONING_EFFORT"
+        advice = "check MODEL_NAME, REASONING_EFFORT and TEMPERATURE"
         message = f"the model {model} does not take {name} as this worker sends it ({label}): {advice}"
         return AccountError(message, "unsupported_parameter")
     return None
 
 
 def _slow_down(refusal: Refusal) -> RequestError | None:
-    status, code, label = refusal.status, refusal.code, refusal.label
+    status, label = refusal.status, refusal.label
+    if refusal.codes & _NO_QUOTA_CODES:
+        return None
     if status == 429 and refusal.message.startswith("Request too large"):
         # The code is that of an ordinary rate limit; only the wording says that waiting will not help.
         message = f"the request alone exceeds the account's limit of tokens a minute ({label}): lower MAX_PROMPT_TOKENS"
         return Rejected(message, failure="request_too_large")
-    overloaded = code in {"slow_down", "server_is_overloaded"}
-    if status == 429 or (status == 503 and overloaded):
+    # A proxy without a server behind it and a server that loads its model both answer 503.
+    overloaded = status == 503 or bool(refusal.codes & {"slow_down", "server_is_overloaded"})
+    if status in {429, 503}:
         message = f"the server asks for a slower pace ({label})"
         return SlowDown(message, retry_after_s=refusal.retry_after_s, overloaded=overloaded)
     return None
 
 
 def _request_fault(refusal: Refusal) -> RequestError:
-    status, code, label = refusal.status, refusal.code, refusal.label
-    if code == "context_length_exceeded":
-        return ContextTooLong(f"the prompt exceeds the context of {refusal.model} ({label}): lower MAX_PROMPT_TOKENS")
-    if code in {"content_filter", "content_policy_violation"}:
+    status, label = refusal.status, refusal.label
+    if refusal.codes & _CONTEXT_CODES or _TOO_LONG.search(refusal.message):
+        settings = "lower MAX_PROMPT_TOKENS or MAX_COMPLETION_TOKENS"
+        return ContextTooLong(
+            f"the request exceeds the context of {refusal.model} ({label}): {settings}",
+            context_tokens=refusal.context_tokens or _size(_CONTEXT_SIZES, refusal.message),
+            prompt_tokens=refusal.prompt_tokens or _size(_PROMPT_SIZES, refusal.message),
+        )
+    if refusal.codes & {"content_filter", "content_policy_violation"}:
         return Rejected(f"the API's content filter stopped the request ({label})", failure="content_filter")
     if status in {408, 409} or status >= 500:
         return Transient(f"the server failed ({label})", retry_after_s=refusal.retry_after_s)
     return Rejected(f"the API refused the request ({label})", failure="bad_request")
+
+
+def _size(patterns: list[re.Pattern[str]], message: str) -> int | None:
+    """Return the first size, in tokens, that a message gives in one of these forms."""
+    found = next((match for pattern in patterns if (match := pattern.search(message))), None)
+    return int(found[1].replace(",", "")) if found else None

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 import aiohttp
-import httpx2
 import openai
 
 from generation.config import Settings
-from generation.domain.catalogue import shutdown_advice
 from generation.errors import AccountError, CutOff, DoctownError, Refusal, Rejected, SlowDown, Transient, meaning_of
+from generation.model.codec import is_error_of_api, read_refusal, read_reply
 from generation.model.limiter import Limiter
 
 CONNECT_TIMEOUT_S = 5.0
@@ -104,51 +106,66 @@ def _connection_broke(error: BaseException) -> bool:
 
 
 def _refusal(error: openai.APIStatusError, settings: Settings) -> Refusal:
-    message = error.body.get("message") if isinstance(error.body, dict) else None
-    return Refusal(
-        error.status_code,
-        error.code,
-        message if isinstance(message, str) else "",
-        error.param,
-        _retry_after_s(error.response.headers),
-        settings.model_name,
-        shutdown_advice(settings.model),
-    )
+    reply = read_reply(error.response.content)
+    wait_s = retry_after_s(error.response.headers)
+    return read_refusal(reply, error.status_code, settings, wait_s, from_api=is_error_of_api(reply))
 
 
-def translate(error: openai.OpenAIError, settings: Settings) -> DoctownError:  # noqa: PLR0911 - one line a class
-    """Return this project's error for an exception of the SDK; the SDK's own message is dropped."""
+def translate(error: Exception, settings: Settings) -> DoctownError:  # noqa: PLR0911 - one line a class
+    """Return this project's error for an exception of an HTTP exchange; the exception's own message is dropped."""
     if isinstance(error, openai.LengthFinishReasonError):
         return CutOff("the answer was cut off by the token limit: raise MAX_COMPLETION_TOKENS")
     if isinstance(error, openai.ContentFilterFinishReasonError):
         return Rejected("the content filter stopped the answer", failure="content_filter")
-    if isinstance(error, openai.APITimeoutError) and not _connection_broke(error):
-        return Transient("no answer came in time", failure="timeout")
     if isinstance(error, openai.APIStatusError):
         return meaning_of(_refusal(error, settings))
-    if isinstance(error, openai.APIConnectionError):
+    if _has_cause(error, ssl.SSLCertVerificationError):
+        advice = "set SSL_CERT_FILE to the certificates that this machine should trust, or check OPENAI_BASE_URL"
+        return AccountError(f"the certificate of the model's server is not trusted: {advice}", "bad_setting")
+    if isinstance(error, openai.APITimeoutError) and not _connection_broke(error):
+        return Transient("no answer came in time", failure="timeout")
+    if isinstance(error, openai.APIConnectionError) or not isinstance(error, openai.OpenAIError):
         return Transient("the connection to the server failed", failure="connection")
     if isinstance(error, openai.APIError):
         return Transient("the server's reply is not a completion", failure="bad_answer")
     return AccountError(f"the OpenAI client cannot be used ({type(error).__name__}): check OPENAI_API_KEY")
 
 
+def _has_cause(error: BaseException | None, kind: type[BaseException]) -> bool:
+    return error is not None and (isinstance(error, kind) or _has_cause(error.__cause__ or error.__context__, kind))
+
+
 @contextlib.contextmanager
 def translated(settings: Settings) -> Iterator[None]:
-    """Translate exceptions of the client inside the block, including those raised while a reply is streamed."""
+    """Translate whatever the exchange inside the block raises, also while a reply is streamed."""
     try:
         yield
-    except openai.OpenAIError as error:
+    except DoctownError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the SDK does not translate all that its transport raises
         raise translate(error, settings) from None
-    except httpx2.HTTPError:
-        raise Transient("the connection to the server failed", failure="connection") from None
 
 
-def _retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds of `retry-after-ms` or `retry-after`; None if they are absent or malformed."""
+def retry_after_s(headers: Mapping[str, str], now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> float | None:
+    """Return the seconds that `retry-after-ms` or `retry-after` asks for; None if they are absent or senseless.
+
+    `retry-after` is a number of seconds or a date (RFC 9110, 10.2.3), which counts from the server's own `date`.
+    """
     for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         with contextlib.suppress(KeyError, ValueError):
             seconds = float(headers[name]) * unit_s
             if 0 <= seconds < float("inf"):
                 return seconds
-    return None
+    at, sent = _date_in(headers, "retry-after"), _date_in(headers, "date")
+    if at is None or (wait_s := (at - (sent or now())).total_seconds()) <= 0:
+        return None
+    return wait_s
+
+
+def _date_in(headers: Mapping[str, str], name: str) -> datetime | None:
+    """Return the date in a header, in any of the three forms that HTTP allows."""
+    try:
+        date = parsedate_to_datetime(headers[name])
+    except (KeyError, ValueError, TypeError, OverflowError, IndexError):
+        return None
+    return date if date.tzinfo else date.replace(tzinfo=UTC)

@@ -6,16 +6,18 @@ Leaves out: sending (`documenter`), and the text of prompts.
 from __future__ import annotations
 
 import hashlib
-import re
+import json
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar
-
-from pydantic import BaseModel, ConfigDict, ValidationError
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
 
 from generation.config import Settings
+from generation.domain.bookkeeping import as_count, as_list, as_object, as_text, count_in, ignore, object_in, parse_json
+from generation.domain.catalogue import shutdown_advice
 from generation.domain.limits import MAX_SUMMARY_TOKENS
 from generation.domain.usage import NO_USAGE, Usage
-from generation.errors import CutOff, Rejected, Transient
+from generation.errors import CutOff, Refusal, Rejected, Transient, meaning_of
+from generation.prompts.answers import KeyedSummary, find_summaries, find_summary
 from generation.prompts.builder import Prompt, rules
 
 SHORTENED_TO = 0.75
@@ -26,27 +28,39 @@ COUNTED_CHARS_PER_TOKEN = 4
 MIN_COMPLETION_TOKENS = 256
 LITTLE_REASONING = frozenset({"none", "minimal"})
 
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+OK = 200
+BAD_REQUEST = 400
+SERVER_ERROR = 500
+# The statuses of errors that servers send inside a 200 without a number.
+_STATUS_OF_CODE = {
+    "rate_limit_exceeded": 429,
+    "rate_limit_error": 429,
+    "insufficient_quota": 429,
+    "slow_down": 503,
+    "server_is_overloaded": 503,
+    "overloaded_error": 503,
+    "unavailable_error": 503,
+    "invalid_api_key": 401,
+    "authentication_error": 401,
+    "permission_error": 403,
+    "model_not_found": 404,
+    "not_found_error": 404,
+    "context_length_exceeded": BAD_REQUEST,
+    "exceed_context_size_error": BAD_REQUEST,
+    "content_filter": BAD_REQUEST,
+    "invalid_request_error": BAD_REQUEST,
+}
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
-
-
-class Summary(_Strict):
+@dataclass(frozen=True, slots=True)
+class Summary:
     """The model's answer for one symbol, in the format ONE_SUMMARY."""
 
     summary: str
 
 
-class KeyedSummary(_Strict):
-    """One entry of the model's answer for several symbols."""
-
-    key: str
-    summary: str
-
-
-class Summaries(_Strict):
+@dataclass(frozen=True, slots=True)
+class Summaries:
     """The model's answer for several symbols, in the format SEVERAL_SUMMARIES."""
 
     summaries: list[KeyedSummary]
@@ -55,41 +69,9 @@ class Summaries(_Strict):
 Answer = TypeVar("Answer", Summary, Summaries)
 
 
-class _PromptDetails(BaseModel):
-    cached_tokens: int | None = None
-
-
-class _CompletionDetails(BaseModel):
-    reasoning_tokens: int | None = None
-
-
-class _Usage(BaseModel):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    prompt_tokens_details: _PromptDetails | None = None
-    completion_tokens_details: _CompletionDetails | None = None
-
-
-class _Message(BaseModel):
-    content: str | None = None
-    refusal: str | None = None
-
-
-class _Choice(BaseModel):
-    message: _Message
-    finish_reason: Literal["stop", "length", "content_filter"] | str | None = None  # noqa: PYI051 - documents the relevant values
-
-
-class _Completion(BaseModel):
-    """The fields of a chat completion that are used: the SDK's parsing of all fields is the largest cost of a reply."""
-
-    choices: list[_Choice]
-    usage: _Usage | None = None
-
-
 def summaries_of(answer: Summaries, key: str) -> list[str]:
-    """Return the summaries under a key that are not empty; a good answer has exactly one."""
-    return [text for one in answer.summaries if one.key == key and (text := _one_line(one.summary))]
+    """Return the summaries under a key; a good answer has exactly one."""
+    return [one.summary for one in answer.summaries if one.key == key]
 
 
 def request_parameters(settings: Settings) -> dict[str, Any]:
@@ -143,45 +125,148 @@ def _counted_chars(prompt: Prompt) -> int:
     return -(-sum(len(message["content"]) for message in prompt.messages) // COUNTED_CHARS_PER_TOKEN)
 
 
-def read_answer(body: bytes, answer_type: type[Answer]) -> tuple[Answer, Usage]:
-    """Return the answer in the body of a completion, and its usage.
+def read_refusal(
+    reply: object, status: int, settings: Settings, retry_after_s: float | None = None, *, from_api: bool = True
+) -> Refusal:
+    """Return what an error reply says, whichever of the usual forms it has: `reply` is its JSON."""
+    whole = as_object(reply)
+    error = whole.get("error", whole)
+    fields = as_object(error)
+    message = fields.get("message") or whole.get("detail") or error
+    return Refusal(
+        status,
+        as_text(fields.get("code")),
+        message if isinstance(message, str) else "",
+        as_text(fields.get("param")),
+        retry_after_s,
+        settings.model_name,
+        shutdown_advice(settings.model),
+        as_text(fields.get("type")),
+        from_api,
+        as_count(fields.get("n_ctx")),
+        as_count(fields.get("n_prompt_tokens")),
+    )
 
-    Raise CutOff, Rejected or Transient, each with the usage that was billed for the attempt.
+
+def is_error_of_api(reply: object) -> bool:
+    """Return whether JSON is an error as servers with OpenAI's API write it, and not one of a proxy or a firewall."""
+    whole = as_object(reply)
+    error = whole.get("error")
+    return bool(error and isinstance(error, dict | str)) or whole.get("object") == "error" or "detail" in whole
+
+
+def error_inside(reply: object, settings: Settings) -> Refusal | None:
+    """Return the error that a reply with the status 200 holds in place of an answer, as if it had its own status."""
+    whole = as_object(reply)
+    choice = as_object(next(iter(as_list(whole.get("choices"))), None))
+    holder = whole if whole.get("error") else choice
+    error = holder.get("error")
+    if not error or not isinstance(error, dict | str) or as_object(choice.get("message")).get("content"):
+        return None
+    return read_refusal(holder, _status_inside(error), settings)
+
+
+def _status_inside(error: object) -> int:
+    fields = as_object(error)
+    for name in ("code", "status", "status_code"):
+        status = as_count(fields.get(name)) or 0
+        if BAD_REQUEST <= status < 600:  # noqa: PLR2004 - HTTP's errors
+            return status
+    words = (as_text(fields.get("code")), as_text(fields.get("type")))
+    return next((_STATUS_OF_CODE[word] for word in words if word in _STATUS_OF_CODE), SERVER_ERROR)
+
+
+def read_reply(body: bytes) -> object:
+    """Return the JSON of a reply's body, None for a body that is none."""
+    try:
+        return parse_json(body)
+    except ValueError:
+        return None
+
+
+def read_answer(reply: object, answer_type: type[Answer], settings: Settings) -> tuple[Answer, Usage]:
+    """Return the answer in a completion, the JSON of a reply with the status 200, and its usage.
+
+    Raise CutOff, Rejected or Transient, each with the usage that was billed for the attempt, and what the error inside
+    a reply means. The finish reason and the text decide; everything else may be anything.
     """
-    try:
-        completion = _Completion.model_validate_json(body)
-        choice = completion.choices[0]
-    except (ValidationError, IndexError):
-        raise Transient("the server's reply is not a completion", failure="bad_answer") from None
-    usage = _usage(completion.usage)
-    if choice.message.refusal:
-        raise Rejected("the model refused to answer", failure="refused", usage=usage)
-    if choice.finish_reason == "content_filter":
+    whole = as_object(reply)
+    usage = _usage(whole.get("usage"))
+    if refusal := error_inside(reply, settings):
+        error = meaning_of(refusal)
+        if isinstance(error, Transient | Rejected):
+            error.usage = usage
+        raise error
+    choice = _choice(as_list(whole.get("choices")))
+    message = as_object(choice.get("message"))
+    reason = choice.get("finish_reason")
+    if reason == "content_filter":
         raise Rejected("the content filter stopped the answer", failure="content_filter", usage=usage)
-    if choice.finish_reason == "length":
+    if not message:
+        raise Transient("the server's reply is not a completion", failure="bad_answer", usage=usage)
+    if as_text(message.get("refusal")):
+        raise Rejected("the model refused to answer", failure="refused", usage=usage)
+    if reason == "length":
         raise CutOff("the answer was cut off by the token limit: raise MAX_COMPLETION_TOKENS", usage=usage)
-    try:
-        answer = answer_type.model_validate_json(choice.message.content or "")
-    except ValidationError:
-        raise Transient("the answer is not in the form that was asked for", failure="bad_answer", usage=usage) from None
-    if isinstance(answer, Summary):
-        answer.summary = _one_line(answer.summary)
-        if not answer.summary:
-            raise Transient("the answer is empty", failure="bad_answer", usage=usage)
+    answer = _answer_in(message, answer_type)
+    if answer is None:
+        raise Transient("the answer is not in the form that was asked for", failure="bad_answer", usage=usage)
     return answer, usage
 
 
-def _one_line(text: str) -> str:
-    return " ".join(_UNPRINTABLE.sub(" ", text).split())
+def _choice(choices: Any) -> Mapping[str, Any]:  # noqa: ANN401 - JSON
+    """Return the first choice with a message, else the first that is an object: a content filter sends no message."""
+    objects = [choice for choice in choices if isinstance(choice, dict)]
+    return next((choice for choice in objects if isinstance(choice.get("message"), dict)), (objects or [{}])[0])
 
 
-def _usage(reported: _Usage | None) -> Usage:
-    if reported is None:
+def _answer_in(message: Mapping[str, Any], answer_type: type[Answer]) -> Answer | None:
+    """Return the answer in a message's text, else in its thoughts, where some servers leave it."""
+    for name in ("content", "reasoning_content", "reasoning"):
+        text = _text_of(message.get(name))
+        found: Summary | Summaries | None
+        if answer_type is Summary:
+            found = Summary(summary) if (summary := find_summary(text)) else None
+        else:
+            found = Summaries(summaries) if (summaries := find_summaries(text)) else None
+        if found:
+            return cast("Answer", found)
+    return None
+
+
+def _text_of(content: Any) -> str:  # noqa: ANN401 - JSON
+    """Return a message's text, whether it is a text, a list of parts or the JSON object itself."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, dict):
+        return content["text"] if isinstance(content.get("text"), str) else _dumped(content)
+    texts = []
+    for part in as_list(content):
+        kind, text = as_object(part).get("type", "text"), as_object(part).get("text", part)
+        if kind in {"text", "output_text"} and isinstance(text, str):
+            texts.append(text)
+    return "".join(texts)
+
+
+def _dumped(value: object) -> str:
+    try:
+        return json.dumps(value)
+    except (ValueError, RecursionError):  # an integer of more digits than Python writes
+        return ""
+
+
+def _usage(reported: Any) -> Usage:  # noqa: ANN401 - JSON
+    """Return the usage that a completion reports; what is missing of prompt and completion is taken from the total."""
+    if not isinstance(reported, dict):
+        if reported is not None:
+            ignore("usage")
         return NO_USAGE
-    prompt, completion = (reported.prompt_tokens_details, reported.completion_tokens_details)
-    return Usage(
-        input_tokens=reported.prompt_tokens,
-        cached_input_tokens=(prompt.cached_tokens or 0) if prompt else 0,
-        output_tokens=reported.completion_tokens,
-        reasoning_tokens=(completion.reasoning_tokens or 0) if completion else 0,
-    )
+    prompt, completion = count_in(reported, "prompt_tokens"), count_in(reported, "completion_tokens")
+    total = as_count(reported.get("total_tokens"))
+    if prompt is None:
+        prompt = max(0, (total or 0) - (completion or 0))
+    if completion is None:
+        completion = max(0, (total or 0) - prompt)
+    cached = count_in(object_in(reported, "prompt_tokens_details"), "cached_tokens") or 0
+    reasoning = count_in(object_in(reported, "completion_tokens_details"), "reasoning_tokens") or 0
+    return Usage(prompt, min(cached, prompt), completion, min(reasoning, completion))

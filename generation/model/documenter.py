@@ -33,17 +33,20 @@ from generation.errors import (
     RequestError,
     SlowDown,
     Transient,
+    meaning_of,
 )
 from generation.model.budget import Budget
-from generation.model.client import shared_client_and_limiter, translate
+from generation.model.client import retry_after_s, shared_client_and_limiter, translate
 from generation.model.codec import (
     Answer,
     Summaries,
     Summary,
     counted_tokens,
+    error_inside,
     first_completion_cap,
     larger_cap,
     read_answer,
+    read_reply,
     request_body,
     request_parameters,
     shorter_share,
@@ -208,7 +211,7 @@ class OpenAIDocumenter:
             with self._budget.reserved(at_most):
                 spent.requests += 1
                 reply = await self._send(permit, body, 2.0**spent.failed_attempts)
-            answer, usage = read_answer(reply, answer_type)
+            answer, usage = read_answer(reply, answer_type, self._settings)
         except RequestError as error:
             self._charge(error.usage, spent)
             spent.failed_attempts += isinstance(error, Transient)
@@ -222,26 +225,50 @@ class OpenAIDocumenter:
         spent.usage += usage
         self._budget.spend(usage)
 
-    async def _send(self, permit: Permit, body: dict[str, Any], adaptive_timeout: float) -> bytes:
-        """Send one request and report its result to the limiter. Raise the translation of any exception of the SDK.
+    async def _send(self, permit: Permit, body: dict[str, Any], adaptive_timeout: float) -> object:
+        """Send one request, report its result to the limiter, and return the JSON of the reply.
 
+        Whatever the exchange raises is raised as its translation; so is the error inside a reply with the status 200.
         The SDK's `create` ends in `post`. Before that it searches the whole body for names to translate, which chat
         completions do not have, and afterwards it builds objects of the answer: 0.6 of 1.5 ms a symbol (`make bench`).
         """
         try:
             with self._limiter.adaptive_timeout(permit, adaptive_timeout) as scope:
                 reply = await self._client.post("/chat/completions", cast_to=httpx2.Response, body=body)
-            if scope.cancelled_caught:
-                if self._queue.fault is not None:
-                    raise self._queue.fault
-                permit.timed_out()
-                raise Transient("no answer came in time", failure="timeout")
-        except openai.OpenAIError as error:
-            translated = translate(error, self._settings)
-            _report_to_limiter(permit, translated, error)
-            raise self._reject_if_over_token_limit(translated, permit) from None
+        except Exception as error:  # noqa: BLE001 - the SDK does not translate all that its transport raises
+            headers = error.response.headers if isinstance(error, openai.APIStatusError) else {}
+            raise self._reported(permit, self._meaning(error), headers) from None
+        if scope.cancelled_caught:
+            if self._queue.fault is not None:
+                raise self._queue.fault
+            permit.timed_out()
+            raise Transient("no answer came in time", failure="timeout")
+        content = read_reply(reply.content)
+        if refusal := error_inside(content, self._settings):
+            refusal = refusal._replace(retry_after_s=retry_after_s(reply.headers))
+            raise self._reported(permit, meaning_of(refusal), reply.headers)
         permit.answered(reply.headers)
-        return reply.content
+        return content
+
+    def _meaning(self, error: Exception) -> DoctownError:
+        """Return what an exception of an exchange means; a server that has answered before has a good certificate."""
+        meaning = translate(error, self._settings)
+        if isinstance(meaning, AccountError) and meaning.failure == "bad_setting" and self._limiter.pace.latencies:
+            return Transient("the connection to the server failed", failure="connection")
+        return meaning
+
+    def _reported(self, permit: Permit, error: DoctownError, headers: Mapping[str, str]) -> DoctownError:
+        """Report a failed exchange to the limiter and return the error to raise."""
+        if isinstance(error, SlowDown):
+            if error.overloaded:
+                permit.overloaded(error.retry_after_s)
+            else:
+                permit.refused(headers, error.retry_after_s)
+        elif isinstance(error, AccountError):
+            permit.account_fault(error)
+        elif isinstance(error, Transient) and error.failure == "timeout":
+            permit.timed_out()
+        return self._reject_if_over_token_limit(error, permit)
 
     def _reject_if_over_token_limit(self, error: DoctownError, permit: Permit) -> DoctownError:
         limit = self._limiter.pace.tokens.limit
@@ -299,19 +326,6 @@ def _charged(request: Request, spent: _Spent, weights: Sequence[int]) -> Request
         for symbol, usage in zip(request.symbols, apportion(spent.total(), weights), strict=True)
     }
     return replace(request, spent=costs)
-
-
-def _report_to_limiter(permit: Permit, error: DoctownError, cause: openai.OpenAIError) -> None:
-    headers: Mapping[str, str] = cause.response.headers if isinstance(cause, openai.APIStatusError) else {}
-    if isinstance(error, SlowDown):
-        if error.overloaded:
-            permit.overloaded(error.retry_after_s)
-        else:
-            permit.refused(headers, error.retry_after_s)
-    elif isinstance(error, AccountError):
-        permit.account_fault(error)
-    elif isinstance(cause, openai.APITimeoutError):
-        permit.timed_out()
 
 
 def _wait_s(state: RetryCallState, failed_attempts: int) -> float:

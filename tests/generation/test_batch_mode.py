@@ -108,7 +108,7 @@ def test_the_parts_of_a_request_add_up_to_it(tmp_path: Any) -> None:
         assert all(one["tokens_used"] > 0 for one in output["documented_symbols"])
 
 
-@pytest.mark.parametrize("fault", ["refusal", "content_filter", "length", "truncated_json", "server_error"])
+@pytest.mark.parametrize("fault", ["refusal", "content_filter", "length", "wrong_schema", "server_error"])
 def test_one_poisonous_symbol_costs_only_itself(fault: str, tmp_path: Any) -> None:
     """A symbol that spoils every request it is in is found by halving; all the others are documented."""
     items = [item(f"f{number}", centrality=0.1) for number in range(10)]
@@ -118,6 +118,18 @@ def test_one_poisonous_symbol_costs_only_itself(fault: str, tmp_path: Any) -> No
         assert [one["symbol_id"].split(":")[1] for one in output["failed_symbols"]] == ["f3"]
         assert len(own_summaries(output)) == 9
         assert output["total_tokens"] == billed(server)
+
+
+def test_an_answer_that_breaks_off_keeps_its_complete_entries(tmp_path: Any) -> None:
+    """Of an answer whose JSON ends in the middle the entries before that are taken, and only the others asked for."""
+    items = [item(f"f{number}", centrality=0.1) for number in range(10)]
+    script = [{"fault": "truncated_json", "times": 1}]
+    with running(Behaviour(fault_script=script, keep_requests=True), answer_with(CHANGES["nothing"])) as server:
+        output = document(server, {"symbols": items}, tmp_path)
+        first, *others = [NAME.findall(request["messages"][1]["content"]) for request in server.requests]
+        assert len(own_summaries(output)) == 10
+        assert 1 <= len(others) < 10
+        assert sorted(name for names in others for name in names) == sorted(first[-len(others) :])
 
 
 def test_nothing_is_asked_for_above_the_limits_of_a_request(tmp_path: Any) -> None:

@@ -89,7 +89,8 @@ MEANINGS = [
     (429, "slow_down", SlowDown, "rate_limited"),
     (503, "slow_down", SlowDown, "rate_limited"),
     (503, "server_is_overloaded", SlowDown, "rate_limited"),
-    (503, None, Transient, "server_error"),
+    (503, None, SlowDown, "rate_limited"),
+    (402, None, AccountError, "no_quota"),
     (500, None, Transient, "server_error"),
     (502, "bad_gateway", Transient, "server_error"),
     (529, None, Transient, "server_error"),
@@ -135,6 +136,107 @@ def test_a_used_up_rate_is_told_from_a_busy_server(status: int, code: str, *, ov
 
     assert isinstance(error, SlowDown)
     assert (error.overloaded, error.retry_after_s) == (overloaded, 1.5)
+
+
+PAGES = [(status, Transient) for status in (400, 401, 402, 403, 404, 413, 422, 500, 502)] + [
+    (status, SlowDown) for status in (429, 503)
+]
+
+
+@pytest.mark.parametrize(("status", "kind"), PAGES)
+def test_a_page_of_something_between_says_nothing_of_the_account(status: int, kind: type[DoctownError]) -> None:
+    """A status whose body is not the API's JSON costs the request an attempt, and asks to wait where it always does."""
+    error = meaning_of(refusal(status, message="", from_api=False))
+
+    assert type(error) is kind
+    assert f"HTTP {status}" in str(error)
+
+
+# Each server's words, and the sizes in them: the context and the prompt, in tokens.
+TOO_LONG = {
+    "OpenAI": (
+        (
+            "Input tokens exceed the configured limit of 922000 tokens. Your messages resulted in 1,000,123 tokens. "
+            "Please reduce the length of the messages."
+        ),
+        922_000,
+        1_000_123,
+    ),
+    "Azure": (
+        (
+            "This model's maximum context length is 8192 tokens. However, you requested 8300 tokens (8000 in the "
+            "messages, 300 in the completion). Please reduce the length of the messages or completion."
+        ),
+        8_192,
+        8_000,
+    ),
+    "vLLM": (
+        (
+            "'max_completion_tokens' is too large: 4096. This model's maximum context length is 4096 tokens and your "
+            "request has 300 input tokens (4096 > 4096 - 300)."
+        ),
+        4_096,
+        300,
+    ),
+    "vLLM, prompt": ("The decoder prompt (length 5000) is longer than the maximum model length of 4096.", 4_096, 5_000),
+    "llama.cpp": (
+        "request (2369 tokens) exceeds the available context size (2048 tokens), try increasing it",
+        2_048,
+        2_369,
+    ),
+    "Ollama": ("the input length exceeds the context length", None, None),
+    "OpenRouter": (
+        (
+            "This endpoint's maximum context length is 32768 tokens. However, you requested about 40000 tokens (38000 "
+            "of text input, 2000 in the output)."
+        ),
+        32_768,
+        38_000,
+    ),
+    "SGLang": ("The input (5000 tokens) is longer than the model's context length (4096 tokens).", 4_096, 5_000),
+    "TGI": (
+        "`inputs` tokens + `max_new_tokens` must be <= 4096. Given: 3000 `inputs` tokens and 2000 `max_new_tokens`",
+        4_096,
+        3_000,
+    ),
+    "Mistral": (
+        "Prompt contains 40000 tokens and 0 draft tokens, too large for model with 32768 maximum context length",
+        32_768,
+        40_000,
+    ),
+    "LM Studio": (
+        (
+            "The number of tokens to keep from the prompt is greater than the context length. However, the model is "
+            "loaded with context length of only 4096 tokens"
+        ),
+        4_096,
+        None,
+    ),
+    "a gateway": ("prompt is too long: 210000 tokens > 200000 maximum", 200_000, 210_000),
+}
+
+
+@pytest.mark.parametrize("server", TOO_LONG)
+@pytest.mark.parametrize("status", [400, 413, 422, 500])
+def test_every_servers_words_for_too_long_are_known(server: str, status: int) -> None:
+    """A prompt beyond the context is known by the words, whatever the code, and the server's sizes are read."""
+    message, context_tokens, prompt_tokens = TOO_LONG[server]
+    error = meaning_of(refusal(status, None, message, kind="BadRequestError"))
+
+    assert isinstance(error, ContextTooLong)
+    assert (error.context_tokens, error.prompt_tokens) == (context_tokens, prompt_tokens)
+    assert "MAX_PROMPT_TOKENS" in str(error)
+    assert "MAX_COMPLETION_TOKENS" in str(error)
+
+
+def test_a_type_of_error_counts_as_its_code() -> None:
+    """Servers write the word that decides as `code` or as `type`; sizes beside it are taken."""
+    named = refusal(400, None, "", kind="exceed_context_size_error", context_tokens=2_048, prompt_tokens=2_369)
+    error = meaning_of(named)
+
+    assert isinstance(error, ContextTooLong)
+    assert (error.context_tokens, error.prompt_tokens) == (2_048, 2_369)
+    assert meaning_of(refusal(429, None, kind="insufficient_quota")).failure == "no_quota"  # type: ignore[attr-defined]
 
 
 def test_the_servers_word_on_when_to_try_again_is_kept() -> None:

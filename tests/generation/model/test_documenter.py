@@ -4,8 +4,10 @@ every fault, and what is paid."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import http
+import http.server
 import itertools
 import json
 import logging
@@ -14,8 +16,9 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any
 
 import httpx2
@@ -75,6 +78,32 @@ def _unhurried_lead(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 HANG_S = 300.0
+
+RawHandler = http.server.BaseHTTPRequestHandler
+
+
+@contextlib.contextmanager
+def raw_server(answer: Callable[[RawHandler, bytes], None]) -> Iterator[str]:
+    """A server whose every byte is `answer`'s own, which gets a request and its body; its base URL."""
+
+    class Handler(RawHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:  # noqa: N802 - the name is the library's
+            answer(self, self.rfile.read(int(self.headers["Content-Length"])))
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/v1"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 @pytest.fixture
@@ -792,7 +821,7 @@ def test_every_exception_of_the_sdk_has_a_case_here() -> None:
 def test_every_exception_of_the_sdk_is_translated_and_its_text_left_behind(name: str) -> None:
     """Each exception means what the table says, and nothing that the API said is repeated."""
     make, kind, failure = MEANINGS[name]
-    translated = translate(make(exported(openai.OpenAIError)[name]), Settings(openai_api_key=KEY))  # type: ignore[arg-type]
+    translated = translate(make(exported(openai.OpenAIError)[name]), Settings(openai_api_key=KEY))
     assert type(translated) is kind
     assert failure is None or translated.failure == failure  # type: ignore[attr-defined]
     assert "secret_source" not in str(translated)
@@ -803,10 +832,10 @@ def test_every_exception_of_the_sdk_is_translated_and_its_text_left_behind(name:
 def test_every_error_status_is_translated(status: int) -> None:
     """No status of HTTP is left without a meaning: the job's fault, or the request's, and 5xx always the server's."""
     error = with_status(status)(openai.APIStatusError)
-    translated = translate(error, Settings(openai_api_key=KEY))  # type: ignore[arg-type]
-    assert isinstance(translated, Transient) is (status >= 500 or status in {408, 409})
-    assert isinstance(translated, SlowDown) is (status == 429)
-    assert isinstance(translated, JobError) is (status in {401, 403, 404})
+    translated = translate(error, Settings(openai_api_key=KEY))
+    assert isinstance(translated, Transient) is (status in {408, 409, *range(500, 600)} - {503})
+    assert isinstance(translated, SlowDown) is (status in {429, 503})
+    assert isinstance(translated, JobError) is (status in {401, 402, 403, 404})
     assert str(status) in str(translated)
 
 
@@ -816,7 +845,13 @@ def test_every_error_status_is_translated(status: int) -> None:
         ({"retry-after-ms": "250", "retry-after": "1"}, 0.25),
         ({"retry-after": "7"}, 7.0),
         ({"retry-after-ms": "soon", "retry-after": "2"}, 2.0),
-        ({"retry-after": "Wed, 21 Oct 2026 07:28:00 GMT"}, None),
+        ({"retry-after": "1.5"}, 1.5),
+        ({"retry-after": "Wed, 21 Oct 2026 07:28:30 GMT", "date": "Wed, 21 Oct 2026 07:28:00 GMT"}, 30.0),
+        ({"retry-after": "Wednesday, 21-Oct-26 07:28:30 GMT", "date": "Wed, 21 Oct 2026 07:28:00 GMT"}, 30.0),
+        ({"retry-after": "Wed Oct 21 07:28:30 2026", "date": "Wed, 21 Oct 2026 07:28:00 GMT"}, 30.0),
+        ({"retry-after": "Wed, 21 Oct 2026 07:28:00 GMT", "date": "Wed, 21 Oct 2026 07:28:30 GMT"}, None),
+        ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, None),
+        ({"retry-after": "Wed, 99 Oct 2026 07:28:00 GMT"}, None),
         ({"retry-after": "-1"}, None),
         ({"retry-after": "inf"}, None),
         ({"retry-after-ms": "nan"}, None),
@@ -826,9 +861,71 @@ def test_every_error_status_is_translated(status: int) -> None:
 def test_the_wait_that_a_refusal_asks_for_is_read(headers: dict[str, str], seconds: float | None) -> None:
     """`retry-after-ms` comes before `retry-after`, and what makes no sense is as if it were not there."""
     error = with_status(429, **headers)(openai.RateLimitError)
-    translated = translate(error, Settings(openai_api_key=KEY))  # type: ignore[arg-type]
+    translated = translate(error, Settings(openai_api_key=KEY))
     assert isinstance(translated, SlowDown)
     assert translated.retry_after_s == seconds
+
+
+def test_a_page_of_something_between_is_not_the_apis_word(counter: TokenCounter) -> None:
+    """A firewall that answers one prompt with a page, whatever its status, costs that symbol its attempts only."""
+
+    def answer(handler: RawHandler, body: bytes) -> None:
+        blocked = b"Name: blocked" in body
+        status, kind = (403, "text/html") if blocked else (200, "application/json")
+        send(handler, status, b"<html>blocked</html>" if blocked else COMPLETED, kind)
+
+    with raw_server(answer) as url:
+        settings = Settings(openai_api_key=KEY, openai_base_url=url, max_retries=1)
+        good, blocked, other = document(settings, counter, symbol("good"), symbol("blocked", 1), symbol("other", 2))
+    assert isinstance(good, Documented)
+    assert isinstance(other, Documented)
+    assert isinstance(blocked, Failed)
+    assert (blocked.failure, blocked.usage.requests) == ("server_error", 2)
+    assert "OPENAI_BASE_URL" in blocked.message
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+COMPLETED = json.dumps({"choices": [{"message": {"content": '{"summary": "Says what it is for."}'}}]}).encode()
+LENGTH = b"Content-Length: %d\r\n" % len(COMPLETED)
+MALFORMED = {
+    "a long header": HEAD + b"Set-Cookie: a=" + b"a" * 9_000 + b"\r\n" + LENGTH + b"\r\n" + COMPLETED,
+    "two lengths": HEAD + LENGTH * 2 + b"\r\n" + COMPLETED,
+    "no HTTP": b"\x15\x03\x03\x00\x02\x02\x16",
+    "a bad chunk": HEAD + b"Transfer-Encoding: chunked\r\n\r\nZZ\r\n" + COMPLETED,
+    "no gzip": HEAD + b"Content-Encoding: gzip\r\n" + LENGTH + b"\r\n" + COMPLETED,
+    "bytes that are no text": HEAD + b"Content-Length: 2\r\n\r\n\xff\xfe",
+    "a redirect to nowhere": b"HTTP/1.1 307 Moved\r\nLocation: http://[\r\nContent-Length: 0\r\n\r\n",
+    "a status beyond HTTP": b"HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n",
+}
+
+
+def test_whatever_an_exchange_raises_is_an_attempt(counter: TokenCounter) -> None:
+    """Replies that are no HTTP, or not what their headers say, cost their symbol an attempt and the job nothing."""
+    broken: set[str] = set()
+
+    def answer(handler: RawHandler, body: bytes) -> None:
+        name = next((name for name in MALFORMED if rf"Name: {name}\n".encode() in body), "")
+        if name and name not in broken:
+            broken.add(name)
+            handler.wfile.write(MALFORMED[name])
+            handler.close_connection = True
+        else:
+            send(handler, 200, COMPLETED, "application/json")
+
+    with raw_server(answer) as url:
+        settings = Settings(openai_api_key=KEY, openai_base_url=url)
+        outcomes = document(settings, counter, *(symbol(name, place) for place, name in enumerate(MALFORMED)))
+    assert broken == set(MALFORMED)
+    assert [type(outcome) for outcome in outcomes] == [Documented] * len(MALFORMED)
+    assert {outcome.usage.requests for outcome in outcomes} == {2}
+
+
+def send(handler: RawHandler, status: int, body: bytes, kind: str) -> None:
+    handler.send_response(status)
+    handler.send_header("Content-Type", kind)
+    handler.send_header("Content-Length", str(len(body)))
+    handler.end_headers()
+    handler.wfile.write(body)
 
 
 # What must never get out.

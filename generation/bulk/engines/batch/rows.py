@@ -7,26 +7,29 @@ is the transition function. Files and batches are handled in `api`, and answers 
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
 from generation.bulk.engines.batch.api import ENDPOINT
 from generation.bulk.engines.outcomes import CAP_REACHED, FATAL
 from generation.config import Settings
-from generation.domain.catalogue import Pricing, shutdown_advice
+from generation.domain.bookkeeping import as_object, count_in, parse_json
+from generation.domain.catalogue import Pricing
 from generation.domain.finding import Findings
 from generation.domain.outcome import Documented, Failed, Outcome, Symbol
 from generation.domain.usage import NO_USAGE, Usage
-from generation.errors import DoctownError, JobError, Refusal, RequestError, SlowDown, Transient, meaning_of
+from generation.errors import DoctownError, JobError, RequestError, SlowDown, Transient, meaning_of
 from generation.model.codec import (
+    OK,
     Summary,
     first_completion_cap,
+    is_error_of_api,
     larger_cap,
     read_answer,
+    read_refusal,
     request_body,
     request_parameters,
     shorter_share,
@@ -160,32 +163,28 @@ class RowWriter:
         return json.dumps(asked).encode() + b"\n", Usage(input_tokens=prompt.tokens, output_tokens=cap)
 
 
-class _Response(BaseModel):
-    status_code: int
-    body: Any = None
-
-
-class _Fault(BaseModel):
-    code: str | None = None
-
-
-class Line(BaseModel):
-    """One line of a batch's output file or error file."""
-
-    model_config = ConfigDict(hide_input_in_errors=True)
+class Line(NamedTuple):
+    """One line of a batch's output file or error file; `status` is None where the row was not executed."""
 
     custom_id: str
-    response: _Response | None = None
-    error: _Fault | None = None
+    status: int | None
+    body: object = None
 
 
 def read_lines(lines: Iterable[bytes]) -> Iterable[Line]:
-    """Yield the lines that parse; a malformed line counts as unanswered."""
+    """Yield the lines that have a custom_id; a malformed line counts as unanswered."""
     for line in lines:
-        try:
-            yield Line.model_validate_json(line)
-        except ValidationError:
-            continue
+        with contextlib.suppress(ValueError):
+            fields = as_object(parse_json(line))
+            response = fields.get("response")
+            if isinstance(custom_id := fields.get("custom_id"), str) and isinstance(response, dict | None):
+                yield Line(custom_id, _status(response) if response else None, as_object(response).get("body"))
+
+
+def _status(response: Mapping[str, Any]) -> int:
+    """Return the status of a row's response; without a sensible one, its body says what has happened."""
+    status = count_in(response, "status_code")
+    return status if status is not None and 100 <= status < 600 else OK  # noqa: PLR2004 - HTTP's statuses
 
 
 Check = Callable[[str, Symbol], Findings]
@@ -204,20 +203,12 @@ def judge(line: Line, turn: int, symbol: Symbol, check: Check, settings: Setting
 
 def _answer(line: Line, settings: Settings) -> tuple[str, Usage]:
     """Return the summary in a line and its usage. Raises what a normal request raises for the same answer."""
-    if line.response is None:
+    if line.status is None:
         raise Transient("the batch ended before the request was executed", failure="timeout")
-    status, body = line.response.status_code, line.response.body
-    if status == 200:  # noqa: PLR2004 - HTTP
-        answer, usage = read_answer(json.dumps(body).encode(), Summary)
+    if line.status == OK:
+        answer, usage = read_answer(line.body, Summary, settings)
         return answer.summary, usage
-    fault = body.get("error") if isinstance(body, Mapping) else None
-    code, message, param = (
-        (value if isinstance(value := fault.get(name), str) else None for name in ("code", "message", "param"))
-        if isinstance(fault, Mapping)
-        else (None, None, None)
-    )
-    advice = shutdown_advice(settings.model)
-    raise meaning_of(Refusal(status, code, message or "", param, None, settings.model_name, advice))
+    raise meaning_of(read_refusal(line.body, line.status, settings, from_api=is_error_of_api(line.body)))
 
 
 def _failure(error: DoctownError) -> tuple[str, str]:
