@@ -79,6 +79,8 @@ __all__ = [
 ]
 
 WriteAnswer = Callable[[Json, str], str]
+# Gets a path and the JSON of the reply to it, and returns the JSON that is sent in its place.
+Rewrite = Callable[[str, Any], Any]
 
 # --- Faults
 
@@ -458,8 +460,10 @@ class Loopback:
         behaviour: Behaviour,
         write_answer: WriteAnswer | None = None,
         clock_s: Callable[[], float] = time.monotonic,
+        rewrite: Rewrite | None = None,
     ) -> None:
         self._write_answer = write_answer
+        self._rewrite = rewrite
         self._clock_s = clock_s
         self._changed: set[asyncio.Future[None]] = set()
         self.behaviour = behaviour
@@ -503,6 +507,14 @@ class Loopback:
         return 0.0 if self._started_at is None else self._clock_s() - self._started_at
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        response = await self._answer(request)
+        if self._rewrite and not request.path.startswith("/_"):
+            body = response.body if isinstance(response, web.Response) else None
+            if isinstance(response, web.Response) and isinstance(body, bytes) and body:
+                response.body = rewritten(request.path, body, self._rewrite)
+        return response
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
             if request.path == "/v1/chat/completions" and request.method == "POST":
                 return await self._complete(request)
@@ -725,6 +737,12 @@ class Loopback:
         return headers
 
 
+def rewritten(path: str, body: bytes, rewrite: Rewrite) -> bytes:
+    """A reply that is one JSON value, or one a line."""
+    lines = body.splitlines() if path.endswith("/content") else [body]
+    return b"\n".join(json.dumps(rewrite(path, json.loads(line))).encode() for line in lines)
+
+
 def pick(rates: Mapping[str, float], chance_of_it: float) -> str | None:
     for name, rate in rates.items():
         if chance_of_it < rate:
@@ -856,12 +874,13 @@ def running(
     behaviour: Behaviour = PLAIN,
     write_answer: WriteAnswer | None = None,
     clock_s: Callable[[], float] = time.monotonic,
+    rewrite: Rewrite | None = None,
 ) -> Iterator[RunningServer]:
     """The server in a thread of this process; `write_answer(request, user message)` gives an answer's content.
 
-    `clock_s` is the time by which the limits are refilled.
+    `clock_s` is the time by which the limits are refilled. `rewrite` changes the JSON of every reply.
     """
-    loopback = Loopback(behaviour, write_answer, clock_s)
+    loopback = Loopback(behaviour, write_answer, clock_s, rewrite)
     ready: Future[tuple[str, Callable[[], object]]] = Future()
 
     def announce(base_url: str, stop: asyncio.Event) -> None:

@@ -87,7 +87,7 @@ def read_shard_results(body: bytes) -> ShardResults | None:
             total_cost=float(document["total_cost"]),
             document=document,
         )
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
 
 

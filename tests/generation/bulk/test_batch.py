@@ -176,6 +176,74 @@ def striking(fault: str, name: str, times: int = 1) -> dict[str, Any]:
     return {"fault": fault, "contains": f"Name: {name}\n", "times": times}
 
 
+def odd_batch(batch: Any) -> Any:
+    """A batch whose bookkeeping is nonsense, and whose id, status and files are as they should be."""
+    nonsense = {"usage": {"input_tokens": None}, "request_counts": {"completed": "x"}, "errors": [], "created_at": None}
+    return {**batch, **nonsense, "metadata": {**(batch["metadata"] or {}), "others": 7}}
+
+
+def test_nonsense_around_an_answer_decides_nothing(tmp_path: Path) -> None:
+    """Batches with senseless counts, lists with other people's entries and odd lines lose no paid answer."""
+
+    def rewrite(path: str, reply: Any) -> Any:
+        if path.endswith("/content"):
+            return {**reply, "error": ["odd"], "response": {**reply["response"], "status_code": "200"}}
+        if path in ("/v1/batches", "/v1/files") and "data" in reply:
+            entries = [odd_batch(one) if path.endswith("batches") else one for one in reply["data"]]
+            return {**reply, "data": [None, 7, {"id": None}, {"id": "x", "metadata": []}, *entries]}
+        return odd_batch(reply) if path.startswith("/v1/batches") else reply
+
+    # Broken after it was carried out, the creation is searched for in the list.
+    script = [{"fault": "server_error_after", "only": ["POST /v1/batches"], "times": 1}]
+    with running(cheap(call_script=script), good, rewrite=rewrite) as server:
+        bulk = Bulk(server, tmp_path)
+        bulk.put("one", items(6))
+        document = bulk.run()
+    assert document["status"] == "success"
+    assert server.batch_bill()["bought"] == dict.fromkeys(names_of(items(6)), 1)
+    assert server.batch_bill()["batches"] == {"completed": 1}
+
+
+def test_a_part_whose_file_is_gone_ends_without_answers(tmp_path: Path) -> None:
+    """An output file that the API has no longer does not stop the run: its symbols are asked for again."""
+    gone: list[str] = []
+
+    def rewrite(path: str, reply: Any) -> Any:
+        if path.startswith("/v1/batches/") and reply.get("output_file_id") and not gone:
+            gone.append(reply["output_file_id"])
+        if path.startswith("/v1/batches/") and reply.get("output_file_id") in gone:
+            return {**reply, "output_file_id": "file-gone"}
+        return reply
+
+    with running(cheap(), good, rewrite=rewrite) as server:
+        bulk = Bulk(server, tmp_path)
+        bulk.put("one", items(4))
+        document = bulk.run()
+    assert document["status"] == "success"
+    assert server.batch_bill()["bought"] == dict.fromkeys(names_of(items(4)), 2)
+    # The API's total of the lost answers is counted too.
+    assert document["usage"]["input_tokens"] == server.batch_bill()["input_tokens"]
+
+
+def test_a_damaged_line_of_the_store_costs_its_own_symbol(tmp_path: Path) -> None:
+    """What cannot be read of saved answers is left out, and all others are there."""
+
+    async def main() -> list[tuple[int, int]]:
+        store, part = PartStore(storage, "all"), Part(0, 3, status="ended", answers=1)
+        outcomes = [(0, Documented(number, f"s{number}", "Adds.")) for number in range(3)]
+        await store.write_answers(part, 0, outcomes)
+        [key] = await storage.list_keys("bulk/all/batch/answers/")
+        stored = await storage.read(key)
+        assert stored is not None
+        first, _, last = stored.body.splitlines()
+        odd = [b"", b"\xff", b"[]", b'{"place": [0]}', b'{"place": ["a", {}], "record": {}}', first[:-9], b"[" * 9_999]
+        await storage.write(key, b"\n".join([*odd, last]))
+        return [(source, outcome.position) async for source, outcome in store.answers(part)]
+
+    storage = FolderStorage(tmp_path)
+    assert asyncio.run(main()) == [(0, 2)]
+
+
 # A row that is sold and lost is bought anew; one that was never executed is bought when it is.
 ASKED_AGAIN = {
     "expired": 1, "server_error": 1, "overloaded": 1, "slow_down": 1, "missing": 2, "broken_line": 2,

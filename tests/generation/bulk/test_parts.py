@@ -10,20 +10,23 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from hypothesis import given
 from hypothesis import strategies as st
 
 from generation.bulk.engines.budget import MIN_RESERVATION_USD, RunBudget
 from generation.bulk.engines.outcomes import FATAL, TRANSIENT, AttemptResult, NextStep, judge, read_shard_results
 from generation.bulk.engines.runpod.api import Rate, RunPodApi
-from generation.bulk.engines.runpod.engine import result_of
+from generation.bulk.engines.runpod.engine import counts_of, result_of
 from generation.bulk.engines.runpod.settings import RunPodSettings
 from generation.bulk.engines.runpod.submissions import Submission, Submissions
 from generation.bulk.manifest import Run, Source, load_run, save_new_run
 from generation.bulk.merge import Header, Merger
 from generation.bulk.partition import Entry, partition
 from generation.domain.catalogue import Pricing
-from generation.errors import StorageError
+from generation.domain.usage import Counts
+from generation.errors import StorageError, Unreachable
 from generation.results.reuse import read_results
 from generation.storage.folder import FolderStorage
 from tests.conftest import run_on_invented_time
@@ -115,6 +118,53 @@ def test_what_status_tells(status: dict[str, Any], told: AttemptResult | None) -
     assert result_of(status) == told
 
 
+@pytest.mark.parametrize(
+    "payload",
+    [
+        None,
+        [],
+        {"completed": 1},
+        {"completed": 1, "failed": 0, "total_tokens": 10**400, "total_cost": 0.5},
+        {"completed": 1, "failed": 0, "total_tokens": 9, "total_cost": float("inf")},
+        {"completed": 1, "failed": 0, "total_tokens": 9, "total_cost": 10**400},
+        {"completed": [], "failed": 0, "total_tokens": 9, "total_cost": "n/a"},
+    ],
+)
+def test_a_snapshot_that_makes_no_sense_is_none(payload: Any) -> None:
+    """Progress with counts or costs that no job has is left out; one that makes sense is read."""
+    good = {"completed": 2, "failed": 1, "total_tokens": 9, "total_cost": 0.5}
+    assert counts_of({"payload": payload}) is None
+    assert counts_of({"payload": good}) == Counts(2, 1, 9, 0.5)
+
+
+def test_a_page_of_something_between_is_not_runpods_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages of a proxy, whatever their status, and broken replies neither lose a job nor refuse the key."""
+    monkeypatch.setattr("generation.bulk.engines.runpod.api.FIRST_BACKOFF_S", 0.0)
+    replies = [(404, "text/html", b"<html>"), (403, "text/html", b"<html>"), (200, "application/json", b"\xff")]
+    good = json.dumps({"id": "job-1", "status": "IN_PROGRESS"}).encode()
+
+    async def answer(request: web.Request) -> web.Response:
+        status, kind, body = replies.pop(0) if replies else (200, "application/json", good)
+        return web.Response(status=status, body=body, content_type=kind)
+
+    async def ask() -> list[Any]:
+        application = web.Application()
+        application.router.add_route("*", "/{any:.*}", answer)
+        async with TestServer(application) as server, aiohttp.ClientSession() as session:
+            given = {"RUNPOD_API_KEY": "k", "RUNPOD_ENDPOINT_ID": "ep", "RUNPOD_API_URL": str(server.make_url("/v2"))}
+            api = RunPodApi(RunPodSettings.from_env(given), session)
+            found: list[Any] = [await api.status("job-1"), await api.status("job-1")]
+            replies.append((403, "text/html", b"<html>"))
+            with pytest.raises(Unreachable):
+                await api.submit({}, None)
+            replies.append((200, "application/json", b'{"id": "../job"}'))
+            with pytest.raises(Unreachable) as caught:
+                await api.submit({}, None)
+            return [*found, caught.value.maybe_accepted]
+
+    assert asyncio.run(ask()) == [{}, json.loads(good), True]
+
+
 def test_a_purse_grants_no_more_than_its_cap() -> None:
     """Grants and what is spent stay below the cap; what a shard leaves of its grant goes to the next."""
     budget = RunBudget(1.0)
@@ -151,7 +201,7 @@ def test_a_rate_holds_in_every_window() -> None:
     assert begun[13] - begun[0] < 22.0
 
 
-async def submit_and_look(url: str, rates: Mapping[str, Rate]) -> list[dict[str, Any] | None]:
+async def submit_and_look(url: str, rates: Mapping[str, Rate]) -> Sequence[Mapping[str, Any] | None]:
     """What is known of each of 50 jobs, asked for twice; everything at once, as far as the rates allow it."""
     given = {"RUNPOD_API_KEY": "k", "RUNPOD_ENDPOINT_ID": "ep", "RUNPOD_API_URL": url.rpartition("/")[0]}
     async with aiohttp.ClientSession() as session:

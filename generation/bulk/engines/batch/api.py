@@ -9,19 +9,29 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import BinaryIO, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 import httpx2
-from pydantic import BaseModel, ConfigDict, ValidationError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay
 
 from generation.backoff import backoff_s
 from generation.config import Settings
+from generation.domain.bookkeeping import as_list, as_object, as_text, count_in, object_in
 from generation.domain.usage import NO_USAGE, Usage
-from generation.errors import AccountError, Rejected, RequestError, SlowDown, Stopped, Transient
+from generation.errors import (
+    AccountError,
+    Rejected,
+    RequestError,
+    SlowDown,
+    Stopped,
+    StorageError,
+    Transient,
+    meaning_of,
+)
 from generation.model.client import shared_client_and_limiter, translated
+from generation.model.codec import error_inside, read_reply
 
 ENDPOINT = "/v1/chat/completions"
 ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
@@ -35,6 +45,7 @@ MAX_LOOKUPS = 3
 MAX_CLOCK_SKEW_S = 24 * 3600
 
 Result = TypeVar("Result")
+Listed = TypeVar("Listed", "Batch", "_File")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,94 +62,66 @@ class Delays:
     queue_s: float = 26 * 3_600.0
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The fields of a batch that are used here. `billed` is NO_USAGE where the server does not report it.
 
-
-class _File(_Answer):
-    id: str
-    filename: str = ""
-
-
-class _Files(_Answer):
-    data: tuple[_File, ...]
-    has_more: bool = False
-
-
-class _Fault(_Answer):
-    code: str | None = None
-
-
-class _Faults(_Answer):
-    data: tuple[_Fault, ...] | None = None
-
-
-class _Cached(_Answer):
-    cached_tokens: int = 0
-
-
-class _Reasoning(_Answer):
-    reasoning_tokens: int = 0
-
-
-class _BatchUsage(_Answer):
-    input_tokens: int = 0
-    output_tokens: int = 0
-    input_tokens_details: _Cached | None = None
-    output_tokens_details: _Reasoning | None = None
-
-
-class _Counts(_Answer):
-    completed: int = 0
-    failed: int = 0
-
-
-class Batch(_Answer):
-    """The fields of a batch that are used here."""
+    `codes` are the error codes of a batch that failed as a whole, and `rows_done` counts the rows that have an answer,
+    whether a result or an error.
+    """
 
     id: str
     status: str
     created_at: int = 0
     output_file_id: str | None = None
     error_file_id: str | None = None
-    errors: _Faults | None = None
-    metadata: Mapping[str, str] | None = None
-    request_counts: _Counts | None = None
-    usage: _BatchUsage | None = None
+    codes: tuple[str, ...] = ()
+    metadata: Mapping[str, object] = field(default_factory=dict)
+    rows_done: int = 0
+    billed: Usage = NO_USAGE
 
     @property
     def has_ended(self) -> bool:
         """Whether the batch has reached a final status."""
         return self.status in ENDED
 
-    @property
-    def codes(self) -> tuple[str, ...]:
-        """The error codes of a batch that failed as a whole."""
-        faults = (self.errors.data if self.errors else None) or ()
-        return tuple(fault.code for fault in faults if fault.code)
 
-    @property
-    def rows_done(self) -> int:
-        """The number of rows that have an answer, whether a result or an error."""
-        return self.request_counts.completed + self.request_counts.failed if self.request_counts else 0
-
-    @property
-    def billed(self) -> Usage:
-        """The usage billed for the whole batch, or NO_USAGE where the server does not report it."""
-        if self.usage is None:
-            return NO_USAGE
-        cached, reasoning = self.usage.input_tokens_details, self.usage.output_tokens_details
-        return Usage(
-            self.usage.input_tokens,
-            cached.cached_tokens if cached else 0,
-            self.usage.output_tokens,
-            reasoning.reasoning_tokens if reasoning else 0,
-        )
+def read_batch(value: object) -> Batch | None:
+    """Return the batch in a JSON value, None where it has no id or no status; everything else may be anything."""
+    fields = as_object(value)
+    batch_id, status = as_text(fields.get("id")), as_text(fields.get("status"))
+    if batch_id is None or status is None:
+        return None
+    counts, errors = object_in(fields, "request_counts"), object_in(fields, "errors")
+    return Batch(
+        batch_id,
+        status,
+        count_in(fields, "created_at") or 0,
+        as_text(fields.get("output_file_id")),
+        as_text(fields.get("error_file_id")),
+        tuple(code for one in as_list(errors.get("data")) if (code := as_text(as_object(one).get("code")))),
+        as_object(fields.get("metadata")),
+        sum(count_in(counts, name) or 0 for name in ("completed", "failed")),
+        _billed(object_in(fields, "usage")),
+    )
 
 
-class _Batches(_Answer):
-    data: tuple[Batch, ...]
-    has_more: bool = False
+def _billed(usage: Mapping[str, Any]) -> Usage:
+    read, written = (count_in(usage, f"{kind}_tokens") or 0 for kind in ("input", "output"))
+    cached = count_in(object_in(usage, "input_tokens_details"), "cached_tokens") or 0
+    reasoning = count_in(object_in(usage, "output_tokens_details"), "reasoning_tokens") or 0
+    return Usage(read, min(cached, read), written, min(reasoning, written))
+
+
+class _File(NamedTuple):
+    id: str
+    filename: str | None
+
+
+def _read_file(value: object) -> _File | None:
+    fields = as_object(value)
+    file_id = as_text(fields.get("id"))
+    return _File(file_id, as_text(fields.get("filename"))) if file_id else None
 
 
 class BatchApi:
@@ -164,11 +147,10 @@ class BatchApi:
                     await self.delete_file(leftover)
             file.seek(0)
             with translated(self._settings):
-                made = await self._client.files.create(file=(name, file), purpose="batch", timeout=TRANSFER_TIMEOUT_S)
-            # The SDK builds an object from any response; one that is not a file has no id.
-            if not isinstance(file_id := getattr(made, "id", None), str):
-                raise Transient("the server's reply is no file", failure="bad_answer")
-            return file_id
+                made = await self._client.files.with_raw_response.create(
+                    file=(name, file), purpose="batch", timeout=TRANSFER_TIMEOUT_S
+                )
+            return self._read(_read_file, made.content).id
 
         return await self._call("the upload of a file of requests", attempt)
 
@@ -195,7 +177,7 @@ class BatchApi:
             body = {"input_file_id": file_id, "endpoint": ENDPOINT, "completion_window": "24h", "metadata": metadata}
             with translated(self._settings):
                 reply = await self._client.post("/batches", cast_to=httpx2.Response, body=body)
-            return _read(reply.content, Batch)
+            return self._read(read_batch, reply.content)
 
         return await self._call("a batch", attempt)
 
@@ -205,7 +187,11 @@ class BatchApi:
 
     async def look(self, batch_id: str) -> Batch:
         """Return the present state of a batch."""
-        return await self._call(f"the batch {batch_id}", functools.partial(self._get, f"/batches/{batch_id}", Batch))
+
+        async def attempt() -> Batch:
+            return self._read(read_batch, await self._get(f"/batches/{batch_id}"))
+
+        return await self._call(f"the batch {batch_id}", attempt)
 
     async def cancel(self, batch_id: str) -> None:
         """Request the cancellation of a batch. A rejection is ignored: the batch may have ended already."""
@@ -215,20 +201,31 @@ class BatchApi:
         except RequestError:
             return
 
-    async def download(self, file_id: str, into: BinaryIO) -> None:
-        """Replace the content of `into`, a file on disk, by that of a file of the API, and rewind it."""
+    async def download(self, file_id: str, into: BinaryIO) -> bool:
+        """Replace the content of `into`, a file on disk, by that of a file of the API, and rewind it.
 
-        async def attempt() -> None:
+        Return False, and leave it empty, where the API has the file no longer. Raise StorageError where the disk is
+        full.
+        """
+
+        async def attempt() -> bool:
             into.seek(0)
             into.truncate()
-            with translated(self._settings):
-                content = self._client.files.with_streaming_response.content(file_id, timeout=TRANSFER_TIMEOUT_S)
-                async with content as reply:
-                    async for chunk in reply.iter_bytes():
-                        into.write(chunk)
+            try:
+                with translated(self._settings):
+                    content = self._client.files.with_streaming_response.content(file_id, timeout=TRANSFER_TIMEOUT_S)
+                    async with content as reply:
+                        async for chunk in reply.iter_bytes():
+                            _write(into, chunk)
+            except AccountError as error:
+                if error.failure != "model_not_found":
+                    raise
+                return False
+            return True
 
-        await self._call(f"the file {file_id}", attempt)
+        is_there = await self._call(f"the file {file_id}", attempt)
         into.seek(0)
+        return is_there
 
     async def _call(self, what: str, call: Callable[[], Awaitable[Result]]) -> Result:
         retrying = AsyncRetrying(
@@ -256,10 +253,23 @@ class BatchApi:
         server_wait_s = error.retry_after_s if isinstance(error, SlowDown | Transient) else None
         return server_wait_s or backoff_s(state.attempt_number, self._waits.first_s, self._waits.most_s)
 
-    async def _get(self, path: str, form: type[Model], params: Mapping[str, object] | None = None) -> Model:
+    async def _get(self, path: str, params: Mapping[str, object] | None = None) -> bytes:
         with translated(self._settings):
             reply = await self._client.get(path, cast_to=httpx2.Response, options={"params": dict(params or {})})
-        return _read(reply.content, form)
+        content: bytes = reply.content
+        return content
+
+    def _read(self, read: Callable[[object], Result | None], body: bytes) -> Result:
+        """Return what `read` makes of the JSON in a body.
+
+        Raise what the error inside it means, or Transient where it is not what was asked for.
+        """
+        reply = read_reply(body)
+        if (value := read(reply)) is not None:
+            return value
+        if refusal := error_inside(reply, self._settings):
+            raise meaning_of(refusal)
+        raise Transient("the server's reply is not in a known form", failure="bad_answer")
 
     async def _look_for(self, metadata: Mapping[str, str], since_s: float) -> Batch | None:
         """Search up to MAX_LOOKUPS times: the server may still be processing a creation whose connection broke."""
@@ -271,34 +281,42 @@ class BatchApi:
         return None
 
     async def _in_list(self, metadata: Mapping[str, str], since_s: float) -> Batch | None:
-        cursor: dict[str, object] = {}
-        while True:
-            page = await self._get("/batches", _Batches, {"limit": PAGE, **cursor})
-            for batch in page.data:  # the newest first
-                if metadata.items() <= (batch.metadata or {}).items():
-                    return batch
-                if batch.created_at < since_s - MAX_CLOCK_SKEW_S:
-                    return None
-            if not page.has_more or not page.data:
+        async for batch in self._listed("/batches", {"limit": PAGE}, read_batch):  # the newest first
+            if metadata.items() <= batch.metadata.items():
+                return batch
+            if batch.created_at and batch.created_at < since_s - MAX_CLOCK_SKEW_S:
                 return None
-            cursor = {"after": page.data[-1].id}
+        return None
 
     async def _files_named(self, name: str) -> list[str]:
-        found: list[str] = []
+        listed = self._listed("/files", {"purpose": "batch", "limit": 10_000}, _read_file)
+        return [file.id async for file in listed if file.filename == name]
+
+    async def _listed(
+        self, path: str, params: Mapping[str, object], read: Callable[[object], Listed | None]
+    ) -> AsyncIterator[Listed]:
+        """Yield the entries of all pages of a list. An entry that cannot be read is left out."""
+        cursors: set[str] = set()
         cursor: dict[str, object] = {}
         while True:
-            page = await self._get("/files", _Files, {"purpose": "batch", "limit": 10_000, **cursor})
-            found += [file.id for file in page.data if file.filename == name]
-            if not page.has_more or not page.data:
-                return found
-            cursor = {"after": page.data[-1].id}
+            page = self._read(_read_page, await self._get(path, {**params, **cursor}))
+            entries = [entry for value in as_list(page["data"]) if (entry := read(value))]
+            for entry in entries:
+                yield entry
+            # Without an id that is new, the next page would be this one again.
+            if page.get("has_more") is not True or not entries or entries[-1].id in cursors:
+                return
+            cursors.add(entries[-1].id)
+            cursor = {"after": entries[-1].id}
 
 
-Model = TypeVar("Model", bound=_Answer)
+def _read_page(value: object) -> Mapping[str, Any] | None:
+    page = as_object(value)
+    return page if isinstance(page.get("data"), list) else None
 
 
-def _read(body: bytes, form: type[Model]) -> Model:
+def _write(into: BinaryIO, chunk: bytes) -> None:
     try:
-        return form.model_validate_json(body)
-    except ValidationError:
-        raise Transient("the server's reply is not in a known form", failure="bad_answer") from None
+        into.write(chunk)
+    except OSError as error:
+        raise StorageError(f"the answers of a batch cannot be kept on this machine ({type(error).__name__})") from None

@@ -318,8 +318,8 @@ class _Engine:
         numbers = self._numbers[part.number]
         with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
             for file_id, file in ((batch.output_file_id, output), (batch.error_file_id, errors)):
-                if file_id:
-                    await self._api.download(file_id, cast(BinaryIO, file))
+                if file_id and not await self._api.download(file_id, cast(BinaryIO, file)):
+                    log.warning("run %s: the file %s of batch %s is gone", self._run.name, file_id, batch.id)
             answers = self._ledger.answers(numbers, batch, itertools.chain(output, errors))
             saved = 0
             while some := await asyncio.to_thread(list, itertools.islice(answers, MAX_CONCURRENT_SAVES)):

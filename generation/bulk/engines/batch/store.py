@@ -12,6 +12,7 @@ executed. Answers are valid once their part has ended. The steps themselves are 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import struct
 import tempfile
@@ -22,6 +23,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
+from generation.domain.bookkeeping import as_list, as_object, parse_json
 from generation.domain.context import SymbolContext
 from generation.domain.outcome import Outcome, Symbol
 from generation.domain.usage import NO_USAGE, Usage
@@ -29,6 +31,8 @@ from generation.errors import StorageError, Taken
 from generation.results.records import read_records, stored_record
 from generation.results.report import as_json
 from generation.storage.base import Storage
+
+log = logging.getLogger(__name__)
 
 Status = Literal["planned", "uploaded", "begun", "submitted", "ended"]
 SymbolRef = tuple[int, int]  # source and position
@@ -96,8 +100,9 @@ class PartStore:
 
     async def is_cancelled(self) -> bool:
         """Return whether the run was cancelled, by this or another process."""
-        stored = await self._storage.read(f"{self._prefix}run.json")
-        return stored is not None and _marks.validate_json(stored.body).is_cancelled
+        key = f"{self._prefix}run.json"
+        stored = await self._storage.read(key)
+        return stored is not None and bool(_known(_marks, stored.body, key).is_cancelled)
 
     async def parts(self) -> list[Part]:
         """Return all parts, by number."""
@@ -140,15 +145,20 @@ class PartStore:
         await self._storage.write(self._answers_key(part, number), b"\n".join(lines))
 
     async def answers(self, part: Part) -> AsyncIterator[tuple[int, Outcome]]:
-        """Yield all answers to a part that has ended. Raises StorageError where some are missing."""
+        """Yield all answers to a part that has ended; one that cannot be read is as if it had not come.
+
+        Raises StorageError where some are missing.
+        """
         for number in range(part.answers):
             key = self._answers_key(part, number)
             if (stored := await self._storage.read(key)) is None:
                 raise StorageError(f"{key} is not there: without it the run cannot go on")
             for line in stored.body.splitlines():
-                answer = json.loads(line)
-                source, position = answer["place"]
-                for kept in read_records([answer["record"]]):
+                if (place := _answer_in(line)) is None:
+                    log.warning("an answer in %s cannot be read: its symbol is requested again", key)
+                    continue
+                source, position, record = place
+                for kept in read_records([record]):
                     yield source, kept.outcome(position)
 
     async def remove(self) -> None:
@@ -161,6 +171,18 @@ class PartStore:
 
     def _answers_key(self, part: Part, number: int) -> str:
         return f"{self._prefix}answers/{part.number:06}-{number:06}.jsonl"
+
+
+def _answer_in(line: bytes) -> tuple[int, int, object] | None:
+    """Return the source, the position and the record of a saved answer, None for a damaged line."""
+    try:
+        answer = as_object(parse_json(line))
+    except ValueError:
+        return None
+    place = as_list(answer.get("place"))
+    if len(place) != 2 or not all(type(number) is int for number in place):  # noqa: PLR2004 - source and position
+        return None
+    return place[0], place[1], answer.get("record")
 
 
 def _known(form: TypeAdapter[Any], body: bytes, key: str) -> Any:  # noqa: ANN401 - the adapter's type

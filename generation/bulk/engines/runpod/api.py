@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
+import re
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -19,6 +19,7 @@ import aiohttp
 
 from generation.backoff import backoff_s
 from generation.bulk.engines.runpod.settings import RunPodSettings
+from generation.domain.bookkeeping import as_object, as_text, parse_json
 from generation.errors import ConfigError, InputError, JobError, Unreachable
 
 WINDOW_S = 10.0
@@ -34,11 +35,19 @@ FIRST_BACKOFF_S = 0.25
 MAX_BACKOFF_S = 10.0
 
 
+# RunPod's ids of jobs: parts of paths and of the names of markers in the store.
+_JOB_ID = re.compile(r"[A-Za-z0-9._~-]{1,200}")
+
+
 class Answer(NamedTuple):
-    """An HTTP status and the JSON object of the response, {} where it has none."""
+    """An HTTP status and the JSON object of the response, {} where it has none.
+
+    A page of HTML is not RunPod's API's, but that of something between.
+    """
 
     status: int
-    body: dict[str, Any]
+    body: Mapping[str, Any]
+    is_page: bool = False
 
 
 class Rate:
@@ -100,8 +109,9 @@ class RunPodApi:
                 if error.maybe_accepted or time.monotonic() > deadline_s:
                     raise
             else:
-                if answer.status == 200 and isinstance(answer.body.get("id"), str):  # noqa: PLR2004 - HTTP's OK
-                    return str(answer.body["id"])
+                job_id = as_text(answer.body.get("id")) or ""
+                if answer.status == 200 and _JOB_ID.fullmatch(job_id):  # noqa: PLR2004 - HTTP's OK
+                    return job_id
                 if answer.status != 429:  # noqa: PLR2004 - too many requests
                     raise self._refusal("run", answer)
                 if time.monotonic() > deadline_s:
@@ -109,7 +119,7 @@ class RunPodApi:
             tries += 1
             await asyncio.sleep(backoff_s(tries, FIRST_BACKOFF_S, MAX_BACKOFF_S))
 
-    async def status(self, job_id: str) -> dict[str, Any] | None:
+    async def status(self, job_id: str) -> Mapping[str, Any] | None:
         """Return the response to /status, or None where RunPod does not know the job."""
         return await self._until_answered("status", "GET", f"/status/{job_id}")
 
@@ -117,7 +127,7 @@ class RunPodApi:
         """Cancel a job; one that has ended or is unknown is ignored."""
         await self._until_answered("cancel", "POST", f"/cancel/{job_id}")
 
-    async def _until_answered(self, name: str, method: str, path: str) -> dict[str, Any] | None:
+    async def _until_answered(self, name: str, method: str, path: str) -> Mapping[str, Any] | None:
         """Make an idempotent call, with retries for RETRY_S. Return the response, or None for HTTP 404."""
         deadline_s = time.monotonic() + RETRY_S
         tries = 0
@@ -126,7 +136,7 @@ class RunPodApi:
                 answer = await self._call(name, method, path)
                 if answer.status == 200:  # noqa: PLR2004
                     return answer.body
-                if answer.status == 404:  # noqa: PLR2004
+                if answer.status == 404 and not answer.is_page:  # noqa: PLR2004
                     return None
                 fault = self._refusal(name, answer)
                 if not isinstance(fault, Unreachable):
@@ -145,15 +155,22 @@ class RunPodApi:
         async with self._rates[name].place():
             try:
                 async with self._session.request(method, url, json=body, headers=headers, timeout=timeout) as response:
-                    return Answer(response.status, _object(await response.read()))
+                    is_page = response.headers.get("Content-Type", "").lower().startswith("text/html")
+                    return Answer(response.status, _object(await response.read()), is_page)
+            except aiohttp.ClientConnectorCertificateError:
+                advice = "set SSL_CERT_FILE to the certificates that this machine should trust"
+                raise ConfigError(f"the certificate of RUNPOD_API_URL is not trusted: {advice}") from None
             except aiohttp.ClientConnectorError:
                 raise Unreachable("RUNPOD_API_URL cannot be reached: resume the run when it can") from None
-            except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever an exchange raises is its own
                 sentence = f"RunPod has not answered /{name} ({type(error).__name__}): resume the run later"
                 raise Unreachable(sentence, maybe_accepted=True) from None
 
     def _refusal(self, name: str, answer: Answer) -> JobError:
         status = answer.status
+        if answer.is_page and status < 500:  # noqa: PLR2004
+            sentence = f"something other than RunPod's API has answered /{name} (HTTP {status}): resume the run later"
+            return Unreachable(sentence, maybe_accepted=True)
         if status in {401, 403}:
             return ConfigError(f"RUNPOD_API_KEY was refused (HTTP {status}): set a key that may use the endpoint")
         if status == 404:  # noqa: PLR2004
@@ -164,9 +181,8 @@ class RunPodApi:
         return InputError(f"RunPod has refused /{name} (HTTP {status})")
 
 
-def _object(body: bytes) -> dict[str, Any]:
+def _object(body: bytes) -> Mapping[str, Any]:
     try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
+        return as_object(parse_json(body))
+    except ValueError:
         return {}
-    return value if isinstance(value, dict) else {}

@@ -26,12 +26,16 @@ from generation.bulk.engines.runpod.submissions import Submission, Submissions
 from generation.bulk.manifest import Run, Shard
 from generation.bulk.progress import ProgressSink, ProgressTracker
 from generation.config import Settings
+from generation.domain.bookkeeping import as_count, as_object
 from generation.domain.usage import Counts
 from generation.errors import JobError, StorageError, Unreachable
 from generation.storage.base import Storage
 from generation.storage.keys import cancelled_key, contexts_key, contexts_prefix, prefix_of, results_key
 
 CANCELLED = "cancelled"
+
+# No job costs as much: a figure above is no cost.
+MAX_COST_USD = 1e9
 
 # Factor by which the interval between polls of a job grows.
 POLL_BACKOFF = 1.3
@@ -273,15 +277,11 @@ def result_of(status: Mapping[str, Any]) -> AttemptResult | None:
 
 def counts_of(output: object) -> Counts | None:
     """Return the counts of a progress snapshot, or None where `output` is not one."""
-    payload = output.get("payload") if isinstance(output, dict) else None
-    if not isinstance(payload, dict):
+    payload = as_object(as_object(output).get("payload"))
+    counts = [as_count(payload.get(name)) for name in ("completed", "failed", "total_tokens")]
+    cost_usd = payload.get("total_cost")
+    if None in counts or isinstance(cost_usd, bool) or not isinstance(cost_usd, int | float):
         return None
-    try:
-        return Counts(
-            int(payload["completed"]),
-            int(payload["failed"]),
-            int(payload["total_tokens"]),
-            float(payload["total_cost"]),
-        )
-    except (KeyError, TypeError, ValueError):
-        return None
+    # An integer of 400 digits is no float.
+    completed, failed, tokens = (count or 0 for count in counts)
+    return Counts(completed, failed, tokens, float(cost_usd)) if 0 <= cost_usd < MAX_COST_USD else None
