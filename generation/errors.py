@@ -111,6 +111,11 @@ class StorageError(JobError):
         self.retryable = retryable
 
 
+def disk_error(what: str, error: OSError) -> StorageError:
+    """Return the error for data that this machine's disk cannot take, because it is full or for another reason."""
+    return StorageError(f"{what} cannot be kept on this machine's disk ({error.strerror or type(error).__name__})")
+
+
 class RequestError(DoctownError):
     """One request has not produced a summary.
 

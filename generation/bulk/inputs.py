@@ -34,7 +34,7 @@ async def find_sources(places: Sequence[str], storage: Storage, previous_prefix:
     sources = []
     for number, (name, place, is_local) in enumerate(found):
         previous = f"{previous_prefix}{name}.json" if previous_prefix else None
-        if previous and await storage.read(previous) is None:
+        if previous and not await storage.exists(previous):
             previous = None
         sources.append(Source(number, name, place, is_local, previous))
     return sources
@@ -54,28 +54,15 @@ def _local(place: str) -> list[tuple[str, str, bool]]:
 
 async def _stored(place: str, storage: Storage) -> list[tuple[str, str, bool]]:
     if not place.endswith("/"):
-        try:
-            (await storage.open(place)).close()
-        except StorageError as error:
-            raise InputError(f"{place} is no file here, and no key of the store: {error}") from None
+        if not await storage.exists(place):
+            raise InputError(f"{place} is no file here, and no key of the store")
         return [(_source_name(place.rpartition("/")[2]), place, False)]
-    keys = [key for key in await _keys_below(place, storage) if _is_source(key.removeprefix(place))]
+    keys = [key for key in await storage.list_keys(place) if _is_source(key.removeprefix(place))]
     if not keys:
         raise InputError(
             f"{place} is no folder here, and no key of the store begins with it and ends in .json or .jsonl"
         )
     return [(_source_name(key.removeprefix(place)), key, False) for key in keys]
-
-
-async def _keys_below(prefix: str, storage: Storage) -> list[str]:
-    """Return the keys of all levels: folder storage lists only one level at a time."""
-    keys = await storage.list_keys(prefix)
-    if storage.bucket is not None:
-        return keys
-    below: list[str] = []
-    for key in keys:
-        below += [key] if _is_source(key) else await _keys_below(f"{key}/", storage)
-    return sorted(below)
 
 
 def _is_source(name: str) -> bool:

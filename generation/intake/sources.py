@@ -1,6 +1,7 @@
 """Read raw symbols from an object of the results store.
 
-An object is JSON in the form of the input, a JSON list of symbols, or JSON Lines of symbols; each may be gzipped.
+An object is JSON in the form of the input, a JSON list of symbols, or JSON Lines of symbols; each may be gzipped. It
+may have MAX_SOURCE_BYTES, unpacked.
 Leaves out: validating the symbols (`symbols`). A line that is not JSON is passed on as such; only that symbol fails.
 """
 
@@ -8,13 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import io
 import json
 import tempfile
 import zlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO, cast
 
-from generation.errors import InputError
+from generation.errors import InputError, disk_error
 from generation.intake.symbols import UnreadableLine
 
 MAX_SOURCE_BYTES = 1_000_000_000
@@ -26,10 +28,13 @@ _CHUNK_BYTES = 1 << 20
 def read_items(file: BinaryIO, key: str) -> Iterator[Any]:
     """Return the unvalidated symbols of a file, one by one. Raise InputError if it has none of the known forms."""
     # The first line distinguishes most JSON Lines from JSON; if it is malformed, the other lines are examined below.
-    if _is_symbol(_parsed(next(_lines(file), (0, b""))[1])):
+    lines = _lines(file)
+    document = _parsed(next(lines, (0, b""))[1])
+    if _is_symbol(document):
         return _symbol_a_line(file)
-    file.seek(0)
-    document = _parsed(file.read())
+    if next(lines, None) is not None:
+        file.seek(0)
+        document = _parsed(file.read())
     symbols = document.get("symbols") if isinstance(document, dict) else document
     if isinstance(symbols, list):
         return iter(symbols)
@@ -68,24 +73,36 @@ def _symbol_a_line(file: BinaryIO) -> Iterator[Any]:
 def decompressed(file: BinaryIO, key: str) -> Iterator[BinaryIO]:
     """Yield the file itself, or its gunzipped contents in a temporary file.
 
-    Raise InputError if the gzip is broken or unpacks to more than MAX_SOURCE_BYTES.
+    Raise InputError if the gzip is broken, or if the file, unpacked, is larger than MAX_SOURCE_BYTES; StorageError if
+    the disk has no room for the contents.
     """
     is_gzip = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
-    file.seek(0)
     if not is_gzip:
+        if file.seek(0, io.SEEK_END) > MAX_SOURCE_BYTES:
+            raise InputError(f"symbols_key: {key} is larger than {MAX_SOURCE_BYTES} bytes")
+        file.seek(0)
         yield file
         return
+    file.seek(0)
     with tempfile.SpooledTemporaryFile(max_size=_CHUNK_BYTES) as plain:
-        try:
-            _decompress(file, cast(BinaryIO, plain), key)
-        except (OSError, EOFError, zlib.error):
-            raise InputError(f"symbols_key: {key} is not whole gzip") from None
+        _decompress(file, cast(BinaryIO, plain), key)
         yield cast(BinaryIO, plain)
 
 
 def _decompress(file: BinaryIO, plain: BinaryIO, key: str) -> None:
     with gzip.GzipFile(fileobj=file) as packed:
-        while chunk := packed.read(_CHUNK_BYTES):
-            plain.write(chunk)
+        while chunk := _next_chunk(packed, key):
+            try:
+                plain.write(chunk)
+                plain.flush()
+            except OSError as error:
+                raise disk_error(f"symbols_key: {key}, unpacked,", error) from None
             if plain.tell() > MAX_SOURCE_BYTES:
                 raise InputError(f"symbols_key: {key} unpacks to more than {MAX_SOURCE_BYTES} bytes")
+
+
+def _next_chunk(packed: gzip.GzipFile, key: str) -> bytes:
+    try:
+        return packed.read(_CHUNK_BYTES)
+    except (OSError, EOFError, zlib.error):
+        raise InputError(f"symbols_key: {key} is not whole gzip") from None

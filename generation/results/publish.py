@@ -24,7 +24,7 @@ from generation.results.report import SYMBOL_LISTS, Report, as_json, fitted, lim
 from generation.results.reuse import Results, adopted, covers, read_results
 from generation.storage.base import Storage
 from generation.storage.keys import results_key
-from generation.storage.r2 import MAX_BACKOFF_S
+from generation.storage.r2 import call_limit_s
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,9 @@ EMERGENCY_OUTPUT_BYTES = 9_000_000
 
 # Maximum ratio of a stored record's length to the length of the same record in an output.
 FAR_TOO_LARGE = 10
+
+# Time for a segment in flight to be saved where the results could not be stored.
+LAST_SAVE_S = 3.0
 
 # Each conflict is another run that has written the document since it was read; more than two runs are rare.
 MAX_CONFLICTS = 5
@@ -63,16 +66,22 @@ class ResultsTarget:
 async def publish(report: Report, place: ResultsTarget, checkpoint: Checkpoint, settings: Settings) -> JobOutput:
     """Store the results, delete the checkpoint and return the output, with its symbols if they fit.
 
-    Where the results cannot be stored, the output holds as many of them as fit, and a warning.
+    Where the results cannot be stored, the output holds as many of them as fit, and a warning. All storage calls
+    together take STORAGE_RETRY_S, plus LAST_SAVE_S where they fail: a job that ends at its deadline must fit into the
+    execution timeout.
     """
     key, storage = results_key(report.job_id), place.storage
     report.end()
+    ends_at_s = asyncio.get_running_loop().time() + call_limit_s(settings)
     try:
-        stored_results = await _store_results(report, place, key)
+        async with asyncio.timeout_at(ends_at_s):
+            stored_results = await _store_results(report, place, key)
     except StorageError as error:
-        return await _keep_in_output(report, checkpoint, error, settings)
-    await checkpoint.drop()
-    await remove(storage, place.segments)
+        return await _keep_in_output(report, checkpoint, error)
+    except TimeoutError:
+        late = StorageError(f"{key} cannot be stored within {call_limit_s(settings):g} s", retryable=True)
+        return await _keep_in_output(report, checkpoint, late)
+    await _delete_segments(place, checkpoint, ends_at_s)
     url = storage.url(key)
     log.info("job %s: results are in %s", report.job_id, url or f"{storage.bucket}/{key}")
     results = {"results": pointer(storage.bucket, key, url, stored_results.body)}
@@ -85,6 +94,15 @@ async def publish(report: Report, place: ResultsTarget, checkpoint: Checkpoint, 
     first = "another run of this job stored its results first, and these are they"
     output["warnings"] = [*output["warnings"], f"{first}; this run has spent ${spent_usd:.6f} beside"]
     return cast("JobOutput", await asyncio.to_thread(fitted, output, settings.max_output_bytes))
+
+
+async def _delete_segments(place: ResultsTarget, checkpoint: Checkpoint, ends_at_s: float) -> None:
+    try:
+        async with asyncio.timeout_at(ends_at_s):
+            await checkpoint.drop()
+            await remove(place.storage, place.segments)
+    except TimeoutError:
+        log.warning("segments of a finished job stay where they are: the store is too slow")
 
 
 def _own_output(report: Report, results: dict[str, Any], body_bytes: int, max_bytes: int) -> JobOutput:
@@ -137,11 +155,10 @@ def _merged(report: Report, theirs: Results, *, know_us: bool) -> Iterator[tuple
         yield outcome.position, replace(better, usage=outcome.usage.elementwise_max(together))
 
 
-async def _keep_in_output(report: Report, checkpoint: Checkpoint, error: StorageError, settings: Settings) -> JobOutput:
+async def _keep_in_output(report: Report, checkpoint: Checkpoint, error: StorageError) -> JobOutput:
     """Return the output where the results cannot be stored: the symbols that fit; the rest is in the checkpoint."""
     log.error("job %s: %s", report.job_id, error)
-    # Wait for a write in flight: it must not arrive after a later run has deleted this run's segments.
-    unsaved = await checkpoint.save(settings.storage_retry_s + MAX_BACKOFF_S)
+    unsaved = await checkpoint.save(LAST_SAVE_S)
     report.warnings.append(f"the results are only in this output: {error}")
     rest_note = (
         "and are not saved yet" if unsaved else f"and are in its checkpoint: send the job again as {report.job_id}"

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
+
+from generation.errors import StorageError
+from generation.fan_out import fan_out
+from generation.storage.threads import MAX_THREADS
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,10 @@ class Storage(Protocol):
         """Return a document, which must exist, as an open binary file. The caller closes it."""
         ...
 
+    async def exists(self, key: str) -> bool:
+        """Return whether there is a document, without reading it."""
+        ...
+
     async def read(self, key: str) -> Stored | None:
         """Return the document, or None where there is none."""
         ...
@@ -41,17 +50,40 @@ class Storage(Protocol):
         ...
 
     async def list_keys(self, prefix: str) -> list[str]:
-        """Return the keys that begin with `prefix`, which must end in a slash, in ascending order.
-
-        R2 returns keys of all levels. A folder returns one level only, with subfolders among the names and without
-        hidden files.
-        """
+        """Return the keys of all levels that begin with `prefix`, which must end in a slash, in ascending order."""
         ...
 
     async def delete(self, keys: Iterable[str]) -> None:
-        """Delete documents; missing ones are ignored."""
+        """Delete documents; missing ones are ignored. A failure does not stop the deletion of the others.
+
+        The StorageError is that of the first failure and says how many documents remain.
+        """
         ...
 
     def url(self, key: str) -> str | None:
         """Return the URL of a document, or None where it has none."""
         ...
+
+
+async def delete_each(
+    delete: Callable[[str], Awaitable[None]], keys: Iterable[str], limit_s: float | None = None
+) -> None:
+    """Delete every key by a call of its own, for at most `limit_s` seconds. Raises as `Storage.delete`."""
+    wanted = list(keys)
+    done = 0
+
+    async def counted(key: str) -> None:
+        nonlocal done
+        await delete(key)
+        done += 1
+
+    try:
+        async with asyncio.timeout(limit_s):
+            errors = await fan_out(counted, wanted, MAX_THREADS)
+    except TimeoutError:
+        sentence = f"{len(wanted) - done} of {len(wanted)} documents cannot be removed within {limit_s:g} s"
+        raise StorageError(sentence, retryable=True) from None
+    if errors:
+        first = errors[0]
+        sentence = f"{first}; {len(errors)} of {len(wanted)} documents remain" if len(wanted) > 1 else str(first)
+        raise StorageError(sentence, retryable=isinstance(first, StorageError) and first.retryable)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import fcntl
 import os
@@ -12,8 +11,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from generation.errors import StorageError
-from generation.storage.base import Stored
-from generation.storage.r2 import Parameters, Result
+from generation.storage.base import Stored, delete_each
+from generation.storage.threads import Parameters, Result, in_storage_thread
+
+# Files that are being written: no documents yet.
+_TEMPORARY_PREFIX = ".writing-"
+
+# Attempts to make a file in a folder that another process removes meanwhile because it was empty.
+_MAX_FOLDER_ATTEMPTS = 100
 
 
 class FolderStorage:
@@ -33,6 +38,9 @@ class FolderStorage:
     async def read(self, key: str) -> Stored | None:
         return await self._run("read from", key, _read_whole, self._path(key))
 
+    async def exists(self, key: str) -> bool:
+        return await self._run("read from", key, self._path(key).is_file)
+
     async def write(self, key: str, body: bytes) -> None:
         await self._run("written to", key, _write_whole, self._path(key), body)
 
@@ -40,17 +48,20 @@ class FolderStorage:
         return await self._run("written to", key, _replace_whole, self._path(key), body, version)
 
     async def list_keys(self, prefix: str) -> list[str]:
-        names = await self._run("read from", prefix, _names_in, self._path(prefix))
-        return [prefix + name for name in names]
+        return await self._run("read from", prefix, _keys_below, self._path(prefix), prefix)
 
     async def delete(self, keys: Iterable[str]) -> None:
         """Delete documents, and folders that become empty."""
-        for key in keys:
-            path = self._path(key)
-            await self._run("removed from", key, path.unlink, missing_ok=True)
-            with contextlib.suppress(OSError):
-                for folder in path.relative_to(self._folder).parents[:-1]:
-                    (self._folder / folder).rmdir()
+        await delete_each(self._delete, keys)
+
+    async def _delete(self, key: str) -> None:
+        await self._run("removed from", key, self._remove, self._path(key))
+
+    def _remove(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # not empty, or another process was faster
+            for folder in path.relative_to(self._folder).parents[:-1]:
+                (self._folder / folder).rmdir()
 
     def url(self, key: str) -> str | None:
         return self._path(key).as_uri()
@@ -64,7 +75,7 @@ class FolderStorage:
         **named: Parameters.kwargs,
     ) -> Result:
         try:
-            return await asyncio.to_thread(call, *args, **named)
+            return await in_storage_thread(call, *args, **named)
         except OSError as error:
             raise StorageError(f"{key} cannot be {verb} RESULTS_DIR ({_reason(error)})") from None
 
@@ -96,18 +107,23 @@ def _version(file: int | Path) -> str:
     return f"{status.st_ino}-{status.st_mtime_ns}-{status.st_size}"
 
 
-def _names_in(folder: Path) -> list[str]:
-    try:
-        return sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
-    except FileNotFoundError:
-        return []
+def _keys_below(folder: Path, prefix: str) -> list[str]:
+    keys = []
+    for parent, _, names in os.walk(folder, onerror=_raise_unless_missing):
+        place = Path(parent).relative_to(folder)
+        keys += [prefix + (place / name).as_posix() for name in names if not name.startswith(_TEMPORARY_PREFIX)]
+    return sorted(keys)
+
+
+def _raise_unless_missing(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 @contextlib.contextmanager
 def _new_file(path: Path, body: bytes) -> Iterator[Path]:
     """Yield a complete temporary file next to `path`; remove it afterwards unless it was renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
+    handle, name = _temporary_file_in(path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(body)
@@ -116,6 +132,19 @@ def _new_file(path: Path, body: bytes) -> Iterator[Path]:
         yield Path(name)
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+def _temporary_file_in(folder: Path) -> tuple[int, str]:
+    """Make a file in a folder, and the folder, which other processes remove while it is empty."""
+    for _ in range(_MAX_FOLDER_ATTEMPTS - 1):
+        with contextlib.suppress(FileNotFoundError):
+            return _first_file_in(folder)
+    return _first_file_in(folder)
+
+
+def _first_file_in(folder: Path) -> tuple[int, str]:
+    folder.mkdir(parents=True, exist_ok=True)
+    return tempfile.mkstemp(dir=folder, prefix=_TEMPORARY_PREFIX)
 
 
 def _write_whole(path: Path, body: bytes) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import functools
 import hashlib
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, BinaryIO, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from generation.config import Settings
-from generation.errors import StorageError
-from generation.storage.base import Stored
+from generation.errors import StorageError, disk_error
+from generation.storage.base import Stored, delete_each
+from generation.storage.threads import MAX_THREADS, Parameters, Result, in_storage_thread
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -23,8 +25,13 @@ READ_TIMEOUT_S = 60
 FIRST_BACKOFF_S = 0.2
 MAX_BACKOFF_S = 5.0
 
-Parameters = ParamSpec("Parameters")
-Result = TypeVar("Result")
+# Maximum time of a call that is not retried (STORAGE_RETRY_S=0).
+ONE_ATTEMPT_S = 30.0
+
+
+def call_limit_s(settings: Settings) -> float:
+    """Return the maximum time of a storage call in seconds, with all its attempts: STORAGE_RETRY_S."""
+    return settings.storage_retry_s or ONE_ATTEMPT_S
 
 
 class R2Storage:
@@ -34,9 +41,23 @@ class R2Storage:
         self.bucket: str | None = settings.r2_bucket
         self._public_base_url = settings.r2_public_base_url
         self._settings = settings
+        self._call_limit_s = call_limit_s(settings)
 
     async def open(self, key: str) -> BinaryIO:
-        return await self._run("read from", key, self._get, key)
+        # On disk: the contexts of a large repository would take twice their size in memory.
+        try:
+            file = cast("BinaryIO", await in_storage_thread(tempfile.TemporaryFile))
+        except OSError as error:
+            raise disk_error(key, error) from None
+        try:
+            await self._run("read from", key, self._download, key, file)
+        except BaseException:
+            file.close()
+            raise
+        return file
+
+    async def exists(self, key: str) -> bool:
+        return await self._run("read from", key, self._etag, key) is not None
 
     async def read(self, key: str) -> Stored | None:
         return await self._run("read from", key, self._find, key)
@@ -51,7 +72,10 @@ class R2Storage:
         return await self._run("read from", prefix, self._list, prefix)
 
     async def delete(self, keys: Iterable[str]) -> None:
-        await asyncio.gather(*(self._run("removed from", key, self._delete, key) for key in keys))
+        await delete_each(self._delete_one, keys, self._call_limit_s)
+
+    async def _delete_one(self, key: str) -> None:
+        await self._run("removed from", key, self._delete, key)
 
     def url(self, key: str) -> str | None:
         return f"{self._public_base_url}/{key}" if self._public_base_url else None
@@ -66,33 +90,35 @@ class R2Storage:
     ) -> Result:
         """Run a call in a thread and retry it, with exponential backoff and jitter, while the error is retryable.
 
-        Raises StorageError once an attempt fails later than STORAGE_RETRY_S after the first began. One attempt may take
-        CONNECT_TIMEOUT_S + READ_TIMEOUT_S.
+        Raises StorageError after STORAGE_RETRY_S at the latest: an attempt has the time that the earlier ones have
+        left, and no wait goes beyond it.
         """
-        from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random_exponential
+        from tenacity import AsyncRetrying, retry_if_exception, stop_before_delay, wait_random_exponential
 
         retrying = AsyncRetrying(
             retry=retry_if_exception(is_retryable),
-            stop=stop_after_delay(self._settings.storage_retry_s),
+            stop=stop_before_delay(self._settings.storage_retry_s),
             wait=wait_random_exponential(FIRST_BACKOFF_S, MAX_BACKOFF_S),
             reraise=True,
         )
+        sentence = f"{key} cannot be {verb} the bucket of R2_BUCKET"
         try:
-            return await retrying(functools.partial(asyncio.to_thread, call), *args, **named)
+            async with asyncio.timeout(self._call_limit_s) as limit:
+                return await retrying(functools.partial(in_storage_thread, call), *args, **named)
         except _client_errors() as error:
-            sentence = f"{key} cannot be {verb} the bucket of R2_BUCKET ({_code(error)})"
-            raise StorageError(sentence, retryable=is_retryable(error)) from None
+            raise StorageError(f"{sentence} ({_code(error)})", retryable=is_retryable(error)) from None
+        except OSError as error:
+            if limit.expired():
+                unanswered = f"{sentence} (no whole answer within {self._call_limit_s:g} s)"
+                raise StorageError(unanswered, retryable=True) from None
+            raise disk_error(key, error) from None
 
-    def _get(self, key: str) -> BinaryIO:
-        # To disk: the contexts of a large repository would take twice their size in memory.
-        file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
-        try:
-            shutil.copyfileobj(self._client().get_object(Bucket=str(self.bucket), Key=key)["Body"], file)
-        except BaseException:
-            file.close()
-            raise
+    def _download(self, key: str, file: BinaryIO) -> None:
+        """Write an object to an empty file, after an attempt that broke off, and rewind it."""
         file.seek(0)
-        return file
+        file.truncate()
+        shutil.copyfileobj(self._client().get_object(Bucket=str(self.bucket), Key=key)["Body"], file)
+        file.seek(0)
 
     def _find(self, key: str) -> Stored | None:
         client = self._client()
@@ -124,15 +150,19 @@ class R2Storage:
 
     def _holds(self, key: str, body: bytes) -> bool:
         """Return whether the key holds exactly this document: the ETag of a single-part upload is its MD5."""
+        etag = self._etag(key)
+        return etag is not None and etag.strip('"') == hashlib.md5(body, usedforsecurity=False).hexdigest()
+
+    def _etag(self, key: str) -> str | None:
+        """Return the ETag of an object, or None where there is none."""
         from botocore.exceptions import ClientError
 
         try:
-            etag = self._client().head_object(Bucket=str(self.bucket), Key=key)["ETag"]
+            return self._client().head_object(Bucket=str(self.bucket), Key=key)["ETag"]
         except ClientError as error:
-            if _status(error) == 404:  # noqa: PLR2004 - deleted in the meantime
-                return False
+            if _status(error) == 404:  # noqa: PLR2004
+                return None
             raise
-        return etag.strip('"') == hashlib.md5(body, usedforsecurity=False).hexdigest()
 
     def _list(self, prefix: str) -> list[str]:
         pages = self._client().get_paginator("list_objects_v2").paginate(Bucket=str(self.bucket), Prefix=prefix)
@@ -148,12 +178,16 @@ class R2Storage:
             self._settings.r2_endpoint,
             key_id.get_secret_value() if key_id else "",
             secret.get_secret_value() if secret else "",
+            self._call_limit_s,
         )
 
 
 @functools.cache
-def _shared_client(endpoint_url: str, access_key_id: str, secret_access_key: str) -> S3Client:
-    """Return the process's shared client: it takes 0.1 s to create and is thread-safe."""
+def _shared_client(endpoint_url: str, access_key_id: str, secret_access_key: str, limit_s: float) -> S3Client:
+    """Return the process's shared client: it takes 0.1 s to create and is thread-safe.
+
+    A thread whose call was given up after `limit_s` is free again soon afterwards.
+    """
     import boto3
     from botocore.config import Config
     from botocore.handlers import add_expect_header
@@ -169,13 +203,18 @@ def _shared_client(endpoint_url: str, access_key_id: str, secret_access_key: str
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
             retries={"mode": "standard", "total_max_attempts": 1},
-            connect_timeout=CONNECT_TIMEOUT_S,
-            read_timeout=READ_TIMEOUT_S,
+            connect_timeout=min(CONNECT_TIMEOUT_S, limit_s),
+            read_timeout=min(READ_TIMEOUT_S, limit_s),
+            max_pool_connections=MAX_THREADS,
         ),
     )
     # R2 never responds with "100 Continue", for which botocore would wait a second with every PUT.
     client.meta.events.unregister("before-call.s3", add_expect_header)
     return client
+
+
+# A forked process must not share its connections.
+os.register_at_fork(after_in_child=_shared_client.cache_clear)
 
 
 def _client_errors() -> tuple[type[Exception], ...]:
@@ -186,12 +225,14 @@ def _client_errors() -> tuple[type[Exception], ...]:
 
 def is_retryable(error: BaseException) -> bool:
     """Return whether the same call may succeed later: the store is unavailable or busy, but does not refuse it."""
-    from botocore.exceptions import ClientError, HTTPClientError
+    from botocore import exceptions
 
-    if isinstance(error, ClientError):
+    if isinstance(error, exceptions.ClientError):
         return _status(error) in {408, 429} or _status(error) >= 500 or _code(error) in _RETRYABLE_CODES  # noqa: PLR2004
-    # A connection that breaks during an upload is an SSLError too; an untrusted certificate is permanent.
-    return isinstance(error, HTTPClientError) and "CERTIFICATE_VERIFY_FAILED" not in str(error)
+    if isinstance(error, exceptions.ConnectionError | exceptions.HTTPClientError | exceptions.IncompleteReadError):
+        # A connection that breaks during an upload is an SSLError too; an untrusted certificate is permanent.
+        return "CERTIFICATE_VERIFY_FAILED" not in str(error)
+    return False
 
 
 # Sent with status 400: the body arrived incomplete or too late.

@@ -29,7 +29,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import boto3
 import trustme
@@ -115,10 +115,14 @@ class SeenRequest(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """What becomes of a request: an error, or no answer where the status is None, before or after it took effect."""
+    """What becomes of a request: an error, or no answer where the status is None, before or after it took effect.
+
+    With `half`, half of the answer's body arrives; then the connection breaks, or nothing more comes.
+    """
 
     status: int | None
     applied: bool
+    half: Literal["breaks", "stalls"] | None = None
 
 
 @dataclass(frozen=True)
@@ -144,6 +148,14 @@ class MotoS3(LoopbackS3):
         `applied` lets the request take effect first, so that only its answer is lost.
         """
         self.door.faults.extend([Fault(status, applied)] * count)
+
+    def cut_next(self, count: int) -> None:
+        """Let the answers to the next `count` requests break off in the middle of their bodies."""
+        self.door.faults.extend([Fault(None, applied=True, half="breaks")] * count)
+
+    def stall(self) -> None:
+        """Let every answer stop in the middle of its body, with the connection open, until `up`."""
+        self.door.lasting_fault = Fault(None, applied=True, half="stalls")
 
     def down(self, status: int | None = 503) -> None:
         """Let every request fail until `up`."""
@@ -199,6 +211,8 @@ class Door:
         fault = self._next_fault()
         if fault is None:
             return self.behind(environ, start_response)
+        if fault.half:
+            return self._half(fault.half, environ, start_response)
         if fault.applied:
             _discard(self.behind, environ)
         if fault.status is None:
@@ -213,6 +227,15 @@ class Door:
         self.open.wait(HELD_AT_MOST_S)
         with self.arrival:
             self.holding -= 1
+
+    def _half(
+        self, end: Literal["breaks", "stalls"], environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterator[bytes]:
+        body = b"".join(self.behind(environ, start_response))
+        yield body[: len(body) // 2]
+        if end == "stalls":
+            self.closing.wait(HELD_AT_MOST_S)
+        yield from _hang_up(environ)
 
     def _next_fault(self) -> Fault | None:
         try:

@@ -22,7 +22,7 @@ from generation.domain.usage import Usage
 from generation.results.checkpoint import Checkpoint, read_segments
 from generation.results.records import StoredRecord
 from generation.results.report import Report, as_json
-from generation.storage import open_storage, r2
+from generation.storage import open_storage, r2, threads
 from generation.storage.base import Storage
 from generation.storage.folder import FolderStorage
 from generation.storage.keys import results_key
@@ -162,4 +162,6 @@ def on_invented_time(main: Coroutine[Any, Any, Result]) -> Result:
         asyncio.get_running_loop().set_default_executor(_AtOnce())
         return await main
 
-    return run_on_invented_time(with_threads())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threads, "storage_threads", _AtOnce)
+        return run_on_invented_time(with_threads())

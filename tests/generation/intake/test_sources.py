@@ -5,13 +5,14 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import resource
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generation.errors import InputError
+from generation.errors import InputError, StorageError
 from generation.intake import sources
 from generation.intake.sources import decompressed, read_items
 from generation.intake.symbols import UnreadableLine
@@ -137,12 +138,42 @@ def test_a_line_that_is_nested_without_end_is_one_symbol() -> None:
 
 
 @pytest.mark.parametrize(("most", "fits"), [(len(LINES), True), (len(LINES) - 1, False)])
-def test_a_gzip_that_unpacks_to_too_much_is_refused(monkeypatch: pytest.MonkeyPatch, most: int, *, fits: bool) -> None:
-    """A small object that unpacks to more than the limit is refused before it fills the memory."""
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
+def test_an_object_that_is_too_large_is_refused(
+    monkeypatch: pytest.MonkeyPatch, most: int, *, fits: bool, packed: bool
+) -> None:
+    """An object of more than the limit, packed or not, is refused before it fills the memory."""
     monkeypatch.setattr(sources, "MAX_SOURCE_BYTES", most)
-    body = gzip.compress(LINES)
+    body = gzip.compress(LINES) if packed else LINES
 
     if fits:
         assert read(body) == SYMBOLS
     else:
-        assert f"more than {most} bytes" in refusal(body)
+        assert f"more than {most} bytes" in refusal(body).replace("larger", "more")
+
+
+def test_a_document_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A document on one line, as most programs write JSON, is parsed once."""
+    parse, parsed = json.loads, []
+
+    def counted(text: bytes) -> Any:
+        parsed.append(text)
+        return parse(text)
+
+    monkeypatch.setattr(json, "loads", counted)
+    body = json.dumps({"symbols": SYMBOLS}).encode() + b"\n"
+
+    assert read(body) == SYMBOLS
+    assert parsed == [body]
+
+
+def test_a_disk_without_room_for_what_is_unpacked_is_not_the_callers_fault() -> None:
+    """Where the disk cannot take what a gzip unpacks to, the error is the machine's, and names the key."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    packed = gzip.compress(b"x" * 5_000_000)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, hard))
+    try:
+        with pytest.raises(StorageError, match=r"results/in.json.* disk \(File too large\)"):
+            read(packed)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

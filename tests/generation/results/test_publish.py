@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from tests.support.stores import (
     document_of,
     documented,
     failed,
+    on_invented_time,
     opened,
     report_of,
     save_run,
@@ -40,6 +41,8 @@ from tests.support.stores import (
 )
 
 KEY = results_key(JOB_ID)
+# RunPod's default; a job that takes longer is killed and has no result.
+EXECUTION_TIMEOUT_S = 600.0
 THEIRS_FIRST = "another run of this job stored its results first, and these are they"
 
 Output = Any
@@ -331,6 +334,42 @@ def test_a_bucket_that_is_away_keeps_its_segments(moto: MotoS3) -> None:
         assert output["results"] is None
         assert output["warnings"][0].endswith("the bucket of R2_BUCKET (ServiceUnavailable)")
         assert moto.keys() == [f"{PREFIX}{RUN_A}-000000.jsonl"]
+
+
+class SilentFolder(FolderStorage):
+    """A folder whose named call never ends."""
+
+    def __init__(self, folder: Path, silent: str) -> None:
+        super().__init__(folder)
+        self._silent = silent
+
+    async def put_if_match(self, key: str, body: bytes, version: str | None) -> bool:
+        if self._silent == "put_if_match":
+            await asyncio.Event().wait()
+        return await super().put_if_match(key, body, version)
+
+    async def delete(self, keys: Iterable[str]) -> None:
+        if self._silent == "delete":
+            await asyncio.Event().wait()
+        await super().delete(keys)
+
+
+@pytest.mark.parametrize("silent", ["put_if_match", "delete"])
+def test_a_job_at_its_deadline_ends_before_runpods_timeout(tmp_path: Path, silent: str) -> None:
+    """With the default settings, a job at its deadline has its output in time although the store has gone silent."""
+    settings = Settings.from_env({"OPENAI_API_KEY": "key"})
+    storage = SilentFolder(tmp_path, silent)
+
+    async def main() -> tuple[Output, float]:
+        checkpoint = await save_run(storage, RUN_A, OURS)
+        began_s = asyncio.get_running_loop().time()
+        output = await publish(report_of(OURS), ResultsTarget(storage, RUN_B, None, ()), checkpoint, settings)
+        return output, asyncio.get_running_loop().time() - began_s
+
+    output, taken_s = on_invented_time(main())
+    assert settings.deadline_s + taken_s < EXECUTION_TIMEOUT_S
+    assert (output["results"] is None) == (silent == "put_if_match")
+    assert summaries(output) == summaries(report_of(OURS).document())
 
 
 MANY: tuple[Outcome, ...] = tuple(documented(place) for place in range(100))

@@ -7,10 +7,15 @@ import errno
 import fcntl
 import hashlib
 import json
+import multiprocessing
 import os
+import resource
+import socket
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +207,94 @@ def test_a_bucket_that_is_away_is_tried_until_it_is_back(moto: MotoS3, bucket: O
         moto.up()
         writing.result(LIMIT_S)
     assert moto.get(KEY) == BODY
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_an_answer_that_breaks_off_is_read_again(moto: MotoS3, bucket: OpenBucket, times: int) -> None:
+    """A document whose body was cut, once or thrice, arrives whole: as a file, and as bytes."""
+    storage = bucket(moto)
+    moto.put(KEY, BODY)
+    moto.cut_next(times)
+    assert read(storage) == BODY
+    moto.cut_next(times)
+    stored = asyncio.run(storage.read(KEY))
+    assert stored is not None
+    assert stored.body == BODY
+    assert len(moto.requests) == 2 * (times + 1)
+
+
+def test_a_bucket_that_does_not_answer_is_given_up(moto: MotoS3, bucket: OpenBucket) -> None:
+    """After STORAGE_RETRY_S a call ends, although its request, or the rest of its answer, would take much longer."""
+    storage = bucket(moto, STORAGE_RETRY_S="0.5")
+    moto.put(KEY, BODY)
+    moto.hold(KEY)
+    with pytest.raises(StorageError, match=KEY) as unwritten:
+        write(storage)
+    moto.release()
+    moto.stall()
+    with pytest.raises(StorageError, match=KEY) as unread:
+        read(storage)
+    assert unwritten.value.retryable
+    assert unread.value.retryable
+
+
+def test_many_documents_that_cannot_be_removed_are_given_up_together(moto: MotoS3, bucket: OpenBucket) -> None:
+    """Where the bucket is silent, the removal of more documents than there are threads takes no longer than one."""
+    storage = bucket(moto, STORAGE_RETRY_S="0.5")
+    moto.slow(100.0)
+    with pytest.raises(StorageError, match=r"70 of 70 documents (cannot be removed within 0\.5 s|remain)") as failed:
+        asyncio.run(storage.delete([f"checkpoints/job/{number}.jsonl" for number in range(70)]))
+    assert failed.value.retryable
+
+
+def test_a_connection_that_is_refused_may_be_tried_again(moto: MotoS3, bucket: OpenBucket) -> None:
+    """A bucket at whose address nobody listens is away, and not wrong for good."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"https://127.0.0.1:{unused.getsockname()[1]}"
+        with pytest.raises(StorageError) as failed:
+            write(bucket(moto, R2_ENDPOINT_URL=address, STORAGE_RETRY_S="0"))
+    assert failed.value.retryable
+    assert address not in sentence_without_secrets(failed, moto)
+
+
+def test_one_refusal_does_not_stop_the_removal_of_the_others(moto: MotoS3, bucket: OpenBucket) -> None:
+    """Of five documents that are to go, all go but the one that the bucket refuses, and the error says so."""
+    keys = [f"checkpoints/job/{number}.jsonl" for number in range(5)]
+    for key in keys:
+        s3_backends[DEFAULT_ACCOUNT_ID]["aws"].put_object(moto.bucket, key, b"")
+    moto.fail_next(1, 403)
+    with pytest.raises(StorageError, match=r"AccessDenied.*; 1 of 5 documents remain"):
+        asyncio.run(bucket(moto).delete(keys))
+    assert len(moto.keys()) == 1
+
+
+def test_storage_leaves_the_threads_of_the_loop_free(moto: MotoS3, bucket: OpenBucket) -> None:
+    """While the bucket holds a write back, the only thread that asyncio has is free: here, to let the write in."""
+    storage = bucket(moto)
+    moto.hold(KEY)
+
+    async def work_beside_a_write() -> None:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        writing = asyncio.create_task(storage.write(KEY, BODY))
+        while not moto.is_holding():  # noqa: ASYNC110 - another thread sets it
+            await asyncio.sleep(0.001)
+        await asyncio.to_thread(moto.release)
+        await writing
+
+    asyncio.run(asyncio.wait_for(work_beside_a_write(), LIMIT_S))
+    assert moto.get(KEY) == BODY
+
+
+def test_a_forked_process_stores_too(tmp_path: Path) -> None:
+    """A process that was forked from one that has used its storage has threads of its own."""
+    storage = FolderStorage(tmp_path)
+    write(storage, "results/parent.json")
+    child = multiprocessing.get_context("fork").Process(target=write, args=(storage, "results/child.json"))
+    child.start()
+    child.join(LIMIT_S)
+    assert child.exitcode == 0
+    assert read(storage, "results/child.json") == BODY
 
 
 def test_a_missing_document_is_an_error_that_names_the_key(either: LoopbackS3, bucket: OpenBucket) -> None:
@@ -488,6 +581,45 @@ def test_keys_are_listed_by_prefix_and_removed(any_storage: Storage) -> None:
     assert asyncio.run(run()) == (mine, [], others)
 
 
+def test_keys_of_all_levels_are_listed_alike(any_storage: Storage) -> None:
+    """Every store lists the keys of all levels, hidden ones among them, in the order of their characters."""
+    keys = sorted(
+        ["tree/B.json", "tree/a.json", "tree/a/.b/c.json", "tree/a/b/.c.json", "tree/a-b.json", "tree/é.json"]
+    )
+
+    async def run() -> list[str]:
+        await asyncio.gather(*(any_storage.write(key, b"{}") for key in reversed([*keys, "trees/a.json"])))
+        listed = await any_storage.list_keys("tree/")
+        await any_storage.delete([*keys, "trees/a.json"])
+        return listed
+
+    assert asyncio.run(run()) == keys
+
+
+def test_a_document_exists_from_its_write_to_its_removal(any_storage: Storage) -> None:
+    """A store tells whether it has a document; what only begins like its key, or is a folder, is none."""
+
+    async def run() -> list[bool]:
+        before = await any_storage.exists(KEY)
+        await any_storage.write(KEY, BODY)
+        found = [await any_storage.exists(key) for key in (KEY, KEY[:-1], "results")]
+        await any_storage.delete([KEY])
+        return [before, *found, await any_storage.exists(KEY)]
+
+    assert asyncio.run(run()) == [False, True, False, False, False]
+
+
+def test_existence_is_asked_for_without_the_document(moto: MotoS3, bucket: OpenBucket) -> None:
+    """Whether a document is there is a HEAD request, which transfers nothing of it; a refusal is no absence."""
+    storage = bucket(moto)
+    moto.put(KEY, BODY)
+    assert asyncio.run(storage.exists(KEY))
+    assert [request.method for request in moto.requests] == ["HEAD"]
+    moto.down(403)
+    with pytest.raises(StorageError, match=KEY):
+        asyncio.run(storage.exists(KEY))
+
+
 def test_more_keys_than_a_page_holds_are_listed(moto: MotoS3, bucket: OpenBucket) -> None:
     """S3 lists a thousand keys at a time; more of them are all listed."""
     keys = [f"checkpoints/job/{number:04}.jsonl" for number in range(1_003)]
@@ -534,6 +666,54 @@ def test_the_check_finds_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(os, "fdopen", full)
     with pytest.raises(StorageError, match="No space left on device"):
         asyncio.run(check_storage(FolderStorage(tmp_path)))
+
+
+@contextmanager
+def no_room_for(size_bytes: int) -> Iterator[None]:
+    """No file of this process can grow beyond this size: the system fails a write as it does on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("kind", ["folder", "moto"])
+def test_a_document_without_room_on_the_disk_is_an_error(
+    kind: str, tmp_path: Path, bucket: OpenBucket, request: pytest.FixtureRequest
+) -> None:
+    """What the disk cannot take, in the folder or on its way from the bucket, is an error with the key and the reason.
+
+    Nothing of it is left behind.
+    """
+    storage = FolderStorage(tmp_path) if kind == "folder" else bucket(request.getfixturevalue("moto"))
+    body = b"0123456789abcdef" * 100_000
+    if isinstance(storage, R2Storage):
+        write(storage, body=body)
+    with no_room_for(1_000_000), pytest.raises(StorageError, match=f"{KEY} .*File too large"):
+        read(storage) if isinstance(storage, R2Storage) else write(storage, body=body)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_removed_while_it_is_written_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write succeeds although another process removes the new folder, still empty, before the file is in it."""
+    make_file = tempfile.mkstemp
+    removed: list[str] = []
+
+    def remove_first(**named: Any) -> tuple[int, str]:
+        if len(removed) < 3:
+            removed.append(named["dir"])
+            Path(named["dir"]).rmdir()
+        return make_file(**named)
+
+    monkeypatch.setattr(tempfile, "mkstemp", remove_first)
+    storage = FolderStorage(tmp_path)
+    write(storage, "checkpoints/job/1.jsonl")
+    assert len(removed) == 3
+    assert read(storage, "checkpoints/job/1.jsonl") == BODY
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
