@@ -7,7 +7,6 @@ takes a fraction of a second; what it does is `run_job`, against the loopback Op
 from __future__ import annotations
 
 import json
-import multiprocessing
 import random
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -24,6 +23,7 @@ from tests.loopback.s3 import MotoS3
 from tests.support.contexts import SEED, item, payload
 from tests.support.forked_job import document
 from tests.support.waiting import LIMIT_S, wait_until
+from tests.support.worker_process import FORKS
 
 KEY = "sk-loopback-key-that-nobody-may-see"
 NAME = r"(?m)^Name: (.+)$"
@@ -79,15 +79,13 @@ def test_thirty_kills_at_chance_points_buy_nothing_again_that_was_saved(
     settings = environment(server, tmp_path, **(s3.environment() if s3 else {}))
     chance = random.Random(SEED)  # noqa: S311 - no secret
     symbols = [item(f"symbol_{number}") for number in range(SYMBOLS)]
-    forks = multiprocessing.get_context("forkserver")
-    forks.set_forkserver_preload(["tests.support.forked_job"])
     lost = 0
     for _ in range(KILLS):
         saved_before, bought_before = saved(tmp_path, s3), bought(server)
         goal = bought_before.total() + chance.randint(0, 30)
         # No more are sold until the process is dead, however long that takes.
         server.set_behaviour(behaviour(hold_after=goal))
-        process = forks.Process(target=document, args=({"symbols": symbols}, settings))
+        process = FORKS.Process(target=document, args=({"symbols": symbols}, settings))
         process.start()
         wait_until(lambda goal=goal: bought(server).total() >= goal, "so many symbols to be bought")  # type: ignore[misc]
         process.kill()

@@ -6,15 +6,17 @@ the block. What the process does is no business of this module.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 REPOSITORY_ROOT = Path(__file__).resolve().parents[2]
 _LOOK_EVERY_S = 0.01
@@ -23,10 +25,51 @@ _TAIL_LINES = 20
 _TAIL_LINE_CHARS = 500
 
 
+# One server of forks for all tests of a process: what it has imported is there at once.
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["tests.support.forked_job", "tests.support.warm_python"])
+
+
+class _Fork:
+    """A process of the server of forks, with the part of Popen's interface that is used here."""
+
+    def __init__(self, args: Sequence[str], environment: Mapping[str, str], cwd: Path, folder: Path) -> None:
+        streams = [folder / name for name in _STREAMS]
+        for stream in streams:
+            stream.touch()
+        self._process = FORKS.Process(target=_run_warm, args=(args, environment, cwd, *streams))
+        self._process.start()
+        assert self._process.pid is not None
+        self.pid: int = self._process.pid
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def wait(self, timeout: float | None = None) -> int:
+        self._process.join(timeout)
+        code = self._process.exitcode
+        if code is None:
+            raise subprocess.TimeoutExpired(str(self.pid), timeout or 0.0)
+        return code
+
+    def terminate(self) -> None:
+        self._process.terminate()
+
+    def kill(self) -> None:
+        self._process.kill()
+
+
+def _run_warm(*args: Any) -> None:
+    # Imported in the fork, where it is there already: this process has no need of it.
+    from tests.support import warm_python
+
+    warm_python.run(*args)
+
+
 class RunningProcess:
     """A process in its group. Its output can be read at any time, also after the block that started it."""
 
-    def __init__(self, process: subprocess.Popen[bytes], folder: Path) -> None:
+    def __init__(self, process: subprocess.Popen[bytes] | _Fork, folder: Path) -> None:
         self._process = process
         self._folder = folder
         self._kept: dict[str, str] = {}
@@ -53,6 +96,7 @@ class RunningProcess:
         """SIGKILL to the whole group: the SDK's heartbeat would outlive its parent otherwise."""
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.kill()  # a fork that has not made its group yet
 
     def wait(self, timeout_s: float) -> int:
         """The exit code of the main process, waited for; negative for a signal."""
@@ -93,10 +137,32 @@ class RunningProcess:
 @contextmanager
 def running_process(command: Sequence[str], environment: Mapping[str, str], cwd: Path) -> Iterator[RunningProcess]:
     """Start the command; kill its whole group when the block ends."""
+    with _running(lambda folder: _start(command, _clean(environment, folder), cwd, folder)) as running:
+        yield running
+
+
+@contextmanager
+def running_worker(
+    environment: Mapping[str, str], cwd: Path = REPOSITORY_ROOT, args: Sequence[str] = ("handler.py",)
+) -> Iterator[RunningProcess]:
+    """Start a worker: `python -u ARGS`, in `cwd`, with `environment` and nothing of the caller's.
+
+    It is a fork of a process that has the libraries loaded; where a variable speaks to the interpreter, a new process.
+    """
+    if any(name.startswith("PYTHON") for name in environment):
+        with running_process([sys.executable, "-u", *args], environment, cwd) as worker:
+            yield worker
+    else:
+        with _running(lambda folder: _Fork(args, _clean(environment, folder), cwd, folder)) as worker:
+            yield worker
+
+
+@contextmanager
+def _running(start: Callable[[Path], subprocess.Popen[bytes] | _Fork]) -> Iterator[RunningProcess]:
     # A child of the group may be busy dying while its files are removed.
     with tempfile.TemporaryDirectory(prefix="process-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        running = RunningProcess(_start(command, environment, cwd, folder), folder)
+        running = RunningProcess(start(folder), folder)
         try:
             yield running
         except BaseException:
@@ -107,13 +173,11 @@ def running_process(command: Sequence[str], environment: Mapping[str, str], cwd:
             running._end()
 
 
-@contextmanager
-def running_worker(
-    environment: Mapping[str, str], cwd: Path = REPOSITORY_ROOT, args: Sequence[str] = ("handler.py",)
-) -> Iterator[RunningProcess]:
-    """Start a worker: this Python with `args`, in `cwd`, with `environment` and nothing of the caller's."""
-    with running_process([sys.executable, "-u", *args], environment, cwd) as worker:
-        yield worker
+def _clean(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """Return the environment of a new process; the caller's home holds credentials that SDKs look for."""
+    home = folder / "home"
+    home.mkdir()
+    return {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(home), "LANG": "C.UTF-8", **environment}
 
 
 def _tail(stream: str, output: str) -> str:
@@ -122,15 +186,11 @@ def _tail(stream: str, output: str) -> str:
 
 
 def _start(command: Sequence[str], environment: Mapping[str, str], cwd: Path, folder: Path) -> subprocess.Popen[bytes]:
-    home = folder / "home"
-    home.mkdir()
-    # The caller's home holds credentials that both RunPod's SDK and boto3 look for.
-    clean = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(home), "LANG": "C.UTF-8"}
     with (folder / "stdout").open("wb") as stdout, (folder / "stderr").open("wb") as stderr:
         return subprocess.Popen(
             list(command),
             cwd=cwd,
-            env={**clean, **environment},
+            env=dict(environment),
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=stderr,
