@@ -21,7 +21,7 @@ from generation.config import Settings
 from generation.domain.catalogue import OFFLINE, utc_today
 from generation.domain.context import SymbolContext
 from generation.domain.finding import Findings
-from generation.domain.outcome import Failed, Outcome, Symbol
+from generation.domain.outcome import Documenter, Failed, Outcome, Request, Symbol
 from generation.domain.output import JobOutput, PlannedOutput
 from generation.domain.usage import NO_USAGE, Usage
 from generation.errors import ConfigError, InputError, JobError, Stopped
@@ -37,8 +37,8 @@ from generation.planning.schedule import Schedule
 from generation.prompts.content_hash import hasher, origin_of, retired_questions
 from generation.prompts.tokens import TokenCounter, VocabularyMissing, load_counter
 from generation.reporting import events
-from generation.results.checkpoint import Checkpoint, new_run
-from generation.results.peers import PeerRuns, sharing
+from generation.results.checkpoint import EVERY_SEGMENT, Checkpoint, new_run
+from generation.results.job_lease import JobLease, job_lease
 from generation.results.publish import ResultsTarget, publish
 from generation.results.report import Report, Totals, planned
 from generation.results.reuse import Earlier, Found, Questions, find_earlier, models_in, resolve_reuse
@@ -102,11 +102,8 @@ async def run_job(  # noqa: PLR0913 - the keyword arguments come from the entry 
     job = parse_job(payload, default_job_id)
     request = JobRequest(str(job.job_id), job.options, job.previous_results_key)
     storage = open_storage(settings)
-    parsed, found = await asyncio.gather(
-        _read_symbols(job, storage), find_earlier(storage, request.job_id, request.previous_results_key)
-    )
-    prepared = await _prepare(request, parsed, found, storage, settings, today())
-    return await _document(request, prepared, _Callbacks(emit, watch, stopping or asyncio.Event()), started_s)
+    call = _Call(emit, watch, stopping or asyncio.Event(), started_s, today())
+    return await _document_alone(request, await _read_symbols(job, storage), storage, settings, call)
 
 
 async def document(  # noqa: PLR0913 - as run_job
@@ -131,21 +128,45 @@ async def document(  # noqa: PLR0913 - as run_job
     check_ids(symbols)
     storage = open_storage(settings)
     parsed = ParsedSymbols([Symbol(position, context) for position, context in enumerate(symbols)], [], [])
-    found = await find_earlier(storage, request.job_id, request.previous_results_key)
-    prepared = await _prepare(request, parsed, found, storage, settings, today())
-    return await _document(request, prepared, _Callbacks(emit, watch, stopping or asyncio.Event()), started_s)
+    call = _Call(emit, watch, stopping or asyncio.Event(), started_s, today())
+    return await _document_alone(request, parsed, storage, settings, call)
 
 
-class _Callbacks(NamedTuple):
-    """The functions that a job reports to, and the event that stops it."""
+class _Call(NamedTuple):
+    """What a job is called with: where it reports to, the event that stops it, when it began, and the date."""
 
     emit: events.Sink
     watch: Watch
     stopping: asyncio.Event
+    started_s: float
+    today: date
+
+
+async def _document_alone(
+    request: JobRequest, parsed: ParsedSymbols, storage: Storage, settings: Settings, call: _Call
+) -> JobOutput | PlannedOutput:
+    """Wait until no other run of the job is at work, find what the earlier ones have left, and do the rest."""
+    async with _leased(request, storage, settings, call) as held:
+        found = await find_earlier(storage, request.job_id, request.previous_results_key, held.fault)
+        preparing = _prepare(request, parsed, found, storage, settings, call.today)
+        # The plan is to be the only reference to the contexts.
+        del parsed, found
+        return await _document(request, await preparing, call, held)
+
+
+def _leased(
+    request: JobRequest, storage: Storage, settings: Settings, call: _Call
+) -> contextlib.AbstractAsyncContextManager[JobLease]:
+    """Hold the job's lease while the block runs; a dry run needs none."""
+    if request.options.dry_run:
+        return contextlib.nullcontext(JobLease())
+    settings = settings.with_options(request.options.as_settings())
+    last_s = _last_s(settings, call.started_s)
+    return job_lease(storage, request.job_id, call.stopping, last_s, _deadline_passed(settings))
 
 
 async def _document(
-    request: JobRequest, prepared: tuple[_Job, Plan], callbacks: _Callbacks, started_s: float
+    request: JobRequest, prepared: tuple[_Job, Plan], call: _Call, held: JobLease
 ) -> JobOutput | PlannedOutput:
     job, plan = prepared
     settings = job.settings
@@ -158,36 +179,44 @@ async def _document(
     with_model = bool(plan.requests) and settings.model_name != OFFLINE
     budget = Budget(settings.max_cost_usd, settings.pricing, spent)
     documenter = await _documenter(plan, prompt_context, budget, settings) if with_model else None
-    run = _Run(job, plan, callbacks.emit, callbacks.watch)
-    callbacks.emit(events.started(job.job_id, run.report.totals.total, plan.expected.total_tokens))
+    run = _Run(job, plan, call.emit, call.watch, held)
+    call.emit(events.started(job.job_id, run.report.totals.total, plan.expected.total_tokens))
     run.fold_without_requests(plan, prompt_context)
     # Now only the schedule references the contexts, and drops each when it is done: most of the memory of a large job.
     del plan, prepared
     try:
-        async with _ending_in_time(documenter, settings, started_s, callbacks.stopping):
+        async with _ending_in_time(documenter, run.ending, settings, call):
             await run.generate(documenter, prompt_context)
-        output = await publish(run.report, run.results_target(), run.checkpoint, settings)
+        # Where another run has taken over, its results are this one's too: wait for them, unless time is up.
+        once_more = _leased(request, job.storage, settings, call) if held.is_lost else contextlib.nullcontext()
+        async with contextlib.AsyncExitStack() as stack:
+            with contextlib.suppress(Stopped):
+                await stack.enter_async_context(once_more)
+            output = await publish(run.report, run.results_target(), run.checkpoint, settings)
     except BaseException as error:
         await run.checkpoint.save(SAVE_S)
         if isinstance(error, JobError):
-            callbacks.emit(events.completed(job.job_id, "failed", run.report.totals, [str(error)]))
+            call.emit(events.completed(job.job_id, "failed", run.report.totals, [str(error)]))
         raise
-    callbacks.emit(events.completed(job.job_id, output["status"], run.report.totals, output["warnings"]))
+    call.emit(events.completed(job.job_id, output["status"], run.report.totals, output["warnings"]))
     return output
 
 
 class _Run:
-    """One run of a job, from its plan to its report; merges outcomes of concurrent runs of the same job."""
+    """One run of a job, from its plan to its report."""
 
-    def __init__(self, job: _Job, plan: Plan, emit: events.Sink, watch: Watch) -> None:
-        self._name = name = new_run()
+    def __init__(self, job: _Job, plan: Plan, emit: events.Sink, watch: Watch, held: JobLease) -> None:
+        self._name = new_run()
         self.report = Report(job.job_id, job.settings, len(job.failed) + len(job.hashes))
         self.report.warnings += job.warnings
         self.report.removed = job.earlier.removed
-        self.checkpoint = Checkpoint(job.storage, job.job_id, name, self._poll_peers)
-        self._peers = PeerRuns(job.storage, job.job_id, name, job.earlier)
+        settings = job.settings
+        largest = max((len(request.symbols) for request in plan.requests), default=1)
+        max_requested = settings.max_concurrent_requests * largest
+        self.checkpoint = Checkpoint(job.storage, job.job_id, self._name, settings.pricing, max_requested)
+        self.ending = asyncio.Event()
+        self._held = held
         self._schedule = Schedule(plan)
-        self._schedule.set_reverse_order(self._peers.should_run_in_reverse)
         self._job = job
         self._emit = emit
         self._watch = watch
@@ -204,17 +233,18 @@ class _Run:
 
     async def generate(self, documenter: OpenAIDocumenter | None, prompt_context: PromptContext) -> None:
         """Document the remaining symbols. An error that stops the job fails those left and keeps what is done."""
-        ask = sharing(documenter or document_request_offline, self._peers, self._job.hashes)
+        ask: Documenter = self._only_as_holder(documenter) if documenter else document_request_offline
         workers = self._job.settings.max_concurrent_requests
 
         def add_summary(outcome: Outcome) -> None:
             prompt_context.add_summary(outcome)
-            self._save(outcome)
+            # At once: a cancelled run adds no more outcomes to its report.
+            self.checkpoint.add(self._hashed(outcome))
 
         try:
             async with contextlib.aclosing(generate(self._schedule, ask, workers, add_summary)) as outcomes:
                 async for outcome in outcomes:
-                    self._fold(outcome)
+                    self._fold(self._hashed(outcome))
         except JobError as error:
             if not isinstance(error, Stopped) and not self.report.usage.requests:
                 raise
@@ -222,35 +252,28 @@ class _Run:
 
     def results_target(self) -> ResultsTarget:
         """Return where to store the results, and which saved segments of other runs they then replace."""
-        if self._peers.has_saved:
-            self.report.replace_outcomes({one.position: self._with_peer_costs(one) for one in self.report.outcomes})
-        self.report.included = self._peers.included
-        return ResultsTarget(self._job.storage, self._name, self._job.earlier.version, self._peers.keys)
+        earlier = self._job.earlier
+        self.report.included = {**earlier.included, self._name: EVERY_SEGMENT}
+        return ResultsTarget(self._job.storage, self._name, earlier.version, earlier.segments)
 
-    def _with_peer_costs(self, outcome: Outcome) -> Outcome:
-        """Return an outcome with its symbol's cost in all runs; a failed one with another run's summary, if any."""
-        key = (outcome.symbol_id, outcome.content_hash)
-        peer_outcome = self._peers.take(outcome.position, *key) if isinstance(outcome, Failed) else None
-        here = self.report.paid_here(outcome) + self._job.earlier.paid.get(outcome.position, NO_USAGE)
-        return replace(peer_outcome or outcome, usage=self._peers.cost(*key, here).elementwise_max(outcome.usage))
+    def _only_as_holder(self, documenter: OpenAIDocumenter) -> Documenter:
+        """Return the documenter, which then waits until the job's lease is certain and enough is saved."""
 
-    def _save(self, outcome: Outcome) -> None:
-        """Save a paid outcome as soon as it is known: a cancelled run adds no more outcomes to its report."""
-        if outcome.position not in self._peers.taken:
-            self.checkpoint.add(outcome)
+        async def ask(request: Request) -> Sequence[Outcome | Request]:
+            async with self.checkpoint.requested(len(request.symbols)):
+                await self._held.confirm(self.ending)
+                return await documenter(request)
+
+        return ask
 
     def _fold(self, outcome: Outcome) -> None:
-        """Add an outcome to the report, with what its symbol has cost in earlier and in concurrent runs."""
+        """Add an outcome to the report, with what its symbol has cost in earlier runs."""
         paid = self._job.earlier.paid.get(outcome.position)
-        if paid is None and not self._peers.has_saved:
-            self._report_outcome(outcome, NO_USAGE)
-            return
-        here = outcome.usage + (paid or NO_USAGE)
-        usage = self._peers.cost(outcome.symbol_id, outcome.content_hash, here)
-        self._report_outcome(replace(outcome, usage=usage), usage - outcome.usage)
+        with_paid = replace(outcome, usage=outcome.usage + paid) if paid else outcome
+        self._report_outcome(with_paid, paid or NO_USAGE)
 
     def _hashed(self, outcome: Outcome) -> Outcome:
-        """Return an outcome that no documenter made, with its content hash."""
+        """Return an outcome with its symbol's content hash."""
         return replace(outcome, content_hash=self._job.hashes.get(outcome.position, ""))
 
     def _report_outcome(self, outcome: Outcome, paid_before: Usage) -> None:
@@ -261,17 +284,11 @@ class _Run:
     def _give_up(self, error: JobError) -> None:
         left = [self._hashed(outcome) for outcome in self._schedule.give_up(error.failure, str(error))]
         for outcome in left:
-            self._save(outcome)
+            self.checkpoint.add(outcome)
             self._fold(outcome)
         count = sum(isinstance(outcome, Failed) for outcome in left)
         advice = f"send it again as {self._job.job_id} and it goes on, at no cost for what is done"
         self.report.warnings.append(f"the job stopped before its end, with {count} symbols left: {error}; {advice}")
-
-    async def _poll_peers(self) -> bool:
-        if await self._peers.poll():
-            self._schedule.set_reverse_order(self._peers.should_run_in_reverse)
-            return True
-        return False
 
 
 async def _prepare(  # noqa: PLR0913, PLR0917 - what a job has been given, and the date
@@ -333,13 +350,13 @@ def _spent_before(earlier: Earlier, plan: Plan) -> Usage:
 
 @contextlib.asynccontextmanager
 async def _ending_in_time(
-    documenter: OpenAIDocumenter | None, settings: Settings, started_s: float, stopping: asyncio.Event
+    documenter: OpenAIDocumenter | None, ending: asyncio.Event, settings: Settings, call: _Call
 ) -> AsyncIterator[None]:
     """Stop a job that uses a model at its deadline, or when the process must end, while the block runs."""
     if documenter is None:
         yield
         return
-    watchdog = asyncio.create_task(_stop_in_time(documenter, settings, started_s, stopping))
+    watchdog = asyncio.create_task(_stop_in_time(documenter, ending, settings, call))
     try:
         yield
     finally:
@@ -347,21 +364,32 @@ async def _ending_in_time(
         await asyncio.wait([watchdog])
 
 
-async def _stop_in_time(
-    documenter: OpenAIDocumenter, settings: Settings, started_s: float, stopping: asyncio.Event
-) -> None:
+async def _stop_in_time(documenter: OpenAIDocumenter, ending: asyncio.Event, settings: Settings, call: _Call) -> None:
     """At the deadline or when stopped, start no new requests; after a grace period cancel those in flight."""
-    settle_s = min(SETTLE_S, settings.deadline_s / 10)
-    last_s = started_s + settings.deadline_s - settle_s
-    try:
-        await asyncio.wait_for(stopping.wait(), last_s - asyncio.get_running_loop().time())
-        fault = Stopped("the worker was told to stop", "worker_stopping")
+    fault = _deadline_passed(settings)
+    settle_s = _settle_s(settings)
+    left_s = _last_s(settings, call.started_s) - asyncio.get_running_loop().time()
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(call.stopping.wait(), left_s)
+        fault = Stopped("the worker was told to stop")
         settle_s = max(0.0, settings.shutdown_grace_s - SAVE_S)
-    except TimeoutError:
-        fault = Stopped(f"its deadline (deadline_s, {settings.deadline_s:g}) has passed", "deadline_exceeded")
     documenter.stop(fault)
+    ending.set()
     await asyncio.sleep(settle_s)
     documenter.cancel_in_flight()
+
+
+def _settle_s(settings: Settings) -> float:
+    return min(SETTLE_S, settings.deadline_s / 10)
+
+
+def _last_s(settings: Settings, started_s: float) -> float:
+    """Return when a job that began at `started_s` starts its last request."""
+    return started_s + settings.deadline_s - _settle_s(settings)
+
+
+def _deadline_passed(settings: Settings) -> Stopped:
+    return Stopped(f"its deadline (deadline_s, {settings.deadline_s:g}) has passed", "deadline_exceeded")
 
 
 async def _read_symbols(job: JobInput, storage: Storage) -> ParsedSymbols:

@@ -11,10 +11,14 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import os
+import resource
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -23,7 +27,7 @@ from generation.config import VOCABULARY_DIR, Settings
 from generation.domain.outcome import Symbol
 from generation.intake.symbols import parse_symbols
 from generation.planning.planner import make_plan
-from generation.results.checkpoint import SEGMENT_SYMBOLS
+from generation.results.checkpoint import MAX_UNSAVED
 from tests.conftest import TABLES
 from tests.loopback.openai import Behaviour, RunningServer
 from tests.loopback.openai import running_process as running_openai
@@ -40,10 +44,23 @@ AT_ONCE = 20
 # How many answers a job has got at each moment, and no more until the fault has struck.
 ANSWERS = {"at the start": 0, "in the middle": SYMBOLS // 2, "while uploading": None}
 # A request that is held must not be taken for one that hangs.
-PROGRAM = "from generation.model import pacing; pacing.MIN_TIMEOUT_S = 60.0; import handler; handler.main()"
+PROGRAM = """
+from generation.model import pacing
+from generation.storage import lease
+pacing.MIN_TIMEOUT_S = 60.0
+lease.JOB_TTL_S = 4.0
+import handler
+handler.main()
+"""
+AN_HOUR_AHEAD = """
+import time
+real_s, real_ns = time.time, time.time_ns
+time.time = lambda: real_s() + 3600
+time.time_ns = lambda: real_ns() + 3600 * 10**9
+"""
 MOMENTS = ("at the start", "in the middle", "while uploading")
 # What one run may buy again: what was in flight, and what was in no segment.
-MAX_LOST = AT_ONCE + SEGMENT_SYMBOLS
+MAX_LOST = AT_ONCE + MAX_UNSAVED
 
 Json = dict[str, Any]
 _numbers = itertools.count(1)
@@ -76,14 +93,19 @@ class Deployment:
     openai: RunningServer
     s3: MotoS3
     stack: contextlib.ExitStack
+    scratch: Path
     worker: RunningProcess | None = None
     pods: int = 0
+    # Where results go that do not go to the bucket.
+    folder: Path | None = None
+    shipper: subprocess.Popen[bytes] | None = None
 
-    def start_worker(self) -> RunningProcess:
+    def start_worker(self, before: str = "") -> RunningProcess:
+        """Start a worker that executes the program `before` first."""
         self.pods += 1
         environment = {
             **self.queue.environment(f"pod-{self.pods}"),
-            **self.s3.environment(),
+            **({"RESULTS_DIR": str(self.folder)} if self.folder else self.s3.environment()),
             "OPENAI_API_KEY": KEY,
             "OPENAI_BASE_URL": self.openai.base_url,
             "TIKTOKEN_CACHE_DIR": str(VOCABULARY_DIR),
@@ -91,9 +113,21 @@ class Deployment:
             "MAX_RETRIES": "1",
             "MAX_CONCURRENT_REQUESTS": str(AT_ONCE),
         }
-        worker = self.stack.enter_context(running_worker(environment, args=("-c", PROGRAM)))
+        worker = self.stack.enter_context(running_worker(environment, args=("-c", before + PROGRAM)))
         self.worker = worker
         return worker
+
+    def start_worker_with_shipper(self) -> None:
+        """Start a worker whose output another process reads, from a pipe, and whose results go to a folder."""
+        if self.worker:
+            self.worker.kill()
+            self.worker.wait(LIMIT_S)
+        self.folder = self.scratch / "results"
+        pipe = self.scratch / "stdout"
+        os.mkfifo(pipe)
+        self.shipper = self.stack.enter_context(subprocess.Popen(["cat", pipe], stdout=subprocess.DEVNULL))
+        self.stack.callback(self.shipper.kill)
+        self.start_worker(f"import os; os.dup2(os.open({str(pipe)!r}, os.O_WRONLY), 1)")
 
     def living_worker(self) -> RunningProcess:
         if self.worker is None or self.worker.returncode is not None:
@@ -114,30 +148,43 @@ class Deployment:
     def bought(self) -> Counter[str]:
         return Counter(self.openai.bill()["bought"])
 
+    def _keys(self) -> list[str]:
+        """Every key of the store; those in the folder are as in a bucket."""
+        if self.folder is None:
+            return self.s3.keys()
+        names = [path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.is_file()]
+        return [name if name.startswith("checkpoints/") else f"results/{name}" for name in names]
+
+    def _read(self, key: str) -> bytes:
+        return (self.folder / key.removeprefix("results/")).read_bytes() if self.folder else self.s3.get(key)
+
     def segments(self, job_id: str) -> list[str]:
-        stored = self.s3.keys()
-        return [key for key in stored if key.startswith(f"checkpoints/{job_id}/")]
+        keys = self._keys()
+        return [key for key in keys if key.startswith(f"checkpoints/{job_id}/") and key.endswith(".jsonl")]
 
     def results(self, job_id: str) -> Json | None:
         key = f"results/{job_id}.json"
-        return json.loads(self.s3.get(key)) if key in set(self.s3.keys()) else None
+        return json.loads(self._read(key)) if key in set(self._keys()) else None
 
     def saved(self, job_id: str) -> set[str]:
         """The symbols that are documented in what the bucket holds of a job."""
-        records = [json.loads(line) for key in self.segments(job_id) for line in self.s3.get(key).splitlines()]
+        texts = [self._read(key) for key in self.segments(job_id)]
+        # A segment in a folder may be read while a line is appended.
+        lines = [line for text in texts for line in text.splitlines(keepends=True) if line.endswith(b"\n")]
+        records = [json.loads(line) for line in lines]
         records += (self.results(job_id) or {"documented_symbols": []})["documented_symbols"]
         return {record["symbol_id"].partition(":")[2] for record in records if "summary" in record}
 
 
 @pytest.fixture(scope="module")
-def shared_deployment() -> Iterator[Deployment]:
+def shared_deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     with (
         running_openai(Behaviour(count_by="characters")) as openai,
         running_moto() as s3,
         running_queue(poll_s=0.1) as queue,
         contextlib.ExitStack() as stack,
     ):
-        yield Deployment(queue, openai, s3, stack)
+        yield Deployment(queue, openai, s3, stack, tmp_path_factory.mktemp("deployment"))
 
 
 @pytest.fixture
@@ -176,7 +223,7 @@ class Trial:
         self.run_id = self.submit(**options)
         happened: dict[str, Callable[[], bool]] = {
             "at the start": lambda: bool(self.deployment.openai.bill()["arrived_at_s"]),
-            "in the middle": lambda: len(self.deployment.segments(self.job_id)) >= 2,
+            "in the middle": lambda: len(self.deployment.saved(self.job_id)) >= 2 * MAX_UNSAVED,
             "while uploading": self.deployment.s3.is_holding,
         }
         wait_until(happened[self.moment], f"the moment {self.moment}")
@@ -285,20 +332,73 @@ def r2_refusing(trial: Trial) -> str:
     return str(output["status"])
 
 
-def twice_at_once(trial: Trial) -> str:
+def twice_at_once(trial: Trial, before: str = "") -> str:
     first = trial.deployment.living_worker()
     trial.begin()
-    trial.deployment.start_worker()
-    trial.deployment.queue.redeliver(trial.run_id)
-    trial.deployment.queue.wait_until(
-        lambda: trial.deployment.queue.status(trial.run_id)["status"] == "IN_PROGRESS", LIMIT_S
-    )
+    deliver_again(trial, before)
     trial.release()
     output = trial.output()
-    wait_until(
-        lambda: len([post for post in trial.deployment.queue.posts(trial.run_id) if post.final]) == 2, "both results"
-    )
+    wait_for_both_results(trial)
     first.kill()
+    return str(output["status"])
+
+
+def deliver_again(trial: Trial, before: str = "") -> None:
+    """Deliver the job to another worker, which executes the program `before` first."""
+    queue = trial.deployment.queue
+    trial.deployment.start_worker(before)
+    queue.redeliver(trial.run_id)
+    queue.wait_until(lambda: queue.status(trial.run_id)["status"] == "IN_PROGRESS", LIMIT_S)
+
+
+def wait_for_both_results(trial: Trial) -> None:
+    posts = trial.deployment.queue.posts
+    wait_until(lambda: sum(post.final for post in posts(trial.run_id)) == 2, "both results")
+
+
+def clock_an_hour_off(trial: Trial) -> str:
+    return twice_at_once(trial, AN_HOUR_AHEAD)
+
+
+def frozen(trial: Trial) -> str:
+    """The worker stands still for longer than its lease lasts; another one has the job meanwhile."""
+    first = trial.deployment.living_worker()
+    trial.begin()
+    first.freeze()
+    deliver_again(trial)
+    trial.release()
+    output = trial.output()
+    assert output["documented_count"] == SYMBOLS
+    first.thaw()
+    wait_for_both_results(trial)
+    (last,) = [post.body["output"] for post in trial.deployment.queue.posts(trial.run_id) if post.final][1:]
+    assert last["documented_count"] == SYMBOLS
+    first.kill()
+    return str(output["status"])
+
+
+def disk_full(trial: Trial) -> str:
+    trial.begin()
+    worker = trial.deployment.living_worker()
+    soft, hard = resource.prlimit(worker.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (0, hard))
+    trial.release()
+    output = trial.output()
+    assert any("only in this output" in text for text in output["warnings"])
+    assert output["documented_count"] == SYMBOLS
+    resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (soft, hard))
+    wait_until(lambda: len(trial.deployment.saved(trial.job_id)) == SYMBOLS, "the worker to save what it has")
+    return str(output["status"])
+
+
+def stdout_closed(trial: Trial) -> str:
+    trial.begin()
+    assert trial.deployment.shipper is not None
+    trial.deployment.shipper.kill()
+    trial.deployment.shipper.wait()
+    trial.release()
+    output = trial.output()
+    assert output["documented_count"] == SYMBOLS
     return str(output["status"])
 
 
@@ -349,19 +449,33 @@ FAULTS: dict[str, Callable[[Trial], str]] = {
     "deadline": deadline,
     "cost cap": cost_cap,
 }
+# The holder of a job's lease, what its clock says, and faults of the machine.
+LATER_FAULTS: dict[str, Callable[[Trial], str]] = {
+    "lease holder frozen": frozen,
+    "clock an hour off": clock_an_hour_off,
+    "disk full": disk_full,
+    "stdout closed": stdout_closed,
+}
+# These jobs use a folder, which can be full: nothing holds them while they upload.
+IN_A_FOLDER = {"disk full", "stdout closed"}
+CELLS = [
+    *((fault, moment) for fault in FAULTS for moment in MOMENTS),
+    *((fault, moment) for fault in LATER_FAULTS for moment in MOMENTS[: 2 if fault in IN_A_FOLDER else 3]),
+]
 # Where a run was cut off, or two ran side by side, what was in flight was billed and is in no total.
-UNCOUNTED = {"SIGKILL", "cancelled", "delivered twice at once"}
+UNCOUNTED = {"SIGKILL", "cancelled", "delivered twice at once", "lease holder frozen", "clock an hour off"}
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(("fault", "moment"), CELLS)
 def test_after_a_fault_a_second_run_pays_only_for_what_was_not_saved(
     deployment: Deployment, cells: list[Cell], fault: str, moment: str
 ) -> None:
     """Every symbol is documented once, and none that was saved before is bought again."""
+    if fault in IN_A_FOLDER and deployment.folder is None:
+        deployment.start_worker_with_shipper()
     job_id = f"trial-{next(_numbers)}"
     trial = Trial(deployment, moment, job_id, [item(f"symbol_{number}_of_{job_id}") for number in range(SYMBOLS)])
-    first = FAULTS[fault](trial)
+    first = (FAULTS | LATER_FAULTS)[fault](trial)
     deployment.get_well()
     deployment.living_worker()
     saved, bought_before = deployment.saved(job_id), deployment.bought()

@@ -1,4 +1,4 @@
-"""Jobs that begin again: killed at thirty points, and run on a codebase of which little has changed.
+"""Jobs that begin again: killed at chance points, and run on a codebase of which little has changed.
 
 Each run of the first test is a process of its own, forked from a server that has the libraries loaded, so that a run
 takes a fraction of a second; what it does is `run_job`, against the loopback OpenAI server and a folder or a bucket.
@@ -6,7 +6,9 @@ takes a fraction of a second; what it does is `run_job`, against the loopback Op
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import random
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -15,25 +17,27 @@ from typing import Any
 
 import pytest
 
-from generation.config import VOCABULARY_DIR
+from generation.config import VOCABULARY_DIR, Settings
 from generation.errors import InputError
+from generation.results.checkpoint import MAX_UNSAVED
+from generation.storage import lease
+from generation.storage.keys import job_lease_key
 from tests.conftest import TABLES
 from tests.loopback.openai import Behaviour, RunningServer, running
 from tests.loopback.s3 import MotoS3
 from tests.support.contexts import SEED, item, payload
-from tests.support.forked_job import document
+from tests.support.forked_job import JOB_ID, document
+from tests.support.jobs import run_job_to_dict
 from tests.support.waiting import LIMIT_S, wait_until
 from tests.support.worker_process import FORKS
 
 KEY = "sk-loopback-key-that-nobody-may-see"
 NAME = r"(?m)^Name: (.+)$"
-KILLS = 30
-# More than all runs together buy before they are killed.
-SYMBOLS = 600
-AT_ONCE = 10
-
-# Segments of the bucket that were read before: their keys are used once.
-SEEN: dict[str, bytes] = {}
+# `make test-kills` sets a larger number.
+KILLS = int(os.environ.get("KILLS", "60"))
+SYMBOLS = 60
+AT_ONCE = 5
+MAX_BOUGHT_PER_RUN = 15
 
 Json = dict[str, Any]
 
@@ -57,52 +61,79 @@ def bought(server: RunningServer) -> Counter[str]:
     return Counter(server.bill()["bought"])
 
 
-def saved(folder: Path, s3: MotoS3 | None) -> set[str]:
-    """The names of the symbols that the job's segments hold."""
+def saved(job_id: str, folder: Path, s3: MotoS3 | None) -> set[str]:
+    """The names of the symbols that a job's segments hold; the last line may be broken."""
     if s3:
-        segments = [key for key in set(s3.keys()) if key.startswith("checkpoints/")]
-        SEEN.update({key: s3.get(key) for key in segments if key not in SEEN})
-        texts = [SEEN[key] for key in segments]
+        keys = s3.keys()
+        texts = [s3.get(key) for key in keys if key.startswith(f"checkpoints/{job_id}/") and key.endswith(".jsonl")]
     else:
-        texts = [path.read_bytes() for path in folder.glob("checkpoints/*/*.jsonl")]
-    return {json.loads(line)["symbol_id"].partition(":")[2] for text in texts for line in text.splitlines()}
+        texts = [path.read_bytes() for path in folder.glob(f"checkpoints/{job_id}/*.jsonl")]
+    lines = [line for text in texts for line in text.splitlines(keepends=True) if line.endswith(b"\n")]
+    return {json.loads(line)["symbol_id"].partition(":")[2] for line in lines}
+
+
+class Killed:
+    """A job of which every run but the last is killed, and what it has bought twice."""
+
+    def __init__(self, number: int, server: RunningServer, folder: Path, s3: MotoS3 | None) -> None:
+        self.job_id = f"job-{number}"
+        self.names = [f"symbol_{place}_of_{number}" for place in range(SYMBOLS)]
+        self.payload = {"job_id": self.job_id, "symbols": [item(name) for name in self.names]}
+        self.settings = environment(server, folder, **(s3.environment() if s3 else {}))
+        self._server, self._folder, self._s3 = server, folder, s3
+        self.lost = 0
+
+    def bought(self) -> Counter[str]:
+        every = bought(self._server)
+        return Counter({name: every[name] for name in self.names if name in every})
+
+    def run_and_kill(self, symbols: int) -> None:
+        """Run the job until it has bought so many symbols more, and kill it."""
+        saved_before, bought_before = saved(self.job_id, self._folder, self._s3), self.bought()
+        goal = bought_before.total() + symbols
+        # No more are sold until the process is dead, however long that takes.
+        self._server.set_behaviour(behaviour(hold_after=bought(self._server).total() + symbols))
+        process = FORKS.Process(target=document, args=(self.payload, self.settings))
+        process.start()
+        wait_until(lambda: self.bought().total() >= goal, "so many symbols to be bought")
+        process.kill()
+        process.join(LIMIT_S)
+        self._server.wait_until_idle()
+        bought_now = self.bought()
+        assert {name for name in saved_before if bought_now[name] > bought_before[name]} == set()
+        kept = saved(self.job_id, self._folder, self._s3) - saved_before
+        lost = bought_now.total() - bought_before.total() - len(kept)
+        assert 0 <= lost <= AT_ONCE + MAX_UNSAVED
+        self.lost += lost
+
+    def finish(self) -> None:
+        """Run the job to its end: everything is documented, and what was saved was not bought again."""
+        self._server.set_behaviour(behaviour())
+        output = document(self.payload, self.settings)
+        assert output["status"] == "success"
+        assert [one["symbol_id"].partition(":")[2] for one in output["documented_symbols"]] == self.names
+        assert set(self.bought()) == set(self.names)
+        assert self.bought().total() == SYMBOLS + self.lost
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(300 + 2 * KILLS)
 @pytest.mark.parametrize("store", ["folder", "bucket"])
-def test_thirty_kills_at_chance_points_buy_nothing_again_that_was_saved(
+def test_kills_at_chance_points_cost_what_was_in_flight_and_five_symbols(
     server: RunningServer, tmp_path: Path, store: str, request: pytest.FixtureRequest
 ) -> None:
-    """Killed 30 times, a job ends with every symbol documented, and at most what was unsaved at a kill bought again."""
+    """However often it is killed, a job documents every symbol, and buys again only what no segment could hold yet."""
     s3: MotoS3 | None = request.getfixturevalue("moto") if store == "bucket" else None
-    settings = environment(server, tmp_path, **(s3.environment() if s3 else {}))
     chance = random.Random(SEED)  # noqa: S311 - no secret
-    symbols = [item(f"symbol_{number}") for number in range(SYMBOLS)]
-    lost = 0
-    for _ in range(KILLS):
-        saved_before, bought_before = saved(tmp_path, s3), bought(server)
-        goal = bought_before.total() + chance.randint(0, 30)
-        # No more are sold until the process is dead, however long that takes.
-        server.set_behaviour(behaviour(hold_after=goal))
-        process = FORKS.Process(target=document, args=({"symbols": symbols}, settings))
-        process.start()
-        wait_until(lambda goal=goal: bought(server).total() >= goal, "so many symbols to be bought")  # type: ignore[misc]
-        process.kill()
-        process.join(LIMIT_S)
-        server.wait_until_idle()
-        bought_now = bought(server)
-        assert {name for name in saved_before if bought_now[name] > bought_before[name]} == set()
-        lost += bought_now.total() - bought_before.total() - len(saved(tmp_path, s3) - saved_before)
-    server.set_behaviour(behaviour())
-    output = document({"symbols": symbols}, settings)
-
-    assert output["status"] == "success"
-    assert [one["symbol_id"] for one in output["documented_symbols"]] == [one["symbol_id"] for one in symbols]
-    assert set(bought(server)) == {f"symbol_{number}" for number in range(SYMBOLS)}
-    assert bought(server).total() == SYMBOLS + lost
-    assert 0 < output["paid_before"]["symbols"] < SYMBOLS
-    TABLES.append(f"{KILLS} kills with a {store}: {lost} of {SYMBOLS} symbols bought twice")
+    kills, jobs = 0, list[Killed]()
+    while kills < KILLS // 2:
+        jobs.append(job := Killed(len(jobs), server, tmp_path, s3))
+        while kills < KILLS // 2 and job.bought().total() - job.lost <= SYMBOLS - MAX_BOUGHT_PER_RUN - AT_ONCE:
+            job.run_and_kill(chance.randint(0, MAX_BOUGHT_PER_RUN))
+            kills += 1
+        job.finish()
+    lost = sum(job.lost for job in jobs)
+    TABLES.append(f"{kills} kills with a {store}: {lost} of {SYMBOLS * len(jobs)} symbols bought twice")
 
 
 def changed(job_input: Json, places: Iterable[int]) -> Json:
@@ -203,6 +234,51 @@ def test_the_same_job_again_pays_nothing_and_says_what_was_paid(server: RunningS
     assert first["paid_before"] == {"symbols": 0, "total_tokens": 0, "total_cost": 0.0}
     paid = {"symbols": 24, "total_tokens": first["total_tokens"], "total_cost": first["total_cost"]}
     assert again["paid_before"] == paid
+
+
+def test_a_job_that_is_delivered_twice_at_once_is_bought_once(server: RunningServer, tmp_path: Path) -> None:
+    """The second run waits for the first, and both answer with the same summaries; the second has paid nothing."""
+    settings = Settings.from_env(environment(server, tmp_path))
+
+    async def run_both() -> list[Json]:
+        job = {"job_id": "twice", **payload(24)}
+        runs = [run_job_to_dict(job, settings, default_job_id="-", emit=lambda _: None) for _ in range(2)]
+        return await asyncio.gather(*runs)
+
+    outputs = asyncio.run(run_both())
+
+    assert set(bought(server).values()) == {1}
+    assert outputs[0]["documented_symbols"] == outputs[1]["documented_symbols"]
+    assert sorted(one["paid_before"]["symbols"] for one in outputs) == [0, 24]
+    assert list((tmp_path).glob("checkpoints/*/*")) == []
+
+
+def test_a_run_that_was_taken_over_buys_nothing_more(
+    server: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It keeps what was in flight, fails the rest as `lease_lost`, and answers with what the store has in the end."""
+    monkeypatch.setattr(lease, "JOB_TTL_S", 0.6)
+    server.set_behaviour(behaviour(hold_after=10))
+    settings = Settings.from_env(environment(server, tmp_path))
+
+    async def main() -> Json:
+        job = asyncio.create_task(run_job_to_dict(payload(40), settings, default_job_id=JOB_ID, emit=lambda _: None))
+        await asyncio.to_thread(wait_until, lambda: bought(server).total() >= 10, "ten to be bought")
+        (tmp_path / job_lease_key(JOB_ID)).write_text('{"token": "of another"}', encoding="utf-8")
+        # The task that renews the lease ends when it finds another's.
+        (renewing,) = (task for task in asyncio.all_tasks() if task.get_name().startswith("lease of"))
+        await asyncio.wait([renewing])
+        server.set_behaviour(behaviour())
+        return await job
+
+    output = asyncio.run(main())
+
+    assert {one["failure"] for one in output["failed_symbols"]} == {"lease_lost"}
+    assert output["documented_count"] == bought(server).total() <= 10 + AT_ONCE
+    assert any(f"send it again as {JOB_ID}" in text for text in output["warnings"])
+    again = document(payload(40), environment(server, tmp_path))
+    assert again["status"] == "success"
+    assert set(bought(server).values()) == {1}
 
 
 def test_a_refusal_is_not_asked_again_and_a_time_out_is(server: RunningServer, tmp_path: Path) -> None:

@@ -18,7 +18,6 @@ class Schedule:
 
     def __init__(self, plan: Plan) -> None:
         self._ready: list[tuple[float, int, Request]] = []
-        self._direction = 1
         self._waiting: dict[int, Request] = {}
         self._missing: dict[int, set[int]] = {}
         self._callers: defaultdict[int, list[int]] = defaultdict(list)
@@ -39,20 +38,9 @@ class Schedule:
     def add(self, *requests: Request) -> None:
         """Add ready requests; a repeated request precedes all others, since others may wait for its symbols."""
         for request in requests:
-            heapq.heappush(self._ready, self._ranked(request, self._added))
+            rank = float("-inf") if request.spent else -request.centrality
+            heapq.heappush(self._ready, (rank, self._added, request))
             self._added += 1
-
-    def _ranked(self, request: Request, number: int) -> tuple[float, int, Request]:
-        rank = float("-inf") if request.spent else -request.centrality * self._direction
-        return rank, number * self._direction, request
-
-    def set_reverse_order(self, backwards: bool) -> None:  # noqa: FBT001 - the name of the method says what it means
-        """Take the least central request first, or the most central first again."""
-        direction = -1 if backwards else 1
-        if direction != self._direction:
-            self._direction = direction
-            self._ready = [self._ranked(request, abs(number)) for _, number, request in self._ready]
-            heapq.heapify(self._ready)
 
     def finish(self, position: int) -> None:
         """Record that a symbol has an outcome, and release the requests that waited only for it."""

@@ -117,14 +117,19 @@ def read_results(body: bytes) -> Results | None:
     return Results({record.symbol_id: record for record in records}, included, document)
 
 
-async def find_earlier(storage: Storage, job_id: str, previous_key: str | None) -> Found:
+async def find_earlier(
+    storage: Storage, job_id: str, previous_key: str | None, fault: StorageError | None = None
+) -> Found:
     """Read the job's own earlier results and segments, and the previous results.
 
     Raises InputError where `previous_key` names no results document, and StorageError where it cannot be read. Where
-    the job's own documents cannot be read, return a warning instead: most jobs have none.
+    the job's own documents cannot be read, return a warning instead: most jobs have none. `fault` says that this was
+    found out already.
     """
     previous = await _read_previous(storage, previous_key) if previous_key else None
     try:
+        if fault:
+            raise fault
         own, version, segments = await _find_own(storage, job_id)
     except StorageError as error:
         log.warning("job %s: %s", job_id, error)

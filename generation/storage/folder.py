@@ -44,6 +44,10 @@ class FolderStorage:
     async def write(self, key: str, body: bytes) -> None:
         await self._run("written to", key, _write_whole, self._path(key), body)
 
+    async def append(self, key: str, body: bytes) -> None:
+        """Append to a document, which need not exist, and wait until it is on disk. A failure may leave a part."""
+        await self._run("written to", key, _append, self._path(key), body)
+
     async def put_if_match(self, key: str, body: bytes, version: str | None) -> bool:
         return await self._run("written to", key, _replace_whole, self._path(key), body, version)
 
@@ -151,6 +155,21 @@ def _write_whole(path: Path, body: bytes) -> None:
     """Write a file atomically: a reader sees the old content or the new content, never a part."""
     with _new_file(path, body) as file:
         file.replace(path)
+
+
+def _append(path: Path, body: bytes) -> None:
+    with _open_to_append(path) as file:
+        file.write(body)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _open_to_append(path: Path) -> BinaryIO:
+    for _ in range(_MAX_FOLDER_ATTEMPTS):
+        with contextlib.suppress(FileNotFoundError):
+            return path.open("ab")
+        path.parent.mkdir(parents=True, exist_ok=True)
+    return path.open("ab")
 
 
 def _replace_whole(path: Path, body: bytes, version: str | None) -> bool:

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import shutil
+import sys
 import tarfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -25,9 +26,12 @@ from doctown.errors import DoctownError
 from doctown.options import BuildOptions
 from doctown.telling import Event
 from generation import Settings, SymbolContext
+from generation.results.checkpoint import MAX_UNSAVED
 from tests.doctown.test_analysis import write
 from tests.loopback.openai import Behaviour, RunningServer, running
 from tests.loopback.s3 import MotoS3
+from tests.support.waiting import LIMIT_S, wait_until
+from tests.support.worker_process import REPOSITORY_ROOT, running_process
 
 KEY = "sk-loopback-key-that-nobody-may-see"
 NAMED = r"(?m)^Name: (.+)$"
@@ -225,6 +229,26 @@ def test_an_interrupted_build_goes_on(project: Path, tmp_path: Path, server: Run
     assert sum(bought(server).values()) <= 13 + 1
     assert result.pack.manifest["documentation"]["usage"]["input_tokens"] <= server.bill()["input_tokens"]
     assert sorted(path.name for path in (tmp_path / "output").iterdir()) == ["project.docpack"]
+
+
+def test_a_killed_build_buys_again_what_was_in_flight_and_five_more(tmp_path: Path, server: RunningServer) -> None:
+    """Killed while it documents, the same build goes on from what was on disk: each summary as it came."""
+    functions = 60
+    project = write(
+        tmp_path / "project", {"a.py": "".join(f"def f{n}():\n    return {n}\n\n" for n in range(functions))}
+    )
+    environment = {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": server.base_url, "MAX_CONCURRENT_REQUESTS": "3"}
+    server.set_behaviour(Behaviour(marker=NAMED, count_by="characters", hold_after=40))
+    command = [sys.executable, "-m", "doctown", "build", str(project), "--output", str(tmp_path / "output"), "--yes"]
+    with running_process([*command, "--embeddings", "words"], environment, REPOSITORY_ROOT) as build:
+        wait_until(lambda: sum(bought(server).values()) >= 40, "forty summaries to be bought")
+        build.kill()
+        build.wait(LIMIT_S)
+    server.wait_until_idle()
+    server.set_behaviour(Behaviour(marker=NAMED, count_by="characters"))
+    result = built(options(project, tmp_path / "output"), Settings.from_env(environment))
+    assert len(documented(open_pack(result.pack.path))) == functions
+    assert sum(bought(server).values()) <= functions + 3 + MAX_UNSAVED
 
 
 def test_a_plan_buys_nothing(project: Path, tmp_path: Path, server: RunningServer) -> None:

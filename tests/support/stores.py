@@ -101,21 +101,51 @@ async def segments_in(storage: Storage) -> list[list[str]]:
     return [[json.loads(line)["symbol_id"] for line in one.body.splitlines()] for one in bodies if one]
 
 
+Gate = Callable[[int], Coroutine[Any, Any, None]]
+
+
+async def _open_gate(_write: int) -> None:
+    pass
+
+
 class GatedFolder(FolderStorage):
-    """A folder that writes when `gate` lets it: what that awaits holds a write up, what it raises is its end.
+    """A folder that writes and appends when `gate` lets it: what that awaits holds a write up, what it raises ends it.
 
     `gate` is told how many writes came before.
     """
 
-    def __init__(self, folder: Path, gate: Callable[[int], Coroutine[Any, Any, None]]) -> None:
+    def __init__(self, folder: Path, gate: Gate = _open_gate) -> None:
         super().__init__(folder)
         self._gate = gate
         self.writes = 0
 
     async def write(self, key: str, body: bytes) -> None:
+        await self._pass_gate()
+        await super().write(key, body)
+
+    async def append(self, key: str, body: bytes) -> None:
+        await self._pass_gate()
+        await super().append(key, body)
+
+    async def _pass_gate(self) -> None:
         self.writes += 1
         await self._gate(self.writes - 1)
-        await super().write(key, body)
+
+
+class GatedBucket:
+    """A bucket whose objects are files, with a gate: unlike a folder it cannot append."""
+
+    bucket: str | None = "bucket"
+
+    def __init__(self, folder: Path, gate: Gate = _open_gate) -> None:
+        self._files = GatedFolder(folder, gate)
+        self.open, self.read, self.write = self._files.open, self._files.read, self._files.write
+        self.put_if_match, self.list_keys = self._files.put_if_match, self._files.list_keys
+        self.delete, self.url, self.exists = self._files.delete, self._files.url, self._files.exists
+
+    @property
+    def writes(self) -> int:
+        return self._files.writes
 
 
 @contextmanager

@@ -98,6 +98,13 @@ class RunningProcess:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.kill()  # a fork that has not made its group yet
 
+    def freeze(self) -> None:
+        """SIGSTOP to the whole group: nothing of it runs until `thaw`."""
+        os.killpg(self._process.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.killpg(self._process.pid, signal.SIGCONT)
+
     def wait(self, timeout_s: float) -> int:
         """The exit code of the main process, waited for; negative for a signal."""
         try:

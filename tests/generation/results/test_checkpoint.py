@@ -5,32 +5,43 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import shutil
 import tempfile
-from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from generation.domain.catalogue import find_model
 from generation.domain.outcome import Documented, Outcome
-from generation.domain.usage import NO_USAGE, Usage
+from generation.domain.usage import NO_USAGE, Usage, cost_usd
 from generation.errors import StorageError
 from generation.results import checkpoint as checkpoint_module
-from generation.results.checkpoint import FIRST_SEGMENT_SYMBOLS as FEW
-from generation.results.checkpoint import Checkpoint, new_run, read_segments
+from generation.results.checkpoint import (
+    APPEND_AGE_S,
+    MAX_HOLD_UP_S,
+    MAX_PAUSE_S,
+    MAX_UNSAVED,
+    WRITE_USD,
+    Checkpoint,
+    new_run,
+    read_segments,
+)
 from generation.results.records import stored_record
 from generation.storage.base import Storage, Stored
 from generation.storage.folder import FolderStorage
 from generation.storage.keys import prefix_of
+from generation.storage.lease import JOB_TTL_S, RENEWALS_PER_TTL
 from tests.loopback.s3 import MotoS3
 from tests.support.stores import (
     JOB_ID,
     PREFIX,
     RUN_A,
     RUN_B,
-    GatedFolder,
+    Gate,
+    GatedBucket,
     away,
     cost,
     documented,
@@ -41,8 +52,6 @@ from tests.support.stores import (
     saved_by_run,
     segments_in,
 )
-
-Gate = Callable[[int], Coroutine[Any, Any, None]]
 
 ids = [f"s{position}" for position in range(1_000)]
 
@@ -69,55 +78,83 @@ def refusing(*writes: int) -> Gate:
 
 @pytest.mark.parametrize(
     ("outcomes", "after_s", "sizes"),
-    [(FEW - 1, 1.9, []), (FEW - 1, 2.1, [FEW - 1]), (FEW, 0.1, [FEW]), (250, 0.1, [250]), (1, 1.9, []), (1, 2.1, [1])],
+    [(4, 0.4, []), (4, 0.6, [4]), (5, 0.1, [5]), (250, 0.1, [250]), (1, 0.4, []), (1, 0.6, [1])],
 )
-def test_a_segment_is_due_at_so_many_outcomes_or_after_two_seconds(
+def test_a_segment_is_due_at_five_outcomes_or_after_half_a_second(
     outcomes: int, after_s: float, sizes: list[int], tmp_path: Path
 ) -> None:
-    """The first outcomes are saved at once when there are enough of them, fewer when they are two seconds old."""
+    """Five outcomes are saved at once, fewer when they are half a second old."""
 
     async def main() -> list[list[str]]:
-        checkpoint = started(FolderStorage(tmp_path), outcomes)
+        checkpoint = started(GatedBucket(tmp_path), outcomes)
         await asyncio.sleep(after_s)
-        segments = await segments_in(FolderStorage(tmp_path))
+        segments = await segments_in(GatedBucket(tmp_path))
         await checkpoint.save(None)
         return segments
 
     assert [len(one) for one in on_invented_time(main())] == sizes
 
 
-@pytest.mark.parametrize(
-    ("is_shared", "sizes"), [(False, [10, 20, 40, 80, 100, 100, 50]), (True, [10] * 40)], ids=["alone", "shared"]
-)
-def test_segments_grow_to_a_hundred_outcomes_where_nobody_waits_for_them(
-    is_shared: bool, sizes: list[int], tmp_path: Path
-) -> None:
-    """Alone a run saves ever larger segments, up to 100 outcomes; beside another it keeps them small."""
+def test_few_outcomes_wait_for_others_where_a_write_costs_more_than_they_are_worth(tmp_path: Path) -> None:
+    """At list price, four cheap outcomes are not written by themselves however old they are; a dear one is."""
+    prices = find_model("gpt-5-nano").pricing
 
-    async def main() -> list[int]:
-        async def look() -> bool:
-            return is_shared
-
-        storage = FolderStorage(tmp_path)
-        checkpoint = Checkpoint(storage, JOB_ID, RUN_A, look)
-        for position in range(400):
+    async def main() -> list[list[str]]:
+        storage = GatedBucket(tmp_path)
+        checkpoint = Checkpoint(storage, JOB_ID, RUN_A, prices)
+        for position in range(4):
             checkpoint.add(documented(position))
-            await asyncio.sleep(0.01)
-        await checkpoint.save(None)
-        return [len(one) for one in await segments_in(storage)]
+        await asyncio.sleep(600.0)
+        assert storage.writes == 0
+        checkpoint.add(documented(4, tokens=100_000))
+        await asyncio.sleep(0.1)
+        checkpoint.add(documented(5))
+        await asyncio.sleep(0.6)
+        return await segments_in(storage)
 
-    assert on_invented_time(main()) == sizes
+    assert on_invented_time(main()) == [ids[:5], ids[5:6]]
+
+
+# Of the 320 symbols of docs/operations.md.
+TYPICAL = Usage(input_tokens=494, output_tokens=47, requests=1)
+READ_USD = 0.36e-6
+
+
+@pytest.mark.parametrize("per_second", [0.2, 2.0, 10.0, 50.0])
+def test_writes_cost_less_than_a_hundredth_of_what_they_save(per_second: float, tmp_path: Path) -> None:
+    """However fast outcomes come, the writes of their segments cost under 1 % of them at the default model's price."""
+    prices = find_model("gpt-5-nano").pricing
+    symbols = 300
+
+    async def main() -> float:
+        async def slow(_write: int) -> None:
+            await asyncio.sleep(0.1)
+
+        storage = GatedBucket(tmp_path, slow)
+        checkpoint = Checkpoint(storage, JOB_ID, RUN_A, prices)
+        for position in range(symbols):
+            checkpoint.add(replace(documented(position), usage=TYPICAL))
+            await asyncio.sleep(1 / per_second)
+        await checkpoint.save(None)
+        return storage.writes * WRITE_USD
+
+    share = on_invented_time(main()) / (symbols * cost_usd(TYPICAL, prices))
+    assert share < 0.009
+    # A renewal of the lease is a write and a read.
+    lease_usd = symbols / per_second / (JOB_TTL_S / RENEWALS_PER_TTL) * (WRITE_USD + READ_USD)
+    if per_second >= 10.0:
+        assert share + lease_usd / (symbols * cost_usd(TYPICAL, prices)) < 0.01
 
 
 def test_each_segment_has_what_came_since_the_one_before(tmp_path: Path) -> None:
-    """Outcomes that come one by one are in one segment each two seconds, each once and in their order."""
+    """Outcomes that come one by one are in one segment each half second, each once and in their order."""
 
     async def main() -> list[list[str]]:
-        storage = FolderStorage(tmp_path)
+        storage = GatedBucket(tmp_path)
         checkpoint = Checkpoint(storage, JOB_ID, RUN_A)
         for position in range(12):
             checkpoint.add(documented(position))
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(0.125)
         await checkpoint.save(None)
         return await segments_in(storage)
 
@@ -133,7 +170,7 @@ def test_outcomes_that_come_during_a_write_are_in_the_next_segment(tmp_path: Pat
         await asyncio.sleep(5)
 
     async def main() -> list[list[str]]:
-        storage = GatedFolder(tmp_path, slow)
+        storage = GatedBucket(tmp_path, slow)
         checkpoint = started(storage, 100)
         await asyncio.sleep(1)
         checkpoint.add(documented(100))
@@ -159,32 +196,10 @@ def test_what_costs_nothing_is_not_saved(outcome: Outcome, saved: bool, tmp_path
     """A summary of a model and a failure that was billed are saved; what no model was asked for is made again."""
 
     async def main() -> list[list[str]]:
-        await save_run(FolderStorage(tmp_path), RUN_A, [outcome])
-        return await segments_in(FolderStorage(tmp_path))
+        await save_run(GatedBucket(tmp_path), RUN_A, [outcome])
+        return await segments_in(GatedBucket(tmp_path))
 
     assert on_invented_time(main()) == ([["s0"]] if saved else [])
-
-
-def test_who_looks_at_others_is_told_of_each_saved_segment(tmp_path: Path) -> None:
-    """`after_save` is awaited once a segment is there, not after a write that failed, and not when the job ends."""
-
-    async def main() -> list[int]:
-        seen: list[int] = []
-
-        async def look() -> bool:
-            seen.append(len(await segments_in(storage)))
-            return False
-
-        storage = GatedFolder(tmp_path, refusing(1))
-        checkpoint = Checkpoint(storage, JOB_ID, RUN_A, look)
-        for position in range(3):
-            checkpoint.add(documented(position))
-            await asyncio.sleep(10)
-        checkpoint.add(documented(3))
-        await checkpoint.save(None)
-        return seen
-
-    assert on_invented_time(main()) == [1, 2, 3]
 
 
 # A store that is away.
@@ -197,7 +212,7 @@ def test_a_store_that_is_away_gets_the_outcomes_later_and_once(
     folder = tmp_path / "store"
 
     async def main() -> list[list[str]]:
-        storage = FolderStorage(folder)
+        storage = GatedBucket(folder)
         with away(folder):
             checkpoint = started(storage, 3)
             await asyncio.sleep(9)
@@ -225,22 +240,22 @@ def test_a_late_write_never_replaces_a_later_one(tmp_path: Path) -> None:
         async def arrive_late() -> None:
             await asyncio.sleep(10)
             body = "".join(json.dumps(stored_record(documented(position))) + "\n" for position in range(2))
-            await FolderStorage(tmp_path).write(f"{PREFIX}{RUN_A}-000000.jsonl", body.encode())
+            await GatedBucket(tmp_path).write(f"{PREFIX}{RUN_A}-000000.jsonl", body.encode())
 
         late: list[asyncio.Task[None]] = []
-        checkpoint = started(GatedFolder(tmp_path, gives_up), 2)
-        await asyncio.sleep(3)
+        checkpoint = started(GatedBucket(tmp_path, gives_up), 2)
+        await asyncio.sleep(0.8)
         checkpoint.add(documented(2))
         assert await checkpoint.save(None) == 0
         await asyncio.gather(*late)
-        assert await segments_in(FolderStorage(tmp_path)) == [ids[:2], ids[:3]]
-        runs = await saved_by_run(FolderStorage(tmp_path))
+        assert await segments_in(GatedBucket(tmp_path)) == [ids[:2], ids[:3]]
+        runs = await saved_by_run(GatedBucket(tmp_path))
         return {run: {symbol_id: record.usage for symbol_id, record in one.items()} for run, one in runs.items()}
 
     assert on_invented_time(main()) == {RUN_A: dict.fromkeys(ids[:3], cost(100))}
 
 
-STEPS = st.lists(st.tuples(st.integers(0, 130), st.sampled_from([0.0, 0.5, 2.5])), max_size=6)
+STEPS = st.lists(st.tuples(st.integers(0, 40), st.sampled_from([0.0, 0.5, 2.5])), max_size=6)
 
 
 @given(STEPS, st.sets(st.integers(0, 8)))
@@ -248,7 +263,7 @@ def test_whenever_writes_fail_all_is_saved_in_the_end(steps: list[tuple[int, flo
     """Outcomes in any bursts, and any of the writes refused: what is read is what was added, and each cost once."""
 
     async def main(folder: Path) -> None:
-        storage = GatedFolder(folder, refusing(*refused))
+        storage = GatedBucket(folder, refusing(*refused))
         checkpoint, added = Checkpoint(storage, JOB_ID, RUN_A), 0
         for count, pause_s in steps:
             for position in range(added, added + count):
@@ -267,6 +282,148 @@ def test_whenever_writes_fail_all_is_saved_in_the_end(steps: list[tuple[int, flo
         on_invented_time(main(Path(name)))
 
 
+def test_a_store_that_is_away_for_a_day_is_tried_until_it_is_back(tmp_path: Path) -> None:
+    """More than 1,024 failed attempts end no saver: a power of two of that size is no float."""
+
+    async def main() -> list[list[str]]:
+        storage = GatedBucket(tmp_path, refusing(*range(1_100)))
+        started(storage, 3)
+        await asyncio.sleep(1_200 * MAX_PAUSE_S)
+        assert storage.writes == 1_101
+        return await segments_in(storage)
+
+    assert on_invented_time(main()) == [ids[:3]]
+
+
+# What a kill may cost.
+
+
+async def request_all(checkpoint: Checkpoint, symbols: int, at_once: int, at_risk: list[int]) -> None:
+    """Request so many symbols with so many workers, a second each, and note what a kill would cost at any moment."""
+    left, requested = list(range(symbols)), set[int]()
+
+    async def work() -> None:
+        while left:
+            async with checkpoint.requested(1):
+                if not left:
+                    return
+                position = left.pop()
+                requested.add(position)
+                at_risk.append(len(requested) + len(checkpoint._unsaved))
+                await asyncio.sleep(1.0)
+            requested.discard(position)
+            checkpoint.add(documented(position))
+
+    await asyncio.gather(*(work() for _ in range(at_once)))
+
+
+@pytest.mark.parametrize("write_s", [0.0, 0.3, 0.9])
+@pytest.mark.parametrize("at_once", [3, 10, 100])
+def test_a_kill_costs_what_is_requested_and_five_more(at_once: int, write_s: float, tmp_path: Path) -> None:
+    """Requests wait for a slow bucket where they would put more at risk, and otherwise for nothing."""
+
+    async def main() -> float:
+        async def slow(_write: int) -> None:
+            await asyncio.sleep(write_s)
+
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        checkpoint = Checkpoint(GatedBucket(tmp_path, slow), JOB_ID, RUN_A, max_requested=at_once)
+        await request_all(checkpoint, 10 * at_once, at_once, at_risk)
+        took_s = loop.time() - began_s
+        assert await checkpoint.save(None) == 0
+        return took_s
+
+    at_risk: list[int] = []
+    took_s = on_invented_time(main())
+    assert max(at_risk) <= at_once + MAX_UNSAVED
+    assert took_s < 10.0 * (1.1 + 2 * write_s)
+    assert sorted(one for segment in asyncio.run(segments_in(FolderStorage(tmp_path))) for one in segment) == sorted(
+        ids[: 10 * at_once]
+    )
+
+
+@pytest.mark.parametrize("is_hanging", [True, False])
+def test_a_store_that_hangs_or_fails_holds_up_no_requests(is_hanging: bool, tmp_path: Path) -> None:
+    """A job goes on at its pace where nothing can be saved: once it has noticed, no request waits for the store."""
+
+    async def main() -> float:
+        async def gate(_write: int) -> None:
+            if is_hanging:
+                await asyncio.Event().wait()
+            raise StorageError("away", retryable=True)
+
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        checkpoint = Checkpoint(GatedBucket(tmp_path, gate), JOB_ID, RUN_A, max_requested=10)
+        await request_all(checkpoint, 300, 10, [])
+        return loop.time() - began_s
+
+    assert on_invented_time(main()) < 30.0 + 3 * MAX_HOLD_UP_S
+
+
+# In a folder.
+
+
+def test_a_folder_has_each_outcome_at_once(tmp_path: Path) -> None:
+    """An outcome is on disk in a moment, whatever a write to a bucket costs; all are in one file until the job ends."""
+
+    async def main() -> list[list[str]]:
+        storage = FolderStorage(tmp_path)
+        checkpoint = Checkpoint(storage, JOB_ID, RUN_A, find_model("gpt-5-nano").pricing)
+        for position in range(8):
+            checkpoint.add(documented(position))
+            await asyncio.sleep(1.1 * APPEND_AGE_S)
+            assert await segments_in(storage) == [ids[: position + 1]]
+        for position in range(8, 12):
+            checkpoint.add(documented(position))
+        assert await checkpoint.save(None) == 0
+        return await segments_in(storage)
+
+    assert on_invented_time(main()) == [ids[:8], ids[8:12]]
+
+
+def test_half_a_line_that_a_full_disk_left_spoils_no_other(tmp_path: Path) -> None:
+    """After a write that came to half its end, the next one begins a file, and every outcome is read once."""
+
+    class Full(FolderStorage):
+        appends = 0
+
+        async def append(self, key: str, body: bytes) -> None:
+            self.appends += 1
+            if self.appends == 2:
+                await super().append(key, body[: len(body) // 2])
+                raise StorageError("No space left on device")
+            await super().append(key, body)
+
+    async def main() -> None:
+        storage = Full(tmp_path)
+        checkpoint = Checkpoint(storage, JOB_ID, RUN_A)
+        for position in range(4):
+            checkpoint.add(documented(position))
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(60.0)
+        assert await checkpoint.save(None) == 0
+        assert list((await saved_by_run(storage))[RUN_A]) == ids[:4]
+
+    on_invented_time(main())
+
+
+def test_a_folder_that_is_removed_under_way_is_made_again(tmp_path: Path) -> None:
+    """Where somebody removes the folder, what comes afterwards is saved all the same."""
+
+    async def main() -> list[list[str]]:
+        storage = FolderStorage(tmp_path / "store")
+        checkpoint = started(storage, 1)
+        await asyncio.sleep(0.1)
+        shutil.rmtree(tmp_path / "store")
+        checkpoint.add(documented(1))
+        await asyncio.sleep(0.1)
+        return await segments_in(storage)
+
+    assert on_invented_time(main()) == [ids[1:2]]
+
+
 # The end of a job.
 
 
@@ -276,8 +433,8 @@ def test_save_does_not_wait_for_outcomes_to_grow_old(tmp_path: Path) -> None:
     async def main() -> float:
         loop = asyncio.get_running_loop()
         started_s = loop.time()
-        assert await started(FolderStorage(tmp_path), 5).save(10) == 0
-        assert await segments_in(FolderStorage(tmp_path)) == [ids[:5]]
+        assert await started(GatedBucket(tmp_path), 5).save(10) == 0
+        assert await segments_in(GatedBucket(tmp_path)) == [ids[:5]]
         return loop.time() - started_s
 
     assert on_invented_time(main()) < 0.1
@@ -292,7 +449,7 @@ def test_save_ends_within_its_time_and_says_what_is_not_saved(tmp_path: Path) ->
     async def main() -> tuple[int, float]:
         loop = asyncio.get_running_loop()
         started_s = loop.time()
-        return await started(GatedFolder(tmp_path, never), 5).save(3.0), loop.time() - started_s
+        return await started(GatedBucket(tmp_path, never), 5).save(3.0), loop.time() - started_s
 
     unsaved, took_s = on_invented_time(main())
     assert unsaved == 5
@@ -303,7 +460,7 @@ def test_save_tries_a_store_that_refuses_once_and_ends(tmp_path: Path) -> None:
     """With a store that is away for good, `save` does not try for ever, with or without a limit."""
 
     async def main() -> tuple[int, int]:
-        storage = GatedFolder(tmp_path, refusing(*range(100)))
+        storage = GatedBucket(tmp_path, refusing(*range(100)))
         return await started(storage, 5).save(None), storage.writes
 
     assert on_invented_time(main()) == (5, 1)
@@ -313,7 +470,7 @@ def test_what_save_has_given_up_is_tried_on(tmp_path: Path) -> None:
     """A job whose store comes back after its end has its outcomes saved all the same, while the process lives."""
 
     async def main() -> list[list[str]]:
-        storage = GatedFolder(tmp_path, refusing(0, 1, 2))
+        storage = GatedBucket(tmp_path, refusing(0, 1, 2))
         assert await started(storage, 5).save(3.0) == 5
         await asyncio.sleep(120)
         return await segments_in(storage)
@@ -328,7 +485,7 @@ def test_a_write_under_way_outlives_who_waits_for_it(tmp_path: Path) -> None:
         await asyncio.sleep(5)
 
     async def main() -> list[list[str]]:
-        storage = GatedFolder(tmp_path, slow)
+        storage = GatedBucket(tmp_path, slow)
         saving = asyncio.create_task(started(storage, 5).save(60))
         await asyncio.sleep(1)
         saving.cancel()
@@ -340,6 +497,23 @@ def test_a_write_under_way_outlives_who_waits_for_it(tmp_path: Path) -> None:
     assert on_invented_time(main()) == [ids[:5]]
 
 
+def test_a_cancelled_save_leaves_no_task_behind(tmp_path: Path) -> None:
+    """What waits for a failure ends with who waits, so that a loop closes without a pending task."""
+
+    async def never(_write: int) -> None:
+        await asyncio.Event().wait()
+
+    async def main() -> set[str]:
+        saving = asyncio.create_task(started(GatedBucket(tmp_path, never), 5).save(None))
+        await asyncio.sleep(1)
+        saving.cancel()
+        await asyncio.gather(saving, return_exceptions=True)
+        await asyncio.sleep(0)
+        return {task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task()}
+
+    assert on_invented_time(main()) == {"checkpoint"}
+
+
 def test_drop_removes_the_runs_own_segments_and_no_others(tmp_path: Path) -> None:
     """Once its content is elsewhere a run's segments go, those of a write under way too; another run's stay."""
 
@@ -347,8 +521,8 @@ def test_drop_removes_the_runs_own_segments_and_no_others(tmp_path: Path) -> Non
         await asyncio.sleep(5 if write == 1 else 0)
 
     async def main() -> list[str]:
-        await save_run(FolderStorage(tmp_path), RUN_B, [documented(7)])
-        storage = GatedFolder(tmp_path, slow)
+        await save_run(GatedBucket(tmp_path), RUN_B, [documented(7)])
+        storage = GatedBucket(tmp_path, slow)
         checkpoint = started(storage, 100)
         await asyncio.sleep(1)
         checkpoint.add(documented(100))
@@ -408,7 +582,7 @@ def test_two_runs_of_one_job_do_not_touch_each_other(tmp_path: Path) -> None:
     async def main() -> None:
         storage = FolderStorage(tmp_path)
         runs = {run: Checkpoint(storage, JOB_ID, run) for run in (RUN_A, RUN_B)}
-        for position in range(300):
+        for position in range(100):
             for run, checkpoint in runs.items():
                 checkpoint.add(documented(position, tokens=1 if run == RUN_A else 2))
             await asyncio.sleep(0.05)
@@ -417,7 +591,7 @@ def test_two_runs_of_one_job_do_not_touch_each_other(tmp_path: Path) -> None:
         saved = await saved_by_run(storage)
         for run, tokens in ((RUN_A, 1), (RUN_B, 2)):
             assert {one.usage for one in saved[run].values()} == {cost(tokens)}
-            assert set(saved[run]) == set(ids[:300])
+            assert set(saved[run]) == set(ids[:100])
         await runs[RUN_A].drop()
         assert await saved_by_run(storage) == {RUN_B: saved[RUN_B]}
 

@@ -4,7 +4,7 @@ Job ids are deterministic, so that a resubmitted job continues from its checkpoi
 job at once, since both would pay. Each attempt therefore reads its contexts under its own key, and the key of the
 previous attempt is deleted first: a copy of the job whose RunPod id is unknown, because the response to /run was lost
 or RunPod has forgotten the job, finds no contexts when it starts. A copy that has already started is detected by the
-checkpoints that it saves, and is waited for. What the end of a job means is defined in `outcomes`.
+lease that it renews, and is waited for. What the end of a job means is defined in `outcomes`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from generation.domain.bookkeeping import as_count, as_object
 from generation.domain.usage import Counts
 from generation.errors import JobError, StorageError, Unreachable
 from generation.storage.base import Storage
-from generation.storage.keys import cancelled_key, contexts_key, contexts_prefix, prefix_of, results_key
+from generation.storage.keys import cancelled_key, contexts_key, contexts_prefix, job_lease_key, prefix_of, results_key
 
 CANCELLED = "cancelled"
 
@@ -237,8 +237,10 @@ class RunPodEngine:
         return False
 
     async def _saved(self, shard: Shard) -> _Saved:
-        stored = await self._storage.read(results_key(shard.job_id))
-        return _Saved(stored.version if stored else None, tuple(await self._storage.list_keys(prefix_of(shard.job_id))))
+        results = await self._storage.read(results_key(shard.job_id))
+        lease = await self._storage.read(job_lease_key(shard.job_id))
+        keys = await self._storage.list_keys(prefix_of(shard.job_id))
+        return _Saved(results.version if results else None, lease.version if lease else None, tuple(keys))
 
     async def _move_contexts(self, job_id: str, attempt: int) -> None:
         """Copy a shard's contexts to the key of an attempt and delete those of earlier attempts."""
@@ -259,9 +261,10 @@ class RunPodEngine:
 
 
 class _Saved(NamedTuple):
-    """What a job has saved: the version of its results, and the keys of its checkpoint segments."""
+    """What a job has saved: the versions of its results and of its lease, and the keys of its checkpoint segments."""
 
     results: str | None
+    lease: str | None
     segments: tuple[str, ...]
 
 
