@@ -120,6 +120,13 @@ class Settings(EnvironmentSettings):
         allow_inf_nan=False,
         description="Maximum seconds to wait for an answer before the request is retried",
     )
+    outage_s: float = Field(
+        120.0,
+        ge=0,
+        le=7 * 24 * 3600,
+        allow_inf_nan=False,
+        description="Seconds that a job waits for a server that is away (connection refused, 503) before it ends",
+    )
     reasoning_effort: Effort | None = Field(
         None, description="Reasoning effort; default: the lowest that the model accepts"
     )

@@ -4,7 +4,7 @@
     ├── JobError             the job cannot run, or cannot go on: one sentence that says what to do
     │   ├── ConfigError      a setting is missing or wrong
     │   ├── InputError       the payload as a whole is invalid
-    │   ├── AccountError     key, quota, permission or model: every further request would fail in the same way
+    │   ├── AccountError     key, quota, permission, model or its server: every further request would fail the same way
     │   ├── Stopped          its deadline, its spend cap, or the worker is being stopped: what is done is kept
     │   │   ├── Taken        another process works on the same bulk run
     │   │   └── LeaseLost    another process has taken over, or may have
@@ -12,6 +12,7 @@
     │   └── StorageError     the results store cannot be read or written
     └── RequestError         one request to the model has not produced a summary
         ├── SlowDown         flow control (429 rate limit, 503 not now): wait; costs no attempt
+        │   └── Unavailable  the server cannot be reached, or is not ready
         ├── Transient        time-out, broken connection, 5xx, unusable answer: costs an attempt
         ├── ContextTooLong   the prompt exceeds the model's context
         ├── CutOff           the answer reached the token limit
@@ -62,7 +63,7 @@ class InputError(JobError):
 
 
 class AccountError(JobError):
-    """Key, quota, permission or model: every further request would be refused for the same reason."""
+    """Key, quota, permission, model or its server: every further request would fail for the same reason."""
 
     failure = "account"
 
@@ -145,16 +146,36 @@ class SlowDown(RequestError):
         self.overloaded = overloaded
 
 
+class Unavailable(SlowDown):
+    """The server cannot be reached, or is not ready.
+
+    `overloaded` says that it replied (503), so that it may still answer other requests.
+    """
+
+    failure = "server_unavailable"
+
+
 class Transient(RequestError):
-    """A retryable fault: the same request may succeed later."""
+    """A retryable fault: the same request may succeed later.
+
+    `may_be_outage` says that the whole server may have gone away, and not only this exchange have failed: a connection
+    that broke, or a gateway without a server behind it.
+    """
 
     failure = "server_error"
 
     def __init__(
-        self, message: str, *, failure: str | None = None, usage: Usage = NO_USAGE, retry_after_s: float | None = None
+        self,
+        message: str,
+        *,
+        failure: str | None = None,
+        usage: Usage = NO_USAGE,
+        retry_after_s: float | None = None,
+        may_be_outage: bool = False,
     ) -> None:
         super().__init__(message, failure=failure, usage=usage)
         self.retry_after_s = retry_after_s
+        self.may_be_outage = may_be_outage
 
 
 class ContextTooLong(RequestError):
@@ -308,11 +329,14 @@ def _slow_down(refusal: Refusal) -> RequestError | None:
         # The code is that of an ordinary rate limit; only the wording says that waiting will not help.
         message = f"the request alone exceeds the account's limit of tokens a minute ({label}): lower MAX_PROMPT_TOKENS"
         return Rejected(message, failure="request_too_large")
-    # A proxy without a server behind it and a server that loads its model both answer 503.
-    overloaded = status == 503 or bool(refusal.codes & {"slow_down", "server_is_overloaded"})
-    if status in {429, 503}:
+    if status == 429:
+        overloaded = bool(refusal.codes & {"slow_down", "server_is_overloaded"})
         message = f"the server asks for a slower pace ({label})"
         return SlowDown(message, retry_after_s=refusal.retry_after_s, overloaded=overloaded)
+    if status == 503:
+        # A proxy without a server behind it and a server that loads its model both answer 503.
+        message = f"the server is overloaded or not ready ({label})"
+        return Unavailable(message, retry_after_s=refusal.retry_after_s, overloaded=True)
     return None
 
 
@@ -328,7 +352,8 @@ def _request_fault(refusal: Refusal) -> RequestError:
     if refusal.codes & {"content_filter", "content_policy_violation"}:
         return Rejected(f"the API's content filter stopped the request ({label})", failure="content_filter")
     if status in {408, 409} or status >= 500:
-        return Transient(f"the server failed ({label})", retry_after_s=refusal.retry_after_s)
+        gateway = status in {502, 504}
+        return Transient(f"the server failed ({label})", retry_after_s=refusal.retry_after_s, may_be_outage=gateway)
     return Rejected(f"the API refused the request ({label})", failure="bad_request")
 
 

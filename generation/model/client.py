@@ -13,17 +13,34 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
 
 import aiohttp
+import httpx2
 import openai
 
 from generation.config import Settings
-from generation.errors import AccountError, CutOff, DoctownError, Refusal, Rejected, SlowDown, Transient, meaning_of
+from generation.errors import (
+    AccountError,
+    CutOff,
+    DoctownError,
+    Refusal,
+    Rejected,
+    SlowDown,
+    Transient,
+    Unavailable,
+    meaning_of,
+)
 from generation.model.codec import is_error_of_api, read_refusal, read_reply
 from generation.model.limiter import Limiter
 
+OPENAI_URL = "https://api.openai.com/v1"
+
 CONNECT_TIMEOUT_S = 5.0
 REACH_TIMEOUT_S = 5.0
+
+# Replies of a gateway, or of a server that is still starting.
+NO_SERVER_STATUSES = frozenset({502, 503, 504})
 
 
 @dataclass(slots=True)
@@ -83,8 +100,45 @@ async def probe_model(settings: Settings) -> str | None:
         await client.models.retrieve(settings.model_name, timeout=REACH_TIMEOUT_S)
     except openai.OpenAIError as error:
         translated = translate(error, settings)
-        return None if _is_inconclusive(error, settings) or isinstance(translated, SlowDown) else str(translated)
+        return None if _is_inconclusive(error, settings) or _is_rate_limit(error, translated) else str(translated)
     return None
+
+
+def _is_rate_limit(error: openai.OpenAIError, translated: DoctownError) -> bool:
+    return isinstance(error, openai.RateLimitError) and isinstance(translated, SlowDown)
+
+
+def server_address(settings: Settings) -> str:
+    """Return the server's URL as it may be shown: without a query, which could hold a key."""
+    parts = urlsplit(settings.openai_base_url or OPENAI_URL)
+    return f"{parts.scheme}://{parts.netloc}{parts.path}"
+
+
+async def is_server_down(client: openai.AsyncOpenAI) -> bool:
+    """Return whether nothing answers at the server's address, or only a gateway without a server behind it.
+
+    Requests the list of models, which is free. Any other reply, a rejection too, comes from a server that is there.
+    """
+    try:
+        await client.get("/models", cast_to=httpx2.Response, options={"timeout": REACH_TIMEOUT_S})
+    except openai.APIStatusError as error:
+        return error.status_code in NO_SERVER_STATUSES
+    except openai.APIConnectionError:
+        return True
+    except Exception:  # noqa: BLE001 - a reply that cannot be read comes from a server that is there
+        return False
+    return False
+
+
+def _is_unreached(error: BaseException) -> bool:
+    """Return whether no connection was established, so that the server has never seen the request.
+
+    A certificate or a TLS version that does not fit is a reply of a server that is there.
+    """
+    cause = error.__cause__ or error.__context__
+    if isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+        return not isinstance(cause, aiohttp.ClientSSLError)
+    return cause is not None and _is_unreached(cause)
 
 
 def _is_inconclusive(error: openai.OpenAIError, settings: Settings) -> bool:
@@ -122,10 +176,12 @@ def translate(error: Exception, settings: Settings) -> DoctownError:  # noqa: PL
     if _has_cause(error, ssl.SSLCertVerificationError):
         advice = "set SSL_CERT_FILE to the certificates that this machine should trust, or check OPENAI_BASE_URL"
         return AccountError(f"the certificate of the model's server is not trusted: {advice}", "bad_setting")
+    if _is_unreached(error):
+        return Unavailable(f"the server at {server_address(settings)} cannot be reached")
     if isinstance(error, openai.APITimeoutError) and not _connection_broke(error):
         return Transient("no answer came in time", failure="timeout")
     if isinstance(error, openai.APIConnectionError) or not isinstance(error, openai.OpenAIError):
-        return Transient("the connection to the server failed", failure="connection")
+        return Transient("the connection to the server failed", failure="connection", may_be_outage=True)
     if isinstance(error, openai.APIError):
         return Transient("the server's reply is not a completion", failure="bad_answer")
     return AccountError(f"the OpenAI client cannot be used ({type(error).__name__}): check OPENAI_API_KEY")

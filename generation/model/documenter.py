@@ -33,10 +33,17 @@ from generation.errors import (
     RequestError,
     SlowDown,
     Transient,
+    Unavailable,
     meaning_of,
 )
 from generation.model.budget import Budget
-from generation.model.client import retry_after_s, shared_client_and_limiter, translate
+from generation.model.client import (
+    is_server_down,
+    retry_after_s,
+    server_address,
+    shared_client_and_limiter,
+    translate,
+)
 from generation.model.codec import (
     Answer,
     Summaries,
@@ -70,6 +77,7 @@ class _Spent:
     usage: Usage = NO_USAGE
     requests: int = 0
     failed_attempts: int = 0
+    overloads: int = 0
 
     def total(self) -> Usage:
         retries = self.requests if self.again else max(0, self.requests - 1)
@@ -101,7 +109,9 @@ class OpenAIDocumenter:
         self._check = check
         self._budget = budget or Budget(None, settings.pricing)
         self._client, self._limiter = shared_client_and_limiter(settings)
-        self._queue: JobQueue = self._limiter.queue(settings.max_concurrent_requests)
+        self._queue: JobQueue = self._limiter.queue(
+            settings.max_concurrent_requests, settings.outage_s, _outage_fault(settings)
+        )
         self._parameters = request_parameters(settings)
 
     async def __call__(self, request: Request) -> list[Outcome | Request]:
@@ -194,7 +204,7 @@ class OpenAIDocumenter:
         retrying = AsyncRetrying(
             retry=retry_if_exception_type((SlowDown, Transient)),
             stop=lambda _: spent.failed_attempts > self._settings.max_retries,
-            wait=lambda state: _wait_s(state, spent.failed_attempts),
+            wait=lambda state: self._wait_s(state, spent),
             sleep=functools.partial(self._limiter.sleep_unless_stopped, self._queue),
             reraise=True,
         )
@@ -202,6 +212,23 @@ class OpenAIDocumenter:
         at_most = Usage(input_tokens=prompt.tokens, output_tokens=cap)
         answer: Answer = await retrying(self._attempt, body, answer_type, counted_tokens(prompt, cap), at_most, spent)
         return answer
+
+    def _wait_s(self, state: RetryCallState, spent: _Spent) -> float:
+        """Return the seconds before the next attempt.
+
+        0 after a rate limit or during an outage, for which the limiter waits, and after a timeout; otherwise the
+        server's own `Retry-After`, or exponential backoff with full jitter. A prompt that is answered with 503 again
+        and again while others are answered backs off too, since each 503 slows the others down.
+        """
+        error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, SlowDown):
+            waits_here = error.overloaded and not self._limiter.pace.breaker.is_open and spent.overloads > 1
+            return backoff_s(spent.overloads - 2, FIRST_BACKOFF_S, MAX_BACKOFF_S) if waits_here else 0.0
+        if isinstance(error, Transient) and error.failure == "timeout":
+            return 0.0
+        if isinstance(error, Transient) and error.retry_after_s:
+            return min(MAX_BACKOFF_S, error.retry_after_s)
+        return backoff_s(spent.failed_attempts - 1, FIRST_BACKOFF_S, MAX_BACKOFF_S)
 
     async def _attempt(
         self, body: dict[str, Any], answer_type: type[Answer], tokens: int, at_most: Usage, spent: _Spent
@@ -215,6 +242,7 @@ class OpenAIDocumenter:
         except RequestError as error:
             self._charge(error.usage, spent)
             spent.failed_attempts += isinstance(error, Transient)
+            spent.overloads += isinstance(error, SlowDown) and error.overloaded
             raise
         finally:
             permit.release()
@@ -237,7 +265,8 @@ class OpenAIDocumenter:
                 reply = await self._client.post("/chat/completions", cast_to=httpx2.Response, body=body)
         except Exception as error:  # noqa: BLE001 - the SDK does not translate all that its transport raises
             headers = error.response.headers if isinstance(error, openai.APIStatusError) else {}
-            raise self._reported(permit, self._meaning(error), headers) from None
+            meaning = await self._with_outage(self._meaning(error), permit)
+            raise self._reported(permit, meaning, headers) from None
         if scope.cancelled_caught:
             if self._queue.fault is not None:
                 raise self._queue.fault
@@ -246,7 +275,8 @@ class OpenAIDocumenter:
         content = read_reply(reply.content)
         if refusal := error_inside(content, self._settings):
             refusal = refusal._replace(retry_after_s=retry_after_s(reply.headers))
-            raise self._reported(permit, meaning_of(refusal), reply.headers)
+            meaning = await self._with_outage(meaning_of(refusal), permit)
+            raise self._reported(permit, meaning, reply.headers)
         permit.answered(reply.headers)
         return content
 
@@ -259,7 +289,12 @@ class OpenAIDocumenter:
 
     def _reported(self, permit: Permit, error: DoctownError, headers: Mapping[str, str]) -> DoctownError:
         """Report a failed exchange to the limiter and return the error to raise."""
-        if isinstance(error, SlowDown):
+        if isinstance(error, Unavailable):
+            if error.overloaded:
+                permit.not_ready(error.retry_after_s)
+            else:
+                permit.unavailable()
+        elif isinstance(error, SlowDown):
             if error.overloaded:
                 permit.overloaded(error.retry_after_s)
             else:
@@ -268,17 +303,33 @@ class OpenAIDocumenter:
             permit.account_fault(error)
         elif isinstance(error, Transient) and error.failure == "timeout":
             permit.timed_out()
+        else:
+            permit.failed()
         return self._reject_if_over_token_limit(error, permit)
+
+    async def _with_outage(self, error: DoctownError, permit: Permit) -> DoctownError:
+        """Return Unavailable for an error that may be an outage and is one, else the error itself."""
+        if not isinstance(error, Transient) or not error.may_be_outage:
+            return error
+        if await self._limiter.is_server_down(permit, functools.partial(is_server_down, self._client)):
+            return Unavailable(f"the server at {server_address(self._settings)} is away")
+        return error
 
     def _reject_if_over_token_limit(self, error: DoctownError, permit: Permit) -> DoctownError:
         limit = self._limiter.pace.tokens.limit
-        if isinstance(error, SlowDown) and limit is not None and permit.tokens > limit:
+        is_rate_limit = isinstance(error, SlowDown) and not isinstance(error, Unavailable)
+        if is_rate_limit and limit is not None and permit.tokens > limit:
             return Rejected(
                 f"the request counts as {permit.tokens:.0f} tokens and the account's limit is {limit:.0f} a minute: "
                 "lower MAX_PROMPT_TOKENS",
                 failure="request_too_large",
             )
         return error
+
+
+def _outage_fault(settings: Settings) -> AccountError:
+    away = f"the server at {server_address(settings)} was away for {settings.outage_s:g} s (OUTAGE_S)"
+    return AccountError(f"{away}: start it or correct OPENAI_BASE_URL, then send the job again", "server_unavailable")
 
 
 def _again(documented: Documented, symbol: Symbol) -> Request | None:
@@ -326,17 +377,3 @@ def _charged(request: Request, spent: _Spent, weights: Sequence[int]) -> Request
         for symbol, usage in zip(request.symbols, apportion(spent.total(), weights), strict=True)
     }
     return replace(request, spent=costs)
-
-
-def _wait_s(state: RetryCallState, failed_attempts: int) -> float:
-    """Return the seconds before the next attempt.
-
-    0 after "slow down", for which the limiter waits, and after a timeout; otherwise the server's own `Retry-After`, or
-    exponential backoff with full jitter.
-    """
-    error = state.outcome.exception() if state.outcome else None
-    if isinstance(error, SlowDown) or (isinstance(error, Transient) and error.failure == "timeout"):
-        return 0.0
-    if isinstance(error, Transient) and error.retry_after_s:
-        return min(MAX_BACKOFF_S, error.retry_after_s)
-    return backoff_s(failed_attempts - 1, FIRST_BACKOFF_S, MAX_BACKOFF_S)

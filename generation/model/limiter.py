@@ -1,9 +1,10 @@
 """Admit requests to one account and model at the pace that `Pace` computes from observed limits.
 
 `Limiter` is the I/O shell around `Pace` (`pacing`): requests are first in, first out within a job, jobs are served
-round-robin, and one timer wakes the next request however many wait. One limiter serves an account and model for the
-life of the process. Leaves out: the arithmetic (`pacing`), the meaning of API errors (`errors`) and the calls
-themselves (`documenter`).
+round-robin, and one timer wakes the next request however many wait. While the server is away, requests wait here until
+it is back or their job has waited long enough. One limiter serves an account and model for the life of the process.
+Leaves out: the arithmetic (`pacing`, `breaker`), the meaning of API errors (`errors`) and the calls themselves
+(`documenter`).
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import anyio
@@ -37,6 +39,7 @@ class Permit:
         self.queue = queue
         self._reservation: Reservation | None = reservation
         self.reserved_s = reservation.at_s
+        self.is_probe = reservation.is_probe
         self.tokens = reservation.tokens
 
     def answered(self, headers: Mapping[str, str]) -> None:
@@ -53,18 +56,30 @@ class Permit:
         """Report that the server is overloaded."""
         self._complete(lambda pace, reservation, now_s: pace.overloaded(reservation, retry_after_s, now_s))
 
+    def not_ready(self, retry_after_s: float | None) -> None:
+        """Report a 503."""
+        self._complete(lambda pace, reservation, now_s: pace.not_ready(reservation, retry_after_s, now_s))
+
+    def unavailable(self) -> None:
+        """Report that the server is away."""
+        self._complete(lambda pace, reservation, now_s: pace.unavailable(reservation, now_s))
+
     def timed_out(self) -> None:
         """Report that no answer came in time."""
-        self._complete(lambda pace, *_: pace.timed_out())
+        self._complete(lambda pace, reservation, now_s: pace.timed_out(reservation, now_s))
 
     def account_fault(self, fault: Exception) -> None:
         """Report a rejected account or model: stop the job's queue before another request is admitted."""
         self._limiter.stop(self.queue, fault)
-        self._complete(lambda pace, *_: pace.account_fault())
+        self._complete(lambda pace, reservation, _: pace.account_fault(reservation))
+
+    def failed(self) -> None:
+        """Report a fault of this exchange alone."""
+        self._complete(lambda pace, reservation, _: pace.failed(reservation))
 
     def release(self) -> None:
         """Release the permit; does nothing after another result method."""
-        self._complete(lambda pace, *_: pace.lost())
+        self._complete(lambda pace, reservation, _: pace.lost(reservation))
 
     def _complete(self, apply_result: Callable[[Pace, Reservation, float], None]) -> None:
         if self._reservation is not None:
@@ -74,9 +89,15 @@ class Permit:
 
 @dataclass(slots=True, eq=False)
 class JobQueue:
-    """One job's queue of waiting requests, with its own limit on requests in flight."""
+    """One job's queue of waiting requests, with its own limit on requests in flight.
+
+    It waits `outage_s` for a server that is away, and is then stopped with `outage_fault`.
+    """
 
     max_in_flight: int
+    opened_s: float
+    outage_s: float
+    outage_fault: Exception | None
     in_flight: int = 0
     waiting: deque[tuple[float, asyncio.Future[Permit]]] = field(default_factory=deque)
     queued: bool = False
@@ -97,11 +118,15 @@ class Limiter:
         self._watched: dict[Permit, tuple[float, anyio.CancelScope]] = {}
         self._watch: asyncio.TimerHandle | None = None
         self._headers_named: set[str] = set()
+        self._server_check: asyncio.Future[bool] | None = None
 
-    def queue(self, max_in_flight: int) -> JobQueue:
-        """Return a queue for one job. The largest `max_in_flight` of all jobs caps the requests in flight together."""
+    def queue(self, max_in_flight: int, outage_s: float = math.inf, outage_fault: Exception | None = None) -> JobQueue:
+        """Return a queue for one job. The largest `max_in_flight` of all jobs caps the requests in flight together.
+
+        `admit` raises `outage_fault` once the job has waited `outage_s` seconds for a server that is away.
+        """
         self.pace.raise_max_concurrency(max_in_flight)
-        return JobQueue(max_in_flight)
+        return JobQueue(max_in_flight, self._now_s(), outage_s, outage_fault)
 
     async def admit(self, queue: JobQueue, tokens: float) -> Permit:
         """Wait until a request of `tokens` tokens may be sent, and return its permit.
@@ -169,6 +194,18 @@ class Limiter:
         interval_s = min(WATCH_INTERVAL_S, limit_s / 4)
         self._watch = asyncio.get_running_loop().call_later(interval_s, self._cancel_overdue) if self._watched else None
 
+    async def is_server_down(self, permit: Permit, check: Callable[[], Awaitable[bool]]) -> bool:
+        """Return whether the server is away, after the connection of a request broke.
+
+        Requests whose connections break together share one check; those that were in flight when an outage began need
+        none.
+        """
+        if self.pace.breaker.is_open and not permit.is_probe:
+            return True
+        if self._server_check is None or self._server_check.done():
+            self._server_check = asyncio.ensure_future(check())
+        return await asyncio.shield(self._server_check)
+
     def complete(
         self, queue: JobQueue, apply_result: Callable[[Pace, Reservation, float], None], reservation: Reservation
     ) -> None:
@@ -191,20 +228,38 @@ class Limiter:
         if self._wake_up is not None:
             self._wake_up.cancel()
             self._wake_up = None
+        patience_s = self._stop_impatient_queues()
         while queue := self._next_queue():
             tokens, permit = queue.waiting[0]
             now_s = self._now_s()
             wait_s = self.pace.wait_s(tokens, now_s)
-            if wait_s is None:
-                return
-            if wait_s > 0:
-                self._wake_up = asyncio.get_running_loop().call_later(wait_s, self._open)
+            if wait_s is None or wait_s > 0:
+                wake_in_s = min(patience_s, math.inf if wait_s is None else wait_s)
+                if wake_in_s < math.inf:
+                    self._wake_up = asyncio.get_running_loop().call_later(wake_in_s, self._open)
                 return
             queue.waiting.popleft()
             if not permit.done():
                 queue.in_flight += 1
                 permit.set_result(Permit(self, queue, self.pace.reserve(tokens, now_s)))
             self._queues.rotate(-1)
+
+    def _stop_impatient_queues(self) -> float:
+        """Stop the queues that have waited long enough for a server that is away.
+
+        Return the seconds until the next one has; infinity while the server replies.
+        """
+        since_s = self.pace.breaker.since_s
+        if since_s is None:
+            return math.inf
+        patience_s = math.inf
+        for queue in self._queues:
+            left_s = max(since_s, queue.opened_s) + queue.outage_s - self._now_s()
+            if queue.outage_fault is not None and left_s <= 0:
+                self.stop(queue, queue.outage_fault)
+            else:
+                patience_s = min(patience_s, left_s)
+        return patience_s
 
     def _next_queue(self) -> JobQueue | None:
         """Return the next queue, round-robin, whose first request its own limit admits, or None.

@@ -2,7 +2,8 @@
 
 `Pace` combines two token buckets (requests and tokens a minute, learned from the `x-ratelimit-*` headers), a
 concurrency limit by AIMD (additive increase, multiplicative decrease: Chiu and Jain, 1989), a pause after a rejection,
-and a timeout from exponentially weighted moving averages (EWMA) of latency. Leaves out: queues and timers (`limiter`).
+a circuit breaker (`breaker`) and a timeout from exponentially weighted moving averages (EWMA) of latency. Leaves out:
+queues and timers (`limiter`).
 
 A bucket follows a balance on the server that it cannot see. It keeps a local balance (reduced when a request is
 reserved, refilled over time) and an offset: the EWMA of the server's stated remainder less the local balance at the
@@ -15,6 +16,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from generation.model.breaker import CircuitBreaker
 
 # How long the first request to an account is sent alone. A rejected key or a retired model is answered at once and then
 # costs a single request; a good answer takes longer than this, and other requests do not wait for it.
@@ -194,6 +197,7 @@ class Reservation:
     tokens: float
     limit_epoch: int
     had_headroom: bool
+    is_probe: bool
 
 
 @dataclass(slots=True)
@@ -219,6 +223,7 @@ class Pace:
     log_latency_variance: float = 0.0
     least_log_latency: float = 1e9
     timed_out_share: float = 0.0
+    breaker: CircuitBreaker = field(default_factory=CircuitBreaker)
 
     def __post_init__(self) -> None:
         self.concurrency_limit = float(self.max_concurrency)
@@ -232,11 +237,14 @@ class Pace:
     def wait_s(self, tokens: float, now_s: float) -> float | None:
         """Return the seconds until a request of `tokens` tokens may be sent.
 
-        0 means now; None means that the concurrency limit is reached, so that a request in flight must end first.
+        0 means now; None means that the concurrency limit is reached, or that the server is away and a probe is in
+        flight, so that a request in flight must end first.
         """
-        if self.in_flight >= max(1, int(self.concurrency_limit)):
+        probe_wait_s = self.breaker.wait_s(now_s)
+        if probe_wait_s is None or self.in_flight >= max(1, int(self.concurrency_limit)):
             return None
         waits = [
+            probe_wait_s,
             self._hold_left_s(now_s),
             self.requests.wait_s(1.0, now_s),
             self.tokens.wait_s(tokens, now_s),
@@ -278,11 +286,13 @@ class Pace:
             tokens,
             self.limit_epoch,
             had_headroom,
+            self.breaker.reserve(),
         )
 
     def answered(self, reservation: Reservation, limits: Limits, now_s: float) -> None:
         """Record an answer of the model: update limits and latency, and adapt the concurrency limit (AIMD)."""
         self.in_flight -= 1
+        self.breaker.replied(reservation.is_probe)
         self.proven_s = now_s
         self._learn_limits(reservation, limits, now_s)
         self._learn_latency(max(0.0, now_s - reservation.at_s))
@@ -297,6 +307,7 @@ class Pace:
     def refused(self, reservation: Reservation, limits: Limits, retry_after_s: float | None, now_s: float) -> None:
         """Record a rejection by the rate limit: return the reservation and pause all requests for `retry_after_s`."""
         self._return_reservation(reservation)
+        self.breaker.replied(reservation.is_probe)
         self._hold(retry_after_s if retry_after_s is not None else REFUSAL_HOLD_S, now_s)
         for bucket, stated in ((self.requests, limits.requests), (self.tokens, limits.tokens)):
             if stated is not None:
@@ -312,8 +323,23 @@ class Pace:
     def overloaded(self, reservation: Reservation, retry_after_s: float | None, now_s: float) -> None:
         """Record an overloaded server (`slow_down`, 503): pause, then halve the concurrency limit."""
         self._return_reservation(reservation)
+        self.breaker.replied(reservation.is_probe)
         self._hold(retry_after_s if retry_after_s is not None else OVERLOAD_HOLD_S, now_s)
         self._shrink(reservation, 0.5)
+
+    def not_ready(self, reservation: Reservation, retry_after_s: float | None, now_s: float) -> None:
+        """Record a 503. The server is away if it answers no other request, else it is overloaded."""
+        has_answered = self.proven_s >= reservation.at_s
+        if reservation.is_probe or (self.in_flight == 1 and not has_answered):
+            self._return_reservation(reservation)
+            self.breaker.failed(reservation.is_probe, retry_after_s, now_s)
+        else:
+            self.overloaded(reservation, retry_after_s, now_s)
+
+    def unavailable(self, reservation: Reservation, now_s: float) -> None:
+        """Record a request that never reached the server, or whose connection broke when the server went away."""
+        self._return_reservation(reservation)
+        self.breaker.failed(reservation.is_probe, None, now_s)
 
     def _return_reservation(self, reservation: Reservation) -> None:
         self.in_flight -= 1
@@ -325,18 +351,26 @@ class Pace:
         if hold_s > self._hold_left_s(now_s):
             self.hold_since_s, self.hold_for_s = now_s, hold_s
 
-    def lost(self) -> None:
-        """Record a request that ended without an answer: broken connection, timeout or cancellation."""
+    def failed(self, reservation: Reservation) -> None:
+        """Record a reply that is no answer, such as an HTTP error, or a broken connection to a server that is there."""
         self.in_flight -= 1
+        self.breaker.replied(reservation.is_probe)
 
-    def timed_out(self) -> None:
+    def lost(self, reservation: Reservation) -> None:
+        """Record a request of which nothing is known, such as a cancelled one."""
+        self.in_flight -= 1
+        self.breaker.lost(reservation.is_probe)
+
+    def timed_out(self, reservation: Reservation, now_s: float) -> None:
         """Record a timeout. Its latency is unknown; later attempts have a longer timeout, and their answers count."""
-        self.lost()
+        self.in_flight -= 1
+        if reservation.is_probe:
+            self.breaker.failed(reservation.is_probe, None, now_s)
         self.timed_out_share += TIMED_OUT_WEIGHT * (1 - self.timed_out_share)
 
-    def account_fault(self) -> None:
+    def account_fault(self, reservation: Reservation) -> None:
         """Record a rejected account or model: the next request is sent alone again."""
-        self.lost()
+        self.failed(reservation)
         self.proven_s, self.lead_since_s = -math.inf, None
 
     def timeout_s(self) -> float:

@@ -28,6 +28,7 @@ from generation.errors import (
     SlowDown,
     StorageError,
     Transient,
+    Unavailable,
     meaning_of,
 )
 
@@ -87,9 +88,9 @@ MEANINGS = [
     (429, "rate_limit_exceeded", SlowDown, "rate_limited"),
     (429, None, SlowDown, "rate_limited"),
     (429, "slow_down", SlowDown, "rate_limited"),
-    (503, "slow_down", SlowDown, "rate_limited"),
-    (503, "server_is_overloaded", SlowDown, "rate_limited"),
-    (503, None, SlowDown, "rate_limited"),
+    (503, "slow_down", Unavailable, "server_unavailable"),
+    (503, "server_is_overloaded", Unavailable, "server_unavailable"),
+    (503, None, Unavailable, "server_unavailable"),
     (402, None, AccountError, "no_quota"),
     (500, None, Transient, "server_error"),
     (502, "bad_gateway", Transient, "server_error"),
@@ -139,7 +140,8 @@ def test_a_used_up_rate_is_told_from_a_busy_server(status: int, code: str, *, ov
 
 
 PAGES = [(status, Transient) for status in (400, 401, 402, 403, 404, 413, 422, 500, 502)] + [
-    (status, SlowDown) for status in (429, 503)
+    (429, SlowDown),
+    (503, Unavailable),
 ]
 
 

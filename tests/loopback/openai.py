@@ -92,6 +92,7 @@ FORBIDDEN = (403, "request_forbidden", "unsupported_country_region_territory")
 REFUSALS: dict[str, Callable[[], ApiError]] = {
     "slow_down": partial(ApiError, 429, "requests", "slow_down", "Slow down. Reduce your request rate."),
     "overloaded": partial(ApiError, 503, "service_unavailable_error", "server_is_overloaded", OVERLOADED),
+    "loading": partial(ApiError, 503, "unavailable_error", None, "Loading model"),
     "quota": partial(ApiError, 429, "insufficient_quota", "insufficient_quota", NO_QUOTA),
     "bad_key": partial(ApiError, *BAD_KEY),
     "forbidden": partial(ApiError, *FORBIDDEN, "Country, region, or territory not supported"),
@@ -875,10 +876,12 @@ def running(
     write_answer: WriteAnswer | None = None,
     clock_s: Callable[[], float] = time.monotonic,
     rewrite: Rewrite | None = None,
+    port: int = 0,
 ) -> Iterator[RunningServer]:
     """The server in a thread of this process; `write_answer(request, user message)` gives an answer's content.
 
-    `clock_s` is the time by which the limits are refilled. `rewrite` changes the JSON of every reply.
+    `clock_s` is the time by which the limits are refilled. `rewrite` changes the JSON of every reply. It listens at
+    `port`, 0 for any.
     """
     loopback = Loopback(behaviour, write_answer, clock_s, rewrite)
     ready: Future[tuple[str, Callable[[], object]]] = Future()
@@ -886,7 +889,7 @@ def running(
     def announce(base_url: str, stop: asyncio.Event) -> None:
         ready.set_result((base_url, partial(asyncio.get_running_loop().call_soon_threadsafe, stop.set)))
 
-    thread = threading.Thread(target=lambda: asyncio.run(serve(loopback, announce)), name="loopback-openai")
+    thread = threading.Thread(target=lambda: asyncio.run(serve(loopback, announce, port)), name="loopback-openai")
     thread.start()
     base_url, stop = ready.result(timeout=30)
     server = RunningServer(base_url)

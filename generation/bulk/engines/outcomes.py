@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 from generation.domain.usage import Counts
 
-# Faults of the account, the model or the workers' settings: every other shard would fail in the same way.
+# Faults of the account, the model, its server or the workers' settings: every other shard would fail in the same way.
 FATAL = frozenset(
     {
         "account",
@@ -23,6 +23,7 @@ FATAL = frozenset(
         "model_not_found",
         "no_quota",
         "not_permitted",
+        "server_unavailable",
         "unsupported_parameter",
     }
 )

@@ -19,6 +19,7 @@ from generation.errors import (
     Rejected,
     SlowDown,
     Transient,
+    Unavailable,
 )
 from generation.model.codec import Summaries, Summary, read_answer, read_reply, summaries_of
 
@@ -151,7 +152,7 @@ def test_what_decides_is_believed(choice: dict[str, Any], kind: type[Exception],
 ERRORS_INSIDE: list[tuple[Any, type[DoctownError], str]] = [
     ({"message": "Rate limit exceeded", "code": 429}, SlowDown, "rate_limited"),
     ({"message": "Slow down", "code": "rate_limit_exceeded"}, SlowDown, "rate_limited"),
-    ({"message": "Loading model", "code": 503}, SlowDown, "rate_limited"),
+    ({"message": "Loading model", "code": 503}, Unavailable, "server_unavailable"),
     ({"message": "Insufficient credits", "code": "402"}, AccountError, "no_quota"),
     ({"message": "No such user", "status": 401}, AccountError, "key_refused"),
     ({"message": "too long", "code": "context_length_exceeded"}, ContextTooLong, "context_too_long"),

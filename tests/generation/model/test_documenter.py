@@ -13,7 +13,6 @@ import json
 import logging
 import random
 import re
-import socket
 import subprocess
 import sys
 import threading
@@ -43,6 +42,7 @@ from tests.loopback.limits import CATALOGUE
 from tests.loopback.openai import FAULTS, Behaviour, Limits, RunningServer, encoding, running
 from tests.support.contexts import context
 from tests.support.waiting import LIMIT_S, wait_until
+from tests.support.wire import free_port
 from tests.support.worker_process import REPOSITORY_ROOT
 
 KEY = "sk-loopback-key-that-nobody-may-see"
@@ -50,10 +50,11 @@ UNLISTED = "llama3.2:3b"
 NAME = r"(?m)^Name: (.+)$"
 LONG_SOURCE = "\n".join(f"    total_{number} = add(total_{number - 1}, item_{number})" for number in range(1, 400))
 
-RETRIED_UNBILLED = ("rate_limited", "slow_down", "overloaded", "server_error", "bad_gateway", "disconnect", "hang")
+FREE_OF_ATTEMPTS = ("rate_limited", "slow_down", "overloaded", "loading")
+FREE_OF_ATTEMPTS = ("rate_limited", "slow_down", "overloaded", "loading")
+RETRIED_UNBILLED = (*FREE_OF_ATTEMPTS, "server_error", "bad_gateway", "disconnect", "hang")
 RETRIED_BILLED = ("truncated_json", "wrong_schema", "surrogate")
 RETRIED_BILL_UNSEEN = ("half_answer", "not_json_body")
-FREE_OF_ATTEMPTS = ("rate_limited", "slow_down", "overloaded")
 FINAL = {"refusal": "refused", "content_filter": "content_filter", "too_large": "request_too_large"}
 CUT_OFF = ("length", "empty_content")
 HARMLESS = ("control", "no_usage", "bad_headers")
@@ -325,6 +326,8 @@ def test_a_fault_that_stays_fails_the_symbol_after_max_retries(
 def test_slow_down_costs_no_attempt(counter: TokenCounter, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A symbol that is told 20 times to slow down is documented, even where no retry is allowed."""
     monkeypatch.setattr("generation.model.pacing.OVERLOAD_HOLD_S", 0.01)
+    monkeypatch.setattr("generation.model.breaker.MAX_PROBE_S", 0.01)
+    monkeypatch.setattr("generation.model.breaker.MAX_RETRY_AFTER_S", 0.01)
     with running(behaviour({"fault": fault, "times": 20}), say_what_it_is_for) as server:
         (outcome,) = document(settings_for(server, max_retries=0), counter, symbol())
     assert isinstance(outcome, Documented)
@@ -506,16 +509,85 @@ def test_the_wait_after_a_server_error_grows_with_errors_only(
     assert waits_s[6:] == [0.5, 1.0]
 
 
-def test_a_server_that_is_not_there_fails_the_symbol(counter: TokenCounter) -> None:
-    """Where nothing listens every attempt is a broken connection, and the symbol fails as such."""
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{unused.getsockname()[1]}/v1"
-        settings = Settings(openai_api_key=KEY, openai_base_url=address, max_retries=1)
-        (outcome,) = document(settings, counter, symbol())
-    assert isinstance(outcome, Failed)
-    assert outcome.failure == "connection"
-    assert outcome.usage == Usage(requests=2, retries=1)
+# A server that is away.
+
+
+def away_settings(port: int, **changes: Any) -> Settings:
+    url = f"http://127.0.0.1:{port}/v1"
+    return Settings(openai_api_key=KEY, openai_base_url=url, max_retries=0, **changes)
+
+
+def test_a_server_that_is_not_there_ends_the_job(counter: TokenCounter) -> None:
+    """Where nothing listens for OUTAGE_S, every symbol gets one fault of the job, which names the address only."""
+    port = free_port()
+
+    async def ask() -> list[Any]:
+        documenter = documenter_for(away_settings(port, outage_s=0.0), counter)
+        calls = [documenter(symbol(f"name_{number}", number)) for number in range(30)]
+        return await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), LIMIT_S)
+
+    faults = asyncio.run(ask())
+    assert {(type(fault), fault.failure) for fault in faults} == {(AccountError, "server_unavailable")}
+    (sentence,) = {str(fault) for fault in faults}
+    assert f"http://127.0.0.1:{port}/v1" in sentence
+    assert "OUTAGE_S" in sentence
+    assert KEY not in sentence
+
+
+@contextlib.contextmanager
+def quick_probes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr("generation.model.breaker.FIRST_PROBE_S", 0.01)
+    monkeypatch.setattr("generation.model.breaker.MAX_PROBE_S", 0.05)
+    yield
+
+
+async def is_away(settings: Settings) -> None:
+    """Return when the limiter has noticed that the server is away, and has met it so three times since."""
+    breaker = shared_client_and_limiter(settings)[1].pace.breaker
+    while breaker.failed_probes < 3 or not breaker.is_open:  # noqa: ASYNC110 - no event tells of a probe
+        await asyncio.sleep(0.01)
+
+
+def start(stack: contextlib.ExitStack, port: int, *script: Mapping[str, Any], **changes: Any) -> RunningServer:
+    return stack.enter_context(running(behaviour(*script, **changes), say_what_it_is_for, port=port))
+
+
+def test_a_server_that_goes_away_in_mid_run_costs_no_attempt(
+    counter: TokenCounter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server is cut off with five requests in flight, is refused for a while, loads its model, and is back: with no
+    retry allowed every symbol is documented, and only one request at a time asked whether it was there.
+    """
+    port = free_port()
+    settings = away_settings(port, max_concurrent_requests=5)
+    symbols = [symbol(f"name_{number}", number) for number in range(12)]
+
+    async def ask(first: contextlib.ExitStack, second: contextlib.ExitStack) -> tuple[list[Outcome], RunningServer]:
+        documenter = documenter_for(settings, counter)
+        outcomes = asyncio.gather(*map(documenter, symbols))
+        await asyncio.to_thread(wait_until, lambda: before.bill()["in_flight"] == 5, "five requests in flight")
+        await asyncio.to_thread(first.close)
+        await is_away(settings)
+        after = await asyncio.to_thread(start, second, port, {"fault": "loading", "times": 4})
+        return await asyncio.wait_for(outcomes, LIMIT_S), after
+
+    with quick_probes(monkeypatch), contextlib.ExitStack() as first, contextlib.ExitStack() as second:
+        before = start(first, port, hold_after=3)
+        outcomes, after = asyncio.run(ask(first, second))
+        bill = after.bill()
+    assert all(isinstance(outcome, Documented) for outcome in outcomes)
+    assert bill["faults"] == {"loading": 4}
+    assert sum(before.bill()["bought"].values()) == 3
+    assert bill["requests"] == {"503": 4, "200": 9}
+
+
+def test_a_connection_that_breaks_while_the_server_is_there_costs_its_symbol_an_attempt(counter: TokenCounter) -> None:
+    """A prompt at which the server cuts the connection fails its symbol; the others go on, and none waits."""
+    with running(behaviour({"fault": "disconnect", "contains": "Name: bad"}), say_what_it_is_for) as server:
+        symbols = [symbol("good"), symbol("bad", 1), symbol("fine", 2)]
+        outcomes = document(settings_for(server, max_retries=1), counter, *symbols)
+    assert [type(outcome) for outcome in outcomes] == [Documented, Failed, Documented]
+    assert server.bill()["disconnected"] == 2
 
 
 # The account and the model.

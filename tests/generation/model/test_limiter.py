@@ -284,8 +284,7 @@ def test_an_account_that_has_been_silent_is_asked_by_one_again(later_s: float, w
 def test_after_a_fault_of_the_account_one_goes_ahead_again() -> None:
     """A refused key makes the next request a scout, so that a job after it costs one request too."""
     pace = proven()
-    pace.reserve(1, START_S)
-    pace.account_fault()
+    pace.account_fault(pace.reserve(1, START_S))
 
     assert pace.wait_s(1, START_S) == 0.0
     pace.reserve(1, START_S + 1)
@@ -295,10 +294,10 @@ def test_after_a_fault_of_the_account_one_goes_ahead_again() -> None:
 def test_no_more_are_in_flight_than_the_width() -> None:
     """With as many in flight as the width allows, the next one waits for an answer and not for a time."""
     pace = proven(max_concurrency=3)
-    departures(pace, 3)
+    first, *_ = departures(pace, 3)
 
     assert pace.wait_s(1, START_S) is None
-    pace.lost()
+    pace.lost(first)
     assert pace.wait_s(1, START_S) == 0.0
 
 
@@ -513,12 +512,10 @@ def test_many_given_up_put_the_setting_back() -> None:
     pace = Pace(10, 60.0)
     answer_each(pace, [4.0] * 20)
     for _ in range(4):
-        pace.reserve(1, START_S)
-        pace.timed_out()
+        pace.timed_out(pace.reserve(1, START_S), START_S)
     assert pace.timeout_s() == pytest.approx(4.0)
 
-    pace.reserve(1, START_S)
-    pace.timed_out()
+    pace.timed_out(pace.reserve(1, START_S), START_S)
     assert pace.timeout_s() == 60.0
     answer_each(pace, [4.0] * 3)
     assert pace.timeout_s() == pytest.approx(4.0)
@@ -559,7 +556,9 @@ def test_a_clock_that_jumps_stalls_nothing(jump_s: float) -> None:
 
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["ask", "ask", "ask", "answer", "answer", "refuse", "overload", "lose", "time out", "idle"]),
+        st.sampled_from(
+            ["ask", "ask", "ask", "answer", "answer", "refuse", "overload", "lose", "time out", "away", "fail", "idle"]
+        ),
         st.floats(0, 5),
         st.sampled_from([0.0] * 8 + [-1_000.0, -3.0, 10.0, 1e7]),
         st.integers(1, 2_000),
@@ -576,9 +575,13 @@ def complete(pace: Pace, how: str, reservation: Reservation, limits: Limits, now
     elif how == "overload":
         pace.overloaded(reservation, None, now_s)
     elif how == "time out":
-        pace.timed_out()
+        pace.timed_out(reservation, now_s)
+    elif how == "away":
+        pace.unavailable(reservation, now_s)
+    elif how == "fail":
+        pace.failed(reservation)
     else:
-        pace.lost()
+        pace.lost(reservation)
 
 
 @settings(max_examples=150)
@@ -600,8 +603,8 @@ def test_after_a_minute_of_quiet_a_request_leaves_whatever_the_clock_did(
                 left -= tokens
         elif how != "idle" and in_flight:
             complete(pace, how, in_flight.pop(0), Limits(tokens=RateLimit(60_000.0, max(0.0, left))), clock_s)
-    for _ in in_flight:
-        pace.lost()
+    for reservation in in_flight:
+        pace.lost(reservation)
 
     assert pace.in_flight == 0
     assert 1.0 <= pace.concurrency_limit <= 8.0
@@ -915,6 +918,168 @@ def test_a_limit_below_one_is_absurd_too(limit: float) -> None:
         assert invented_time_loop().time() < 10_000.0 + 600.0
 
     run(main)
+
+
+# --- A server that is away
+
+
+def served_by(server: Callable[[Permit], str]) -> Callable[[Limiter, JobQueue], Coroutine[Any, Any, str]]:
+    """Ask through a gate until there is an answer; each exchange takes 0.1 s and ends as `server` says."""
+
+    async def ask(limiter: Limiter, queue: JobQueue) -> str:
+        while True:
+            permit = await limiter.admit(queue, 1)
+            await asyncio.sleep(0.1)
+            how = server(permit)
+            if how == "refused":
+                permit.unavailable()
+            elif how == "503":
+                permit.not_ready(None)
+            else:
+                permit.answered({})
+                return how
+
+    return ask
+
+
+@pytest.mark.parametrize(("how", "most"), [("refused", 24), ("503", 30)])
+def test_a_dead_server_costs_a_handful_of_attempts(how: str, most: int) -> None:
+    """1,280 symbols, ten at once, with a server that dies after the first answer: after exactly the outage's limit all
+    have the fault, and the server was asked by the ten in flight and 13 probes.
+    """
+    asked: list[float] = []
+
+    async def main() -> None:
+        loop = invented_time_loop()
+        limiter, _ = await opened_gate(10)
+        fault = ValueError("away")
+        queue = limiter.queue(10, 120.0, fault)
+
+        def server(_permit: Permit) -> str:
+            asked.append(loop.time())
+            return how
+
+        ask = served_by(server)
+        ended = await asyncio.gather(*[ask(limiter, queue) for _ in range(1_280)], return_exceptions=True)
+        assert set(ended) == {fault}
+        assert loop.time() - asked[0] == pytest.approx(120.0, abs=0.5)
+        assert limiter.pace.in_flight == 0
+        with pytest.raises(ValueError, match="away"):
+            await limiter.admit(queue, 1)
+
+    run(main)
+
+    assert 15 <= len(asked) <= most
+
+
+def test_jobs_end_together_and_one_that_comes_later_has_its_own_patience() -> None:
+    """Of two jobs at a dead server the second comes 100 s later: it waits 100 s longer, and is done when it is back."""
+
+    async def main() -> None:
+        loop = invented_time_loop()
+        limiter, _ = await opened_gate(10)
+        began_s = loop.time()
+        ask = served_by(lambda _: "refused" if loop.time() - began_s < 180 else "done")
+        first = asyncio.gather(*[ask(limiter, limiter.queue(10, 120.0, ValueError("away")))], return_exceptions=True)
+        await asyncio.sleep(100.0)
+        second = limiter.queue(10, 120.0, ValueError("away"))
+        later = asyncio.gather(*[ask(limiter, second) for _ in range(20)])
+
+        assert [str(fault) for fault in await first] == ["away"]
+        assert loop.time() - began_s == pytest.approx(120.0, abs=0.5)
+        assert await later == ["done"] * 20
+        assert not limiter.pace.breaker.is_open
+
+    run(main)
+
+
+def test_a_job_that_ends_gives_the_probe_to_another() -> None:
+    """A probe that is cancelled with its job is no verdict: the next job's request asks at once."""
+
+    async def main() -> None:
+        limiter, queue = await opened_gate(10)
+        (await limiter.admit(queue, 1)).unavailable()
+        probe = await limiter.admit(queue, 1)
+        other = await started(limiter.admit(limiter.queue(10), 1))
+        await asyncio.sleep(50.0)
+        assert not other.done()
+        probe.release()
+        assert (await asyncio.wait_for(other, 0.1)).is_probe
+
+    run(main)
+
+
+def test_connections_that_break_together_share_one_look_at_the_server() -> None:
+    """Ten broken connections ask once whether the server is there; those that were in flight already need not ask."""
+    looks: list[bool] = []
+
+    async def look() -> bool:
+        looks.append(True)
+        await asyncio.sleep(0.1)
+        return True
+
+    async def main() -> None:
+        limiter, queue = await opened_gate(11)
+        permits = [await limiter.admit(queue, 1) for _ in range(11)]
+        assert await asyncio.gather(*[limiter.is_server_down(permit, look) for permit in permits[:10]]) == [True] * 10
+        permits[0].unavailable()
+        assert await limiter.is_server_down(permits[10], look)
+
+    run(main)
+
+    assert looks == [True]
+
+
+@pytest.mark.parametrize(
+    ("others_in_flight", "answered_since", "is_open"), [(0, False, True), (3, False, False), (0, True, False)]
+)
+def test_a_503_means_away_where_nothing_is_answered(others_in_flight: int, answered_since: bool, is_open: bool) -> None:
+    """A 503 beside others in flight, or after an answer, is an overload, which halves the width and no more."""
+    pace = proven()
+    first = pace.reserve(1, START_S)
+    departures(pace, others_in_flight)
+    if answered_since:
+        pace.answered(pace.reserve(1, START_S), NO_LIMITS, START_S + 1)
+    pace.not_ready(first, None, START_S + 2)
+
+    assert pace.breaker.is_open == is_open
+    assert (pace.concurrency_limit < 10.0) == (not is_open)
+
+
+@pytest.mark.parametrize("how", ["answered", "refused", "overloaded", "failed", "account_fault"])
+def test_any_reply_to_a_probe_ends_the_outage(how: str) -> None:
+    """Whatever a server replies to a probe, it is there."""
+    pace = proven()
+    pace.unavailable(pace.reserve(1, START_S), START_S)
+    probe = pace.reserve(1, START_S + 1)
+    results: dict[str, Callable[[], None]] = {
+        "answered": lambda: pace.answered(probe, NO_LIMITS, START_S + 2),
+        "refused": lambda: pace.refused(probe, NO_LIMITS, 0.0, START_S + 2),
+        "overloaded": lambda: pace.overloaded(probe, 0.0, START_S + 2),
+        "failed": lambda: pace.failed(probe),
+        "account_fault": lambda: pace.account_fault(probe),
+    }
+    results[how]()
+
+    assert not pace.breaker.is_open
+    assert pace.wait_s(1, START_S + 2) == 0.0
+
+
+@pytest.mark.parametrize("how", ["unavailable", "503", "timed out"])
+def test_a_probe_that_fails_prolongs_the_outage(how: str) -> None:
+    """A probe that is refused, put off or not answered makes the next one wait longer."""
+    pace = proven()
+    pace.unavailable(pace.reserve(1, START_S), START_S)
+    probe = pace.reserve(1, START_S + 1)
+    if how == "unavailable":
+        pace.unavailable(probe, START_S + 1)
+    elif how == "503":
+        pace.not_ready(probe, None, START_S + 1)
+    else:
+        pace.timed_out(probe, START_S + 1)
+
+    assert pace.wait_s(1, START_S + 1) == pytest.approx(0.5)
+    assert pace.in_flight == 0
 
 
 # --- Against a server

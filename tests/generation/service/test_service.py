@@ -661,7 +661,7 @@ def test_a_server_that_is_away_is_not_ready(tmp_path: Path) -> None:
     """Where nobody answers at the model's address health says so."""
     address = f"http://127.0.0.1:{free_port()}/v1"
     with running_service(tmp_path, OPENAI_API_KEY=KEY, OPENAI_BASE_URL=address) as service:
-        check_not_ready(service, "the connection to the server failed")
+        check_not_ready(service, f"the server at {address} cannot be reached")
     assert KEY not in service.process.stderr()
 
 
