@@ -15,12 +15,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmarks import bulk, cost, fairness, latency, pace, saving, start
+from benchmarks import bulk, concurrency, cost, fairness, latency, pace, saving, start
 from benchmarks.results import Results, table, write_results
 from benchmarks.rows import Row
 from benchmarks.workload import Workload, make_workload
 
-ROWS = ("pace", "latency", "overhead", "growth", "start", "fairness", "saving", "bulk")
+ROWS = ("pace", "concurrency", "latency", "overhead", "growth", "start", "fairness", "saving", "bulk")
 MIN_IDLE_SHARE = 0.9
 
 Say = Callable[[str], None]
@@ -53,9 +53,11 @@ def measure_all(workload: Workload, say: Say) -> Results:
         paces = pace.run_others(workload, say)
         unlimited = latency.rows(workload, say)
         shared = fairness.rows(workload, say)
+        limited = concurrency.rows(workload, say)
         paces += slow.result()
     rows = [
         *pace.rows(paces),
+        *limited,
         *unlimited,
         *cost.overhead_rows(workload, say),
         *cost.growth_rows(workload, say),
@@ -74,6 +76,7 @@ def measure_one(only: str, workload: Workload, say: Say) -> Results:
             paces = pace.run_others(workload, say) + slow.result()
         return Results(pace.rows(paces), paces)
     measures: dict[str, Callable[[], list[Row]]] = {
+        "concurrency": lambda: concurrency.rows(workload, say),
         "latency": lambda: latency.rows(workload, say),
         "overhead": lambda: cost.overhead_rows(workload, say),
         "growth": lambda: cost.growth_rows(workload, say),

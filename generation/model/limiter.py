@@ -125,7 +125,7 @@ class Limiter:
 
         `admit` raises `outage_fault` once the job has waited `outage_s` seconds for a server that is away.
         """
-        self.pace.raise_max_concurrency(max_in_flight)
+        self.pace.concurrency.raise_cap(max_in_flight)
         return JobQueue(max_in_flight, self._now_s(), outage_s, outage_fault)
 
     async def admit(self, queue: JobQueue, tokens: float) -> Permit:

@@ -1,9 +1,8 @@
 """Compute when the next request may be sent, from observed rate limits and latencies. Pure; the time is a parameter.
 
-`Pace` combines two token buckets (requests and tokens a minute, learned from the `x-ratelimit-*` headers), a
-concurrency limit by AIMD (additive increase, multiplicative decrease: Chiu and Jain, 1989), a pause after a rejection,
-a circuit breaker (`breaker`) and a timeout from exponentially weighted moving averages (EWMA) of latency. Leaves out:
-queues and timers (`limiter`).
+`Pace` combines two token buckets (requests and tokens a minute, learned from the `x-ratelimit-*` headers), a limit on
+requests in flight (`concurrency`), a pause and a spacing after a rejection, a circuit breaker (`breaker`) and a timeout
+from exponentially weighted moving averages (EWMA) of latency. Leaves out: queues and timers (`limiter`).
 
 A bucket follows a balance on the server that it cannot see. It keeps a local balance (reduced when a request is
 reserved, refilled over time) and an offset: the EWMA of the server's stated remainder less the local balance at the
@@ -18,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from generation.model.breaker import CircuitBreaker
+from generation.model.concurrency import ConcurrencyLimit
 
 # How long the first request to an account is sent alone. A rejected key or a retired model is answered at once and then
 # costs a single request; a good answer takes longer than this, and other requests do not wait for it.
@@ -40,9 +40,12 @@ MAX_LATE_S = 0.05
 # Seconds of refill that stay in a bucket: the server's balance lags behind ours by the network latency.
 MARGIN_S = 0.05
 
-# If no limit is known, the spacing is learned from the `Retry-After` of rejections, and decays with each success.
+# If no limit is known, the spacing is learned from the `Retry-After` of rejections that the number in flight does not
+# explain, and decays with each success. One rejection alone pauses the requests and spaces nothing; while the last one
+# is more recent than RATE_LIMITED_S, others are not taken for a limit on requests in flight.
 MAX_LEARNED_SPACING_S = 0.25
-SPACING_DECAY = 0.998
+SPACING_DECAY = 0.98
+RATE_LIMITED_S = 10.0
 
 # The timeout is this many standard deviations of the latency's logarithm above its mean: 1 in 740 for a lognormal.
 TIMEOUT_DEVIATIONS = 3.0
@@ -58,7 +61,6 @@ TIMED_OUT_WEIGHT = 0.05
 # The lowest mean drifts towards the recent one, so that a permanently slower model is not taken for an overload.
 RISING_LATENCY = 2.5
 MIN_LATENCY_DRIFT_RATE = 0.01
-NEARLY_USED = 0.8
 
 # Tolerance of floating-point rounding: shorter waits count as 0.
 ROUNDING_S = 1e-6
@@ -189,13 +191,17 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """The state of the pace when a request was sent, to compare with when its result is known."""
+    """The state of the pace when a request was sent, to compare with when its result is known.
+
+    `level` is the number of requests in flight, itself included, and `epoch` that of their limit.
+    """
 
     at_s: float
     requests_balance: float
     tokens_balance: float
     tokens: float
-    limit_epoch: int
+    level: int
+    epoch: int
     had_headroom: bool
     is_probe: bool
 
@@ -208,15 +214,14 @@ class Pace:
     request_timeout_s: float
     requests: Bucket = field(default_factory=Bucket)
     tokens: Bucket = field(default_factory=Bucket)
-    concurrency_limit: float = 0.0
     in_flight: int = 0
-    limit_epoch: int = 0
     proven_s: float = -math.inf
     lead_since_s: float | None = None
     hold_since_s: float = 0.0
     hold_for_s: float = 0.0
     even: bool = False
     spacing_s: float = 0.0
+    rate_limited_at_s: float = -math.inf
     last_turn_s: float = -math.inf
     latencies: int = 0
     log_latency_mean: float = 0.0
@@ -224,15 +229,10 @@ class Pace:
     least_log_latency: float = 1e9
     timed_out_share: float = 0.0
     breaker: CircuitBreaker = field(default_factory=CircuitBreaker)
+    concurrency: ConcurrencyLimit = field(init=False)
 
     def __post_init__(self) -> None:
-        self.concurrency_limit = float(self.max_concurrency)
-
-    def raise_max_concurrency(self, max_concurrency: int) -> None:
-        """Raise the cap on requests in flight if a job asks for more than any before it."""
-        if max_concurrency > self.max_concurrency:
-            self.concurrency_limit += max_concurrency - self.max_concurrency
-            self.max_concurrency = max_concurrency
+        self.concurrency = ConcurrencyLimit(self.max_concurrency, float(self.max_concurrency))
 
     def wait_s(self, tokens: float, now_s: float) -> float | None:
         """Return the seconds until a request of `tokens` tokens may be sent.
@@ -241,7 +241,7 @@ class Pace:
         flight, so that a request in flight must end first.
         """
         probe_wait_s = self.breaker.wait_s(now_s)
-        if probe_wait_s is None or self.in_flight >= max(1, int(self.concurrency_limit)):
+        if probe_wait_s is None or self.concurrency.is_full(self.in_flight):
             return None
         waits = [
             probe_wait_s,
@@ -284,7 +284,8 @@ class Pace:
             self.requests.take(1.0, now_s),
             self.tokens.take(tokens, now_s),
             tokens,
-            self.limit_epoch,
+            self.in_flight,
+            self.concurrency.epoch,
             had_headroom,
             self.breaker.reserve(),
         )
@@ -298,16 +299,23 @@ class Pace:
         self._learn_latency(max(0.0, now_s - reservation.at_s))
         self.timed_out_share *= 1 - TIMED_OUT_WEIGHT
         self.spacing_s *= SPACING_DECAY
-        nearly_used = self.in_flight + 1 >= NEARLY_USED * int(self.concurrency_limit)
+        self.concurrency.learn_accepted(reservation.level, reservation.epoch, self.in_flight, now_s)
         if self._latency_is_rising():
-            self._shrink(reservation, 0.9)
-        elif nearly_used:
-            self.concurrency_limit = min(self.max_concurrency, self.concurrency_limit + 1 / self.concurrency_limit)
+            self.concurrency.decrease(reservation.epoch, self.in_flight, 0.9)
+        else:
+            self.concurrency.increase(self.in_flight, now_s)
 
     def refused(self, reservation: Reservation, limits: Limits, retry_after_s: float | None, now_s: float) -> None:
-        """Record a rejection by the rate limit: return the reservation and pause all requests for `retry_after_s`."""
+        """Record a rejection by a limit, and return the reservation.
+
+        A limit on requests in flight lowers that number; a rate limit pauses all requests for `retry_after_s`.
+        """
         self._return_reservation(reservation)
         self.breaker.replied(reservation.is_probe)
+        was_rate_limited = _left_s(self.rate_limited_at_s, RATE_LIMITED_S, now_s) > 0
+        if limits == NO_LIMITS and not was_rate_limited and self.concurrency.explains_rejection(self.in_flight, now_s):
+            self.concurrency.learn_rejected(reservation.level, reservation.epoch, self.in_flight, now_s)
+            return
         self._hold(retry_after_s if retry_after_s is not None else REFUSAL_HOLD_S, now_s)
         for bucket, stated in ((self.requests, limits.requests), (self.tokens, limits.tokens)):
             if stated is not None:
@@ -315,17 +323,18 @@ class Pace:
         if limits != NO_LIMITS:
             # The limits are known, so concurrency is not the cause; with headroom left, limits are enforced per second.
             self.even = self.even or (reservation.had_headroom and self._states_headroom(limits, reservation.tokens))
-        elif retry_after_s is None:
-            self._shrink(reservation, 0.5)
-        else:
+            return
+        self.concurrency.forget_rejections()
+        if retry_after_s is not None and was_rate_limited and reservation.at_s > self.rate_limited_at_s:
             self.spacing_s = min(MAX_LEARNED_SPACING_S, max(self.spacing_s, retry_after_s))
+        self.rate_limited_at_s = now_s
 
     def overloaded(self, reservation: Reservation, retry_after_s: float | None, now_s: float) -> None:
         """Record an overloaded server (`slow_down`, 503): pause, then halve the concurrency limit."""
         self._return_reservation(reservation)
         self.breaker.replied(reservation.is_probe)
         self._hold(retry_after_s if retry_after_s is not None else OVERLOAD_HOLD_S, now_s)
-        self._shrink(reservation, 0.5)
+        self.concurrency.decrease(reservation.epoch, self.in_flight, 0.5)
 
     def not_ready(self, reservation: Reservation, retry_after_s: float | None, now_s: float) -> None:
         """Record a 503. The server is away if it answers no other request, else it is overloaded."""
@@ -386,12 +395,6 @@ class Pace:
             self.requests.update_from_headers(limits.requests, reservation.requests_balance, reservation.at_s, now_s)
         if limits.tokens:
             self.tokens.update_from_headers(limits.tokens, reservation.tokens_balance, reservation.at_s, now_s)
-
-    def _shrink(self, reservation: Reservation, factor: float) -> None:
-        # A burst of rejections at one limit counts once: only requests sent under the current limit shrink it.
-        if reservation.limit_epoch == self.limit_epoch:
-            self.concurrency_limit = max(1.0, min(self.concurrency_limit, self.in_flight + 1) * factor)
-            self.limit_epoch += 1
 
     @staticmethod
     def _states_headroom(limits: Limits, tokens: float) -> bool:

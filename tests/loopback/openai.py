@@ -92,6 +92,7 @@ FORBIDDEN = (403, "request_forbidden", "unsupported_country_region_territory")
 REFUSALS: dict[str, Callable[[], ApiError]] = {
     "slow_down": partial(ApiError, 429, "requests", "slow_down", "Slow down. Reduce your request rate."),
     "overloaded": partial(ApiError, 503, "service_unavailable_error", "server_is_overloaded", OVERLOADED),
+    "too_many": partial(ApiError, 429, "requests", "rate_limit_exceeded", "Too many concurrent requests"),
     "loading": partial(ApiError, 503, "unavailable_error", None, "Loading model"),
     "quota": partial(ApiError, 429, "insufficient_quota", "insufficient_quota", NO_QUOTA),
     "bad_key": partial(ApiError, *BAD_KEY),
@@ -156,10 +157,10 @@ class Behaviour:
     send_limit_headers: bool = True
     limit_headers_at: str = "admission"  # or "answer": whether they tell of the moment before or after the latency
     max_in_flight: int | None = None
-    overload_fault: str = "overloaded"  # or "slow_down": the answer above max_in_flight
+    overload_fault: str = "overloaded"  # or "slow_down", "too_many": the answer above max_in_flight
     fault_rates: Mapping[str, float] = field(default_factory=dict)
     fault_script: Sequence[Mapping[str, Any]] = ()  # {"fault", "contains": in the user message, "times": None: always}
-    fault_retry_after_s: float = 0.02
+    fault_retry_after_s: float | None = 0.02  # for "rate_limited" and "too_many"; None: they do not tell
     hold_after: int | None = None  # from so many answers on, requests are held until the behaviour changes
     length_needs_tokens: int | None = None  # the fault "length" strikes only caps below this; None: always
     count_by: str = "tokens"  # or "characters": four to a token, for benchmarks
@@ -591,9 +592,13 @@ class Loopback:
         return draw
 
     def _refusal(self, fault: str, ask: Ask) -> ApiError:
+        wait_s = self.behaviour.fault_retry_after_s
         if fault in LIMIT_REFUSALS:
-            return rate_limit_error(ask.model, LIMIT_REFUSALS[fault](ask.charge, self.behaviour.fault_retry_after_s))
-        return REFUSALS[fault]()
+            return rate_limit_error(ask.model, LIMIT_REFUSALS[fault](ask.charge, wait_s or 0.0))
+        error = REFUSALS[fault]()
+        if fault == "too_many" and wait_s is not None:
+            error.headers = {"retry-after": f"{wait_s:g}"}
+        return error
 
     def _draw(self, ask: Ask) -> Draw:
         behaviour = self.behaviour

@@ -156,6 +156,8 @@ def test_key_context_and_retired_models_are_checked() -> None:
         ("rate_limited", 429, "rate_limit_exceeded"),
         ("slow_down", 429, "slow_down"),
         ("overloaded", 503, "server_is_overloaded"),
+        ("loading", 503, None),
+        ("too_many", 429, "rate_limit_exceeded"),
         ("server_error", 500, None),
         ("bad_gateway", 502, None),
         ("quota", 429, "insufficient_quota"),
@@ -173,6 +175,7 @@ def test_a_fault_that_refuses_is_not_billed(fault: str, status: int, code: str |
         assert (error.status_code, error.code) == (status, code)
         assert ask(server).choices[0].finish_reason == "stop"
         assert ("retry-after-ms" in error.response.headers) == (fault == "rate_limited")
+        assert ("retry-after" in error.response.headers) == (fault in {"rate_limited", "too_many"})
         assert ("Request too large for gpt-5-nano" in error.message) == (fault == "too_large")
     assert server.bill()["requests"] == {str(status): 1, "200": 1}
     assert server.bill()["bought"] == {"a.py:f": 1}

@@ -50,8 +50,7 @@ UNLISTED = "llama3.2:3b"
 NAME = r"(?m)^Name: (.+)$"
 LONG_SOURCE = "\n".join(f"    total_{number} = add(total_{number - 1}, item_{number})" for number in range(1, 400))
 
-FREE_OF_ATTEMPTS = ("rate_limited", "slow_down", "overloaded", "loading")
-FREE_OF_ATTEMPTS = ("rate_limited", "slow_down", "overloaded", "loading")
+FREE_OF_ATTEMPTS = ("rate_limited", "slow_down", "overloaded", "too_many", "loading")
 RETRIED_UNBILLED = (*FREE_OF_ATTEMPTS, "server_error", "bad_gateway", "disconnect", "hang")
 RETRIED_BILLED = ("truncated_json", "wrong_schema", "surrogate")
 RETRIED_BILL_UNSEEN = ("half_answer", "not_json_body")
@@ -328,6 +327,7 @@ def test_slow_down_costs_no_attempt(counter: TokenCounter, fault: str, monkeypat
     monkeypatch.setattr("generation.model.pacing.OVERLOAD_HOLD_S", 0.01)
     monkeypatch.setattr("generation.model.breaker.MAX_PROBE_S", 0.01)
     monkeypatch.setattr("generation.model.breaker.MAX_RETRY_AFTER_S", 0.01)
+    monkeypatch.setattr("generation.model.pacing.MAX_LEARNED_SPACING_S", 0.01)
     with running(behaviour({"fault": fault, "times": 20}), say_what_it_is_for) as server:
         (outcome,) = document(settings_for(server, max_retries=0), counter, symbol())
     assert isinstance(outcome, Documented)
