@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from tests.loopback.openai import running_process as running_openai
 from tests.loopback.queue import NO_RULES, LoopbackQueue, Rules, running_queue
 from tests.support.contexts import payload
 from tests.support.waiting import LIMIT_S
-from tests.support.worker_process import REPOSITORY_ROOT, RunningProcess, running_process, running_worker
+from tests.support.worker_process import RunningProcess, running_worker
 
 PATIENCE = "from generation.model import pacing; pacing.MIN_TIMEOUT_S = 60.0"
 KEY = "sk-loopback-key-that-nobody-may-see"
@@ -168,8 +167,7 @@ def running_patient_worker(environment: Mapping[str, str]) -> Iterator[RunningPr
 def running_command(environment: Mapping[str, str], *arguments: str) -> Iterator[RunningProcess]:
     """`python -m generation.bulk` with these arguments; requests that are held are waited for."""
     program = f"{PATIENCE}; from generation.bulk.__main__ import main; main()"
-    command = [sys.executable, "-c", program, *arguments]
-    with running_process(command, environment, REPOSITORY_ROOT) as process:
+    with running_worker(environment, args=("-c", program, *arguments)) as process:
         yield process
 
 
