@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import ssl
 from collections.abc import Mapping, MutableMapping
 from datetime import date
 from pathlib import Path
@@ -30,6 +31,7 @@ from pydantic import (
 from generation.domain.catalogue import (
     DEFAULT_MODEL,
     OFFLINE,
+    UNLISTED_CONTEXT_TOKENS,
     Model,
     Pricing,
     default_model,
@@ -74,8 +76,9 @@ class EnvironmentSettings(BaseModel):
     def from_env(cls, environ: Mapping[str, str]) -> Self:
         """Read the settings from a mapping such as `os.environ`; an empty value counts as not set.
 
-        Raise ConfigError, which names every invalid setting.
+        Raise ConfigError, which names every invalid setting, or a variable that a library could not use.
         """
+        check_environment(environ)
         given = {name: environ.get(name.upper(), "").strip() for name in cls.model_fields}
         try:
             return cls.model_validate({name: value for name, value in given.items() if value})
@@ -112,6 +115,19 @@ class Settings(EnvironmentSettings):
     )
     max_completion_tokens: int = Field(
         4_096, ge=16, le=128_000, description="Maximum number of tokens in an answer, including reasoning"
+    )
+    model_context_tokens: int = Field(
+        UNLISTED_CONTEXT_TOKENS,
+        ge=MIN_PROMPT_TOKENS,
+        le=10_000_000,
+        description="Context of a model that is not in the catalogue, in tokens, where its server does not tell it",
+    )
+    temperature: float | None = Field(
+        None,
+        ge=0,
+        le=2,
+        allow_inf_nan=False,
+        description="Sampling temperature, for models that take it; default: 0 for those of the catalogue",
     )
     request_timeout_s: float = Field(
         60.0,
@@ -356,6 +372,48 @@ def _names_a_host(url: str) -> bool:
     except ValueError:  # its message repeats the address, which may hold a password
         return False
     return parts.scheme in {"http", "https"} and bool(parts.hostname) and "@" not in parts.netloc
+
+
+_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE")
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+_HEADERS = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID")
+
+
+def check_environment(environ: Mapping[str, str]) -> None:
+    """Raise ConfigError for a variable that the libraries of HTTP read themselves and could not use.
+
+    Certificates must be there, proxies must be addresses, and what is sent in headers must be fit for them: otherwise
+    each request would fail for it.
+    """
+    for name in _HEADERS:
+        if not all("!" <= char <= "~" for char in environ.get(name, "").strip(" ")):
+            raise ConfigError(f"{name}: has white space or a character that no such ID has")
+    for name in _CERTIFICATES:
+        if (path := environ.get(name, "")) and not _holds_certificates(Path(path), name):
+            raise ConfigError(f"{name}: must be a {'folder' if name.endswith('DIR') else 'file'} of certificates")
+    for name in (*_PROXIES, *map(str.lower, _PROXIES)):
+        if (url := environ.get(name, "").strip()) and not _is_proxy(url):
+            raise ConfigError(f"{name}: must be an address such as http://host:3128")
+
+
+def _holds_certificates(path: Path, name: str) -> bool:
+    try:
+        if path.is_dir():
+            return name != "SSL_CERT_FILE"
+        if name != "SSL_CERT_DIR":
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+            return True
+    except (OSError, ValueError):  # ssl.SSLError is an OSError
+        pass
+    return False
+
+
+def _is_proxy(url: str) -> bool:
+    try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:  # a port beyond 65,535, or a bracket
+        return False
 
 
 def _setting_fault(fault: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails, a TypedDict of its own package

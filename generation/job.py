@@ -287,8 +287,9 @@ class _Run:
             self.checkpoint.add(outcome)
             self._fold(outcome)
         count = sum(isinstance(outcome, Failed) for outcome in left)
-        advice = f"send it again as {self._job.job_id} and it goes on, at no cost for what is done"
-        self.report.warnings.append(f"the job stopped before its end, with {count} symbols left: {error}; {advice}")
+        if count:
+            advice = f"send it again as {self._job.job_id} and it goes on, at no cost for what is done"
+            self.report.warnings.append(f"the job stopped before its end, with {count} symbols left: {error}; {advice}")
 
 
 async def _prepare(  # noqa: PLR0913, PLR0917 - what a job has been given, and the date
@@ -445,14 +446,16 @@ async def _documenter(
         counter = await asyncio.to_thread(warm_up, settings)
     except VocabularyMissing as error:
         raise ConfigError(str(error)) from None
+    from generation.model.client import shared_window
     from generation.model.documenter import OpenAIDocumenter
 
+    window = await shared_window(settings)
     known = await asyncio.to_thread(known_names, (symbol.context for symbol in plan.symbols))
 
     def check(summary: str, symbol: Symbol, is_misplaced: bool | None) -> Findings:  # noqa: FBT001
         return check_summary(summary, symbol.context, known, misplaced=is_misplaced, language=settings.output_language)
 
-    return OpenAIDocumenter(settings, counter, prompt_context.notes, check, budget)
+    return OpenAIDocumenter(settings, counter, prompt_context.notes, check, budget, window=window)
 
 
 def warm_up(settings: Settings) -> TokenCounter:

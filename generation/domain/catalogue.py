@@ -153,8 +153,8 @@ def model_warnings(model: Model, today: date) -> list[str]:
     """Return the warnings for a run: the model is unlisted, or its shutdown is past or within 60 days."""
     if not model.listed:
         unknown = f"{model.name} is not in the model catalogue"
-        assumed = f"its context is taken as {model.context_tokens} tokens, its price as 0 unless it is set"
-        return [f"{unknown}: {assumed} (INPUT_TOKEN_PRICE, OUTPUT_TOKEN_PRICE)"]
+        context = "its context is what its server tells, or MODEL_CONTEXT_TOKENS"
+        return [f"{unknown}: {context}; its price is 0 unless INPUT_TOKEN_PRICE and OUTPUT_TOKEN_PRICE are set"]
     advice = shutdown_advice(model)
     if advice and model.shutdown_date and today >= model.shutdown_date - SHUTDOWN_NOTICE:
         return [advice]

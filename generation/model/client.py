@@ -7,21 +7,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import re
 import ssl
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from urllib.parse import urlsplit
+from typing import Any
+from urllib.parse import quote, urlsplit
 
 import aiohttp
 import httpx2
 import openai
 
-from generation.config import Settings
+from generation.config import Settings, check_environment
+from generation.domain.bookkeeping import as_list, as_object
 from generation.errors import (
     AccountError,
+    ConfigError,
     CutOff,
     DoctownError,
     Refusal,
@@ -33,6 +38,16 @@ from generation.errors import (
 )
 from generation.model.codec import is_error_of_api, read_refusal, read_reply
 from generation.model.limiter import Limiter
+from generation.model.window import (
+    LLAMA_CPP,
+    OLLAMA,
+    ContextWindow,
+    context_in_entry,
+    context_in_props,
+    context_in_show,
+    default_window,
+    model_in_list,
+)
 
 OPENAI_URL = "https://api.openai.com/v1"
 
@@ -47,6 +62,7 @@ NO_SERVER_STATUSES = frozenset({502, 503, 504})
 class _Account:
     client: openai.AsyncOpenAI
     limiters: dict[str, Limiter]
+    windows: dict[str, ContextWindow] = field(default_factory=dict)
 
 
 _accounts: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str | None, str], _Account]]
@@ -59,9 +75,27 @@ def shared_client_and_limiter(settings: Settings) -> tuple[openai.AsyncOpenAI, L
     A client belongs to the event loop in which it was created, and the RunPod SDK runs two loops in a row. A background
     task closes the client when `asyncio.run` cancels the loop's remaining tasks.
     """
+    account = _account(settings)
+    if settings.model_name not in account.limiters:
+        account.limiters[settings.model_name] = Limiter(settings.max_concurrent_requests, settings.request_timeout_s)
+    return account.client, account.limiters[settings.model_name]
+
+
+def _account(settings: Settings) -> _Account:
     accounts = _accounts.setdefault(asyncio.get_running_loop(), {})
     key = (settings.openai_base_url, settings.openai_api_key.get_secret_value() if settings.openai_api_key else "")
     if key not in accounts:
+        client = _new_client(settings, key)
+        accounts[key] = _Account(client, {})
+        close_task = asyncio.create_task(_close_at_end_of_loop(client), name="keeper of the OpenAI client")
+        _close_tasks.add(close_task)
+        close_task.add_done_callback(_close_tasks.discard)
+    return accounts[key]
+
+
+def _new_client(settings: Settings, key: tuple[str | None, str]) -> openai.AsyncOpenAI:
+    """Return a client. Raise ConfigError where the environment that the SDK reads itself is wrong."""
+    try:
         client = openai.AsyncOpenAI(
             api_key=key[1],
             base_url=key[0],
@@ -69,14 +103,11 @@ def shared_client_and_limiter(settings: Settings) -> tuple[openai.AsyncOpenAI, L
             timeout=openai.Timeout(settings.request_timeout_s, connect=CONNECT_TIMEOUT_S),
             http_client=openai.DefaultAioHttpClient(),
         )
-        accounts[key] = _Account(client, {})
-        close_task = asyncio.create_task(_close_at_end_of_loop(client), name="keeper of the OpenAI client")
-        _close_tasks.add(close_task)
-        close_task.add_done_callback(_close_tasks.discard)
-    account = accounts[key]
-    if settings.model_name not in account.limiters:
-        account.limiters[settings.model_name] = Limiter(settings.max_concurrent_requests, settings.request_timeout_s)
-    return account.client, account.limiters[settings.model_name]
+    except Exception as error:  # noqa: BLE001 - whatever the libraries raise, the environment is its cause
+        names = "SSL_CERT_FILE, SSL_CERT_DIR, HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY"
+        raise ConfigError(f"the OpenAI client cannot be made ({type(error).__name__}): check {names}") from None
+    check_environment({"OPENAI_ORG_ID": client.organization or "", "OPENAI_PROJECT_ID": client.project or ""})
+    return client
 
 
 # The loop keeps only weak references to its tasks.
@@ -90,22 +121,67 @@ async def _close_at_end_of_loop(client: openai.AsyncOpenAI) -> None:
         await client.close()
 
 
+async def shared_window(settings: Settings) -> ContextWindow:
+    """Return the context of the job's model, which all jobs of the loop share; an unlisted one is asked of its server.
+
+    A server that is away or tells nothing is asked again by the next job.
+    """
+    client, _ = shared_client_and_limiter(settings)
+    windows = _account(settings).windows
+    if settings.model_name not in windows:
+        window = default_window(settings)
+        if not settings.model.listed:
+            told = await _told_context(client, settings)
+            if told is None:
+                return window
+            window.tokens = told
+        windows[settings.model_name] = window
+    return windows[settings.model_name]
+
+
+async def _told_context(client: openai.AsyncOpenAI, settings: Settings) -> int | None:
+    """Ask vLLM, OpenRouter, llama.cpp or Ollama for the context of the model; None where it is not told."""
+    entry = model_in_list(await _probe(client, "models"), settings.model_name)
+    if size := context_in_entry(entry):
+        return size
+    root = str(client.base_url).rstrip("/").removesuffix("/v1")
+    if entry.get("owned_by") == OLLAMA:
+        return context_in_show(await _probe(client, f"{root}/api/show", {"model": settings.model_name}))
+    return context_in_props(await _probe(client, f"{root}/props"))
+
+
 async def probe_model(settings: Settings) -> str | None:
     """Return why the model cannot be used now, or None.
 
     Requests the model's entry in the server's list of models, which is free.
     """
     client, _ = shared_client_and_limiter(settings)
+    entry = await _probe(client, f"models/{quote(settings.model_name, safe='')}")
+    if isinstance(entry, openai.NotFoundError):
+        return await _why_not_in_list(client, entry, settings)
+    return _why_not(entry, settings)
+
+
+async def _probe(client: openai.AsyncOpenAI, path: str, body: object = None) -> object:
+    """Return the JSON of a free reply, None where it has none, or the exception that the exchange raises."""
+    options: Any = {"timeout": REACH_TIMEOUT_S}
+    call = functools.partial(client.post, body=body) if body else client.get
     try:
-        await client.models.retrieve(settings.model_name, timeout=REACH_TIMEOUT_S)
-    except openai.OpenAIError as error:
-        translated = translate(error, settings)
-        return None if _is_inconclusive(error, settings) or _is_rate_limit(error, translated) else str(translated)
+        reply = await call(path, cast_to=httpx2.Response, options=options)
+    except Exception as error:  # noqa: BLE001 - whatever an exchange raises is its own
+        return error
+    return read_reply(reply.content)
+
+
+def _why_not(reply: object, settings: Settings) -> str | None:
+    """Return why a reply of `_probe` says that completions would fail, or None."""
+    if isinstance(reply, Exception):
+        error = translate(reply, settings)
+        is_limited = isinstance(reply, openai.RateLimitError) and isinstance(error, SlowDown)
+        return None if is_limited or _may_not_read_list(reply, settings) else str(error)
+    if not isinstance(reply, dict):
+        return f"OPENAI_BASE_URL leads to something that is not the API{_ask_for_v1(settings)}"
     return None
-
-
-def _is_rate_limit(error: openai.OpenAIError, translated: DoctownError) -> bool:
-    return isinstance(error, openai.RateLimitError) and isinstance(translated, SlowDown)
 
 
 def server_address(settings: Settings) -> str:
@@ -141,13 +217,32 @@ def _is_unreached(error: BaseException) -> bool:
     return cause is not None and _is_unreached(cause)
 
 
-def _is_inconclusive(error: openai.OpenAIError, settings: Settings) -> bool:
-    """Return whether an error of the list of models says nothing about completions.
+async def _why_not_in_list(client: openai.AsyncOpenAI, missing: Exception, settings: Settings) -> str | None:
+    """Return why a model without an entry of its own cannot be used, by the list of all models, or None.
 
-    Not every server with OpenAI's API has such entries, and a restricted key may use a model without reading the list.
+    Not every server has such entries, and llama.cpp and Azure answer to names that they do not list.
     """
-    if isinstance(error, openai.NotFoundError):
-        return not settings.model.listed
+    reply = await _probe(client, "models")
+    if isinstance(reply, openai.NotFoundError):
+        return f"OPENAI_BASE_URL leads to no list of models (HTTP 404){_ask_for_v1(settings)}"
+    reason = _why_not(reply, settings)
+    if reason or settings.model.listed:
+        return reason or str(translate(missing, settings))
+    entries = [as_object(entry) for entry in as_list(as_object(reply).get("data"))]
+    is_free = client.base_url.host.endswith(".azure.com") or any(one.get("owned_by") == LLAMA_CPP for one in entries)
+    if is_free or not entries or model_in_list(reply, settings.model_name):
+        return None
+    return f"the server does not list the model {settings.model_name}: set MODEL_NAME to one that it lists"
+
+
+def _ask_for_v1(settings: Settings) -> str:
+    """Return a question for an address that looks as if its end had been forgotten."""
+    has_version = re.search(r"/v\d", settings.openai_base_url or "/v1")
+    return ": check it" if has_version else ": has its /v1 been forgotten?"
+
+
+def _may_not_read_list(error: Exception, settings: Settings) -> bool:
+    """Return whether a restricted key may not read the list of models, which says nothing about completions."""
     return isinstance(error, openai.APIStatusError) and "Missing scopes" in _refusal(error, settings).message
 
 

@@ -14,9 +14,10 @@ from typing import Any, TypeVar, cast
 from generation.config import Settings
 from generation.domain.bookkeeping import as_count, as_list, as_object, as_text, count_in, ignore, object_in, parse_json
 from generation.domain.catalogue import shutdown_advice
-from generation.domain.limits import MAX_SUMMARY_TOKENS
+from generation.domain.limits import MAX_SUMMARY_TOKENS, MIN_PROMPT_TOKENS
 from generation.domain.usage import NO_USAGE, Usage
-from generation.errors import CutOff, Refusal, Rejected, Transient, meaning_of
+from generation.errors import ContextTooLong, CutOff, Refusal, Rejected, Transient, meaning_of
+from generation.model.window import TEMPLATE_TOKENS, ContextWindow
 from generation.prompts.answers import KeyedSummary, find_summaries, find_summary
 from generation.prompts.builder import Prompt, rules
 
@@ -26,6 +27,7 @@ SHORTENED_TO = 0.75
 # to that is free. A summary with little reasoning needs fewer tokens than this minimum.
 COUNTED_CHARS_PER_TOKEN = 4
 MIN_COMPLETION_TOKENS = 256
+LEAST_CAP = 16
 LITTLE_REASONING = frozenset({"none", "minimal"})
 
 OK = 200
@@ -80,8 +82,8 @@ def request_parameters(settings: Settings) -> dict[str, Any]:
     parameters: dict[str, Any] = {"model": settings.model_name}
     if settings.effort:
         parameters["reasoning_effort"] = settings.effort
-    if model.takes_temperature:
-        parameters["temperature"] = 0
+    if model.takes_temperature or (not model.listed and settings.temperature is not None):
+        parameters["temperature"] = settings.temperature or 0
     if model.listed:
         prefix = rules(settings.output_language, several=settings.batch_mode)
         parameters["prompt_cache_key"] = f"doctown-{hashlib.sha256(prefix.encode()).hexdigest()[:16]}"
@@ -93,27 +95,48 @@ def request_body(prompt: Prompt, cap: int, form: dict[str, Any], parameters: Map
     return {"messages": prompt.messages, "max_completion_tokens": cap, "response_format": form, **parameters}
 
 
-def first_completion_cap(prompt: Prompt, symbols: int, settings: Settings) -> int:
-    """Return the completion cap of a first attempt, in tokens.
+def first_completion_cap(prompt: Prompt, symbols: int, settings: Settings, window: ContextWindow) -> int:
+    """Return the completion cap of a first attempt, in tokens, within the room that the prompt leaves.
 
     It is the largest cap that does not raise the counted tokens, or more where the summaries need more. For reasoning
     models it is the setting itself, since reasoning tokens count as completion.
     """
+    most = min(settings.max_completion_tokens, max(LEAST_CAP, window.room(prompt.tokens)))
     if not settings.model.listed or (settings.effort is not None and settings.effort not in LITTLE_REASONING):
-        return settings.max_completion_tokens
-    wanted = max(MIN_COMPLETION_TOKENS, MAX_SUMMARY_TOKENS * symbols, _counted_chars(prompt))
-    return min(settings.max_completion_tokens, wanted)
+        return most
+    return min(most, max(MIN_COMPLETION_TOKENS, MAX_SUMMARY_TOKENS * symbols, _counted_chars(prompt)))
 
 
-def larger_cap(cap: int, settings: Settings) -> int:
-    """Return the completion cap, in tokens, after an answer that was cut off at `cap`."""
-    larger = max(2 * cap, settings.max_completion_tokens)
-    return min(larger, settings.model.max_output_tokens) if settings.model.listed else larger
+def larger_cap(prompt: Prompt, cap: int, settings: Settings, window: ContextWindow) -> int:
+    """Return the completion cap, in tokens, after an answer that was cut off at `cap`.
+
+    It is `cap` where the model or its context has no room for more.
+    """
+    larger = min(max(2 * cap, settings.max_completion_tokens), window.room(prompt.tokens))
+    return max(cap, min(larger, settings.model.max_output_tokens) if settings.model.listed else larger)
 
 
-def shorter_share(prompt: Prompt, settings: Settings) -> float:
-    """Return the share of the budget (0 to 1) for a prompt that replaces one too long for the model."""
-    return SHORTENED_TO * min(1.0, prompt.tokens / settings.max_prompt_tokens)
+def shorter_share(prompt: Prompt, settings: Settings, refusal: ContextTooLong | None = None) -> float:
+    """Return the share of the budget (0 to 1) for a prompt that replaces one too long for the model.
+
+    It is 75 %, or less where the sizes that the server gave say so, but never less than a prompt needs.
+    """
+    share = SHORTENED_TO
+    if refusal and refusal.context_tokens and refusal.prompt_tokens:
+        share = min(share, (refusal.context_tokens - MAX_SUMMARY_TOKENS) / refusal.prompt_tokens)
+    shorter = share * min(1.0, prompt.tokens / settings.max_prompt_tokens)
+    return max(shorter, MIN_PROMPT_TOKENS / settings.max_prompt_tokens)
+
+
+def cap_within(refusal: ContextTooLong, prompt: Prompt, cap: int, window: ContextWindow) -> int | None:
+    """Return the smaller completion cap with which a prompt fits that was refused, None where it must be shorter."""
+    if not refusal.context_tokens:
+        return None
+    if refusal.prompt_tokens:
+        room = refusal.context_tokens - refusal.prompt_tokens - TEMPLATE_TOKENS
+    else:
+        room = window.room(prompt.tokens)
+    return room if min(cap, MIN_COMPLETION_TOKENS) <= room < cap else None
 
 
 def counted_tokens(prompt: Prompt, cap: int) -> int:

@@ -48,6 +48,7 @@ from generation.model.codec import (
     Answer,
     Summaries,
     Summary,
+    cap_within,
     counted_tokens,
     error_inside,
     first_completion_cap,
@@ -60,6 +61,7 @@ from generation.model.codec import (
     summaries_of,
 )
 from generation.model.limiter import JobQueue, Permit
+from generation.model.window import ContextWindow, default_window
 from generation.prompts.builder import Notes, Prompt, PromptBuilder
 from generation.prompts.content_hash import origin_of
 from generation.prompts.formats import ONE_SUMMARY, SEVERAL_SUMMARIES
@@ -91,22 +93,26 @@ class OpenAIDocumenter:
     """Documents the requests of one job.
 
     `notes` returns what is known of a symbol beyond its context. `check` returns the findings for a summary; its third
-    argument is whether the summary seems to belong to another symbol of the request. `budget` limits the cost.
+    argument is whether the summary seems to belong to another symbol of the request. `budget` limits the cost, `window`
+    is the model's context.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is one thing that the outside decides
         self,
         settings: Settings,
         counter: TokenCounter,
         notes: Callable[[Symbol], Notes],
         check: Check,
         budget: Budget | None = None,
+        *,
+        window: ContextWindow | None = None,
     ) -> None:
         self._settings = settings
         self._prompts = PromptBuilder(counter, settings.max_prompt_tokens, settings.output_language)
         self._origin = origin_of(settings)
         self._notes = notes
         self._check = check
+        self._window = window or default_window(settings)
         self._budget = budget or Budget(None, settings.pricing)
         self._client, self._limiter = shared_client_and_limiter(settings)
         self._queue: JobQueue = self._limiter.queue(
@@ -148,37 +154,50 @@ class OpenAIDocumenter:
         return (None if symbol.position in request.reasons else _again(documented, symbol)) or documented
 
     async def _summarize(self, symbol: Symbol, reason: str, spent: _Spent) -> str:
-        share, cap = 1.0, 0
-        remedies = {ContextTooLong, CutOff}
+        share, cap = self._window.prompt_share(self._settings.max_prompt_tokens), 0
+        remedies = {"smaller cap", "shorter prompt", "larger cap"}
         while True:
             part = self._prompts.part(symbol.context, self._notes(symbol), share)
             prompt = self._prompts.single(part, reason)
-            cap = cap or first_completion_cap(prompt, 1, self._settings)
+            cap = cap or first_completion_cap(prompt, 1, self._settings, self._window)
             try:
                 return (await self._ask(prompt, cap, ONE_SUMMARY, Summary, spent)).summary
-            except (ContextTooLong, CutOff) as error:
-                if type(error) not in remedies:
+            except CutOff:
+                larger = larger_cap(prompt, cap, self._settings, self._window)
+                if "larger cap" in remedies and larger <= cap:
+                    advice = "lower MAX_PROMPT_TOKENS, or use a model with a larger context"
+                    raise CutOff(f"the answer was cut off by the end of the model's context: {advice}") from None
+                if "larger cap" not in remedies:
                     raise
-                remedies.remove(type(error))
-                if isinstance(error, CutOff):
-                    cap = larger_cap(cap, self._settings)
-                else:
-                    share = shorter_share(prompt, self._settings)
-                    if int(share * self._settings.max_prompt_tokens) < MIN_PROMPT_TOKENS:
-                        raise
+                remedies.remove("larger cap")
+                cap = larger
+            except ContextTooLong as error:
+                self._window.learn(error.context_tokens)
+                smaller = cap_within(error, prompt, cap, self._window)
+                if smaller and "smaller cap" in remedies:
+                    remedies.remove("smaller cap")
+                    cap = smaller
+                    continue
+                if "shorter prompt" not in remedies or prompt.tokens <= MIN_PROMPT_TOKENS:
+                    raise
+                share = shorter_share(prompt, self._settings, error)
+                remedies.remove("shorter prompt")
+                cap = 0
 
     async def _document_several(self, request: Request) -> list[Outcome | Request]:
         keyed = {f"s{number}": symbol for number, symbol in enumerate(request.symbols, start=1)}
         parts = {key: self._prompts.part(one.context, self._notes(one)) for key, one in keyed.items()}
         weights = [part.tokens for part in parts.values()]
         prompt = self._prompts.several(parts)
-        if prompt.tokens > self._settings.max_batch_tokens:
+        if prompt.tokens > self._settings.max_batch_tokens or not self._window.takes(prompt.tokens, len(keyed)):
             return list(_halves(request))
         spent = _Spent(again=bool(request.spent))
-        cap = first_completion_cap(prompt, len(keyed), self._settings)
+        cap = first_completion_cap(prompt, len(keyed), self._settings, self._window)
         try:
             answer = await self._ask(prompt, cap, SEVERAL_SUMMARIES, Summaries, spent)
-        except RequestError:
+        except RequestError as error:
+            if isinstance(error, ContextTooLong):
+                self._window.learn(error.context_tokens)
             return list(_halves(_charged(request, spent, weights)))
         except JobError as error:
             raise _with_partial_outcomes(error, _charged(request, spent, weights)) from None

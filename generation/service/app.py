@@ -29,7 +29,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from generation.config import ServiceSettings, Settings
 from generation.domain.output import JobOutput, PlannedOutput
-from generation.errors import JobError
+from generation.errors import InputError, JobError
 from generation.job import Watch, ignore, run_job
 from generation.reporting import events
 from generation.results.report import as_json
@@ -184,8 +184,13 @@ class Service:
                 payload = await asyncio.to_thread(body.parsed)
                 body.release()
                 run = functools.partial(run_job, default_job_id=uuid.uuid4().hex, stopping=self.stopping)
-                return await run(payload, self.settings, emit=emit, watch=watch)
-        except (JobError, RequestRejected):
+                output = await run(payload, self.settings, emit=emit, watch=watch)
+                if output.get("failed_count"):
+                    self.readiness.check_now()
+                return output
+        except (JobError, RequestRejected) as error:
+            if isinstance(error, JobError) and not isinstance(error, InputError):
+                self.readiness.check_now()
             raise
         except Exception as error:  # noqa: BLE001 - the client gets one sentence
             raise internal_error(error) from None

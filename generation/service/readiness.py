@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 from generation.config import Settings
 from generation.domain.catalogue import OFFLINE, shutdown_advice
+from generation.errors import ConfigError
 from generation.job import warm_up
 from generation.prompts.tokens import VocabularyMissing
 
@@ -36,15 +37,33 @@ class Readiness:
         self.reason: str | None = NOT_CHECKED_YET
         self._check = check
         self._sleep = sleep
+        self._wanted = asyncio.Event()
+
+    def check_now(self) -> None:
+        """Check at once: a job has met a fault."""
+        self._wanted.set()
 
     async def keep_checking(self) -> None:
         """Repeat the check until cancelled."""
         while True:
+            self._wanted.clear()
             reason = await self._run_check()
             if reason != self.reason:
                 log.log(logging.WARNING if reason else logging.INFO, "%s", reason or "ready: the model can be asked")
             self.reason = reason
-            await self._sleep(RECHECK_WHEN_NOT_READY_S if reason else RECHECK_INTERVAL_S)
+            await self._pause(RECHECK_WHEN_NOT_READY_S if reason else RECHECK_INTERVAL_S)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait for so long, or until a check is wanted."""
+        sleeping = asyncio.ensure_future(self._sleep(seconds))
+        wanted = asyncio.create_task(self._wanted.wait())
+        try:
+            await asyncio.wait({sleeping, wanted}, return_when=asyncio.FIRST_COMPLETED)
+            if sleeping.done():
+                sleeping.result()
+        finally:
+            sleeping.cancel()
+            wanted.cancel()
 
     async def _run_check(self) -> str | None:
         try:
@@ -67,4 +86,7 @@ async def why_not_ready(settings: Settings) -> str | None:
         return shutdown_advice(settings.model)
     from generation.model.client import probe_model
 
-    return await probe_model(settings)
+    try:
+        return await probe_model(settings)
+    except ConfigError as error:
+        return str(error)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
@@ -299,6 +300,45 @@ def test_what_libraries_read_themselves_is_set_only_where_it_is_not() -> None:
     assert empty["TIKTOKEN_CACHE_DIR"] == str(VOCABULARY_DIR)
     assert empty["RUNPOD_LOG_LEVEL"] == "INFO"
     assert (own["TIKTOKEN_CACHE_DIR"], own["RUNPOD_LOG_LEVEL"]) == ("/srv/v", "ERROR")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OPENAI_ORG_ID", "org-planted\nX-Header: 1"),
+        ("OPENAI_PROJECT_ID", "prój-planted"),
+        ("SSL_CERT_FILE", "/nowhere/planted.pem"),
+        ("SSL_CERT_FILE", __file__),
+        ("SSL_CERT_DIR", "/nowhere/planted"),
+        ("REQUESTS_CA_BUNDLE", "/nowhere/planted.pem"),
+        ("AWS_CA_BUNDLE", "/nowhere/planted.pem"),
+        ("HTTPS_PROXY", "socks5://planted:1080"),
+        ("HTTP_PROXY", "http://[planted"),
+        ("https_proxy", "http://planted:99999"),
+        ("ALL_PROXY", "http://"),
+    ],
+)
+def test_what_libraries_could_not_use_is_refused_by_its_name(name: str, value: str) -> None:
+    """Certificates that are not there, proxies that are no address and IDs unfit for a header end a process at once."""
+    said = refusal({**KEY, name: value})
+    assert said.startswith(f"{name}: ")
+    assert "planted" not in said
+
+
+def test_what_libraries_can_use_is_left_alone(tmp_path: Path) -> None:
+    """Good variables of the libraries, and empty ones, are no business of the settings."""
+    bundle = tmp_path / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(bundle)
+    good = {
+        "OPENAI_ORG_ID": "org-1",
+        "SSL_CERT_FILE": str(bundle),
+        "SSL_CERT_DIR": str(tmp_path),
+        "REQUESTS_CA_BUNDLE": str(tmp_path),
+        "HTTP_PROXY": "proxy.example:3128",
+        "https_proxy": "http://user:password@[::1]:3128/",
+        "ALL_PROXY": "",
+    }
+    assert settings(**good) == settings()
 
 
 def test_the_services_own_settings_have_their_defaults() -> None:

@@ -748,6 +748,18 @@ def test_what_a_symbol_cost_before_it_met_an_account_fault_is_counted(
     assert output["total_tokens"] == bill["input_tokens"] + bill["output_tokens"]
 
 
+def test_a_job_that_has_documented_everything_does_not_say_that_it_stopped(tmp_path: Path) -> None:
+    """A fault after which each symbol has its summary all the same is no early end: success comes without that word."""
+
+    answer = json.dumps({"summary": "This function adds up the prices of an order and its shipping."})
+    script = [{"fault": "quota", "contains": "An earlier answer was not accepted"}]
+    with running_openai(Behaviour(count_by="characters", fault_script=script), lambda *_: answer) as server:
+        settings = Settings(openai_api_key=KEY, openai_base_url=server.base_url, results_dir=tmp_path / "results")
+        output = Job(settings).run(payload(1))
+    stopped = any("stopped before its end" in text for text in output["warnings"])
+    assert stopped is (output["status"] != "success")
+
+
 def test_a_cancelled_job_stops_its_calls(server: RunningServer, tmp_path: Path) -> None:
     """Cancelled in mid-run, a job ends as cancelled, its calls in flight are hung up and no further one is made."""
     behave(server, {"fault": "hang"})

@@ -32,7 +32,7 @@ from generation.domain.finding import Findings
 from generation.domain.outcome import Documented, Failed, Outcome, Request, Symbol
 from generation.domain.usage import Usage
 from generation.errors import AccountError, CutOff, DoctownError, JobError, Rejected, SlowDown, Transient
-from generation.model.client import shared_client_and_limiter, translate
+from generation.model.client import probe_model, shared_client_and_limiter, shared_window, translate
 from generation.model.documenter import OpenAIDocumenter
 from generation.model.limiter import JobQueue, Limiter
 from generation.prompts.builder import MARKER, NO_NOTES, rules
@@ -91,6 +91,9 @@ def raw_server(answer: Callable[[RawHandler, bytes], None]) -> Iterator[str]:
 
         def do_POST(self) -> None:  # noqa: N802 - the name is the library's
             answer(self, self.rfile.read(int(self.headers["Content-Length"])))
+
+        def do_GET(self) -> None:  # noqa: N802
+            answer(self, b"")
 
         def log_message(self, *_: Any) -> None:
             """Say nothing."""
@@ -394,9 +397,9 @@ def test_reasoning_that_fills_the_cap_gets_a_larger_one(counter: TokenCounter) -
     assert tokens_of(outcome) == billed(server)
 
 
-@pytest.mark.parametrize("cap", [256, 4_096, 8_192])
+@pytest.mark.parametrize("cap", [256, 4_096])
 def test_an_unlisted_model_gets_a_larger_cap_too(counter: TokenCounter, cap: int) -> None:
-    """Where nobody knows the model's limit the second cap is larger than the first, whatever the setting is."""
+    """Where the context has room for it the second cap is larger than the first, whatever the setting is."""
     with running(behaviour({"fault": "length", "times": 1}, models=[UNLISTED]), say_what_it_is_for) as server:
         settings = settings_for(server, model_name=UNLISTED, max_completion_tokens=cap)
         (outcome,) = document(settings, counter, symbol())
@@ -404,6 +407,143 @@ def test_an_unlisted_model_gets_a_larger_cap_too(counter: TokenCounter, cap: int
     assert isinstance(outcome, Documented)
     assert first == cap
     assert second > first
+
+
+def test_an_answer_cut_off_by_the_context_is_not_asked_for_again(counter: TokenCounter) -> None:
+    """Where the context is what cuts an answer off, a larger cap cannot help and is not paid for."""
+    with running(behaviour({"fault": "length"}, models=[UNLISTED])) as server:
+        settings = settings_for(server, model_name=UNLISTED, model_context_tokens=2_048)
+        (outcome,) = document(settings, counter, symbol())
+    (request,) = server.requests
+    assert isinstance(outcome, Failed)
+    assert outcome.failure == "answer_cut_off"
+    assert request["max_completion_tokens"] < 2_048
+
+
+def refuse(handler: RawHandler, message: str, **fields: Any) -> None:
+    error = {"message": message, "type": "BadRequestError", "param": None, "code": 400, **fields}
+    send(handler, 400, json.dumps({"error": error}).encode(), "application/json")
+
+
+def sizes(body: bytes) -> tuple[int, int]:
+    """The tokens of a prompt, roughly, and the completion cap."""
+    request = json.loads(body)
+    return sum(len(one["content"]) for one in request["messages"]) // 4, request["max_completion_tokens"]
+
+
+def test_a_cap_that_is_too_large_for_the_context_is_made_smaller_once(counter: TokenCounter) -> None:
+    """A server of the kind of vLLM, which counts the cap, is asked for less; the other symbols profit from its word."""
+    asked: list[tuple[int, int]] = []
+
+    def answer(handler: RawHandler, body: bytes) -> None:
+        prompt, cap = sizes(body)
+        asked.append((prompt, cap))
+        if prompt + cap > 4_096:
+            words = f"This model's maximum context length is 4096 tokens and your request has {prompt} input tokens"
+            refuse(handler, f"'max_completion_tokens' is too large: {cap}. {words} ({cap} > 4096 - {prompt}).")
+        else:
+            send(handler, 200, COMPLETED, "application/json")
+
+    async def ask() -> list[Outcome]:
+        documenter = documenter_for(settings, counter)
+        return [await documenter(symbol(f"name_{number}", number)) for number in range(5)]
+
+    with raw_server(answer) as url:
+        settings = Settings(openai_api_key=KEY, openai_base_url=url, model_name=UNLISTED)
+        outcomes = asyncio.run(ask())
+    assert [type(outcome) for outcome in outcomes] == [Documented] * 5
+    assert len(asked) == 6
+    assert asked[0][0] == asked[1][0]
+
+
+@pytest.mark.parametrize("tells", [True, False])
+def test_a_prompt_that_llama_cpp_has_no_room_for_is_cut_to_what_it_says(counter: TokenCounter, *, tells: bool) -> None:
+    """The second prompt fits into the context that the refusal names; without sizes it is three quarters."""
+    asked: list[int] = []
+
+    def answer(handler: RawHandler, body: bytes) -> None:
+        prompt, _ = sizes(body)
+        asked.append(prompt)
+        if prompt > 1_300:
+            told = {"n_ctx": 1_500, "n_prompt_tokens": prompt} if tells else {}
+            refuse(handler, "the request exceeds the available context size", type="exceed_context_size_error", **told)
+        else:
+            send(handler, 200, COMPLETED, "application/json")
+
+    with raw_server(answer) as url:
+        settings = Settings(openai_api_key=KEY, openai_base_url=url, model_name=UNLISTED)
+        (outcome,) = document(settings, counter, symbol(source_code=LONG_SOURCE))
+    assert len(asked) == 2
+    assert asked[1] <= 0.8 * asked[0]
+    assert isinstance(outcome, Documented) is tells or asked[1] <= 1_300
+    if isinstance(outcome, Failed):
+        assert outcome.failure == "context_too_long"
+
+
+def listed(**entry: Any) -> dict[str, Any]:
+    return {"GET /v1/models": {"data": [None, {"id": UNLISTED, **entry}]}}
+
+
+OWN_CONTEXT = {"model_info": {"llama.context_length": 131_072}}
+TOLD: dict[str, tuple[dict[str, Any], int]] = {
+    "vLLM": (listed(max_model_len=4_096), 4_096),
+    "OpenRouter": (listed(context_length=32_768), 32_768),
+    "llama.cpp": ({**listed(id="m"), "GET /props": {"default_generation_settings": {"n_ctx": 2_048}}}, 2_048),
+    "Ollama": ({**listed(owned_by="library"), "POST /api/show": {**OWN_CONTEXT, "parameters": "num_ctx 4096"}}, 4_096),
+    "Ollama's model": ({**listed(owned_by="library"), "POST /api/show": OWN_CONTEXT}, 131_072),
+    "nonsense": ({**listed(max_model_len=10**400), "GET /props": []}, 3_000),
+    "silent": ({}, 3_000),
+}
+
+
+@pytest.mark.parametrize(("replies", "tokens"), TOLD.values(), ids=TOLD)
+def test_the_context_of_an_unlisted_model_is_asked_of_its_server(replies: dict[str, Any], tokens: int) -> None:
+    """Each server is asked in its own way, at no cost; one that tells nothing leaves it to MODEL_CONTEXT_TOKENS."""
+
+    def answer(handler: RawHandler, _body: bytes) -> None:
+        reply = replies.get(f"{handler.command} {handler.path}")
+        send(handler, 404 if reply is None else 200, json.dumps(reply).encode(), "application/json")
+
+    async def ask() -> int:
+        return (await shared_window(settings)).tokens
+
+    with raw_server(answer) as url:
+        settings = Settings(openai_api_key=KEY, openai_base_url=url, model_name=UNLISTED, model_context_tokens=3_000)
+        assert asyncio.run(ask()) == tokens
+
+
+@pytest.mark.parametrize(
+    ("path", "replies", "words"),
+    [
+        ("/v1", {"/v1/models": {"data": [{"id": UNLISTED}]}}, None),
+        ("/v1", {"/v1/models": {"data": [{"id": "m.gguf", "owned_by": "llamacpp"}]}}, None),
+        ("/v1", {"/v1/models": {"data": []}}, None),
+        ("/v1", {"/v1/models": {"data": [{"id": "a"}, {"id": "b"}]}}, "does not list the model"),
+        ("", {"/v1/models": {"data": [{"id": UNLISTED}]}}, "OPENAI_BASE_URL"),
+        ("", {f"/models/{UNLISTED}": "<html>"}, "/v1 been forgotten"),
+    ],
+    ids=["listed", "any name", "empty list", "another", "forgotten", "a page"],
+)
+def test_a_probe_asks_whether_jobs_would_work(path: str, replies: dict[str, Any], words: str | None) -> None:
+    """Without an entry for the model the list decides, and an address without an API is named by its setting."""
+
+    def answer(handler: RawHandler, _body: bytes) -> None:
+        reply = replies.get(handler.path.replace("%3A", ":"))
+        send(handler, 404 if reply is None else 200, json.dumps(reply).encode(), "application/json")
+
+    with raw_server(answer) as url:
+        address = url.removesuffix("/v1") + path
+        reason = asyncio.run(probe_model(Settings(openai_api_key=KEY, openai_base_url=address, model_name=UNLISTED)))
+    assert words in reason if words and reason else reason is None
+
+
+def test_a_temperature_is_sent_to_models_that_take_it(counter: TokenCounter) -> None:
+    """TEMPERATURE goes to a model of the catalogue that takes one and to one that is not listed, and to no other."""
+    models = ["gpt-4o", UNLISTED, "gpt-5-nano"]
+    with running(behaviour(models=models), say_what_it_is_for) as server:
+        for model in models:
+            document(settings_for(server, model_name=model, temperature=0.5), counter, symbol())
+    assert [request.get("temperature") for request in server.requests] == [0.5, 0.5, None]
 
 
 def test_a_prompt_beyond_the_context_is_cut_to_three_quarters(counter: TokenCounter) -> None:
@@ -418,9 +558,18 @@ def test_a_prompt_beyond_the_context_is_cut_to_three_quarters(counter: TokenCoun
     assert tokens_of(outcome) == billed(server)
 
 
+def test_a_prompt_is_cut_to_the_size_that_the_server_gives(counter: TokenCounter) -> None:
+    """Where three quarters are still too long and the refusal says for how much there is room, the second fits."""
+    with running(behaviour(context_tokens=1_100), say_what_it_is_for) as server:
+        (outcome,) = document(settings_for(server), counter, symbol(source_code=LONG_SOURCE))
+    _, second = server.requests
+    assert isinstance(outcome, Documented)
+    assert counter.count_messages(second["messages"]) + second["max_completion_tokens"] <= 1_100
+
+
 def test_a_prompt_beyond_the_context_twice_fails_clearly(counter: TokenCounter) -> None:
     """A prompt that is too long even when cut fails after two requests, in words that name the setting."""
-    with running(behaviour(context_tokens=1_000)) as server:
+    with running(behaviour(context_tokens=500)) as server:
         (outcome,) = document(settings_for(server), counter, symbol(source_code=LONG_SOURCE))
     assert isinstance(outcome, Failed)
     assert (outcome.failure, outcome.usage.requests) == ("context_too_long", 2)

@@ -686,15 +686,19 @@ def test_probes_ask_nobody(tmp_path: Path) -> None:
             assert openai.bill()["arrived_at_s"] == []
 
 
-def test_a_model_gone_from_the_list_is_not_ready_unless_it_is_unlisted_here(tmp_path: Path) -> None:
-    """OpenAI's own models must be in the server's list; another server may have none, and answering is enough."""
+def test_a_model_gone_from_the_list_is_not_ready(tmp_path: Path) -> None:
+    """A model that the server does not list, OpenAI's or any other, is named, and a job that fails asks again."""
     with running_deployment(tmp_path) as deployment:
         deployment.behave(retired_models=("gpt-5-nano",))
         with running_service(tmp_path, OPENAI_API_KEY=KEY, OPENAI_BASE_URL=deployment.openai.base_url) as service:
             check_not_ready(service, "the model gpt-5-nano is not available")
         own = {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": deployment.openai.base_url, "MODEL_NAME": "llama3.2:3b"}
+        deployment.behave(models=("llama3.2:3b",))
         with running_service(tmp_path, **own) as service:
             wait_until(service.is_ready, "readiness")
+            deployment.behave(retired_models=("llama3.2:3b",))
+            service.generate(payload(1))
+            check_not_ready(service, "the server does not list the model llama3.2:3b")
 
 
 class Restricted(http.server.BaseHTTPRequestHandler):
@@ -756,6 +760,31 @@ def test_looks_are_seldom_while_all_is_well_and_soon_while_it_is_not() -> None:
         (None, RECHECK_INTERVAL_S),
         ("gone", RECHECK_WHEN_NOT_READY_S),
     ]
+
+
+def test_a_fault_of_a_job_is_looked_at_at_once() -> None:
+    """A check that is wanted, also during another one, does not wait for its turn."""
+    looks = 0
+
+    async def look() -> str | None:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            readiness.check_now()
+        if looks == 4:
+            raise asyncio.CancelledError
+        return None
+
+    async def sleep(_seconds: float) -> None:
+        if looks == 2:
+            readiness.check_now()
+        if looks < 3:
+            await asyncio.get_running_loop().create_future()
+
+    readiness = Readiness(look, sleep)
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(readiness.keep_checking())
+    assert looks == 4
 
 
 # The end

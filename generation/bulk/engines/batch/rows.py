@@ -35,6 +35,7 @@ from generation.model.codec import (
     shorter_share,
 )
 from generation.model.documenter import better
+from generation.model.window import default_window
 from generation.prompts.builder import PromptBuilder
 from generation.prompts.formats import ONE_SUMMARY
 from generation.prompts.tokens import TokenCounter
@@ -143,6 +144,7 @@ class RowWriter:
         self._settings = settings
         self._prompts = PromptBuilder(counter, settings.max_prompt_tokens, settings.output_language)
         self._parameters = request_parameters(settings)
+        self._window = default_window(settings)
 
     def line(self, row: Row, symbol: Symbol, state: SymbolState, content_hash: str) -> tuple[bytes, Usage]:
         """Return the line of a row, and the maximum usage of its answer."""
@@ -150,9 +152,9 @@ class RowWriter:
         if state.was_too_long:
             share = shorter_share(prompt, self._settings)
             prompt = self._prompts.single(self._prompts.part(symbol.context, share=share), state.reason)
-        cap = first_completion_cap(prompt, 1, self._settings)
+        cap = first_completion_cap(prompt, 1, self._settings, self._window)
         if state.was_cut_off:
-            cap = larger_cap(cap, self._settings)
+            cap = larger_cap(prompt, cap, self._settings, self._window)
         asked = {
             "custom_id": row.custom_id(self._run_name, content_hash),
             "method": "POST",
