@@ -109,7 +109,8 @@ class Deployment:
             "OPENAI_API_KEY": KEY,
             "OPENAI_BASE_URL": self.openai.base_url,
             "TIKTOKEN_CACHE_DIR": str(VOCABULARY_DIR),
-            "STORAGE_RETRY_S": "0.6",
+            # A busy machine may take a second for an answer of the bucket.
+            "STORAGE_RETRY_S": "2",
             "MAX_RETRIES": "1",
             "MAX_CONCURRENT_REQUESTS": str(AT_ONCE),
         }
@@ -365,6 +366,9 @@ def frozen(trial: Trial) -> str:
     first = trial.deployment.living_worker()
     trial.begin()
     first.freeze()
+    pod_id = f"pod-{trial.deployment.pods}"
+    # The poll that it had open must not get the job: nobody would answer.
+    wait_until(lambda: not trial.deployment.queue._polling[pod_id], "the frozen worker's poll to end")
     deliver_again(trial)
     trial.release()
     output = trial.output()
