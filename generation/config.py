@@ -134,7 +134,7 @@ class Settings(EnvironmentSettings):
         gt=0,
         le=900,
         allow_inf_nan=False,
-        description="Maximum seconds to wait for an answer before the request is retried",
+        description="Seconds to wait for an answer while the latency is unknown; doubled with each attempt, up to 900",
     )
     outage_s: float = Field(
         120.0,

@@ -53,6 +53,7 @@ EXAMPLES: Mapping[str, dict[str, Any]] = {
             "reasoning_tokens": 0,
             "requests": 1,
             "retries": 0,
+            "timeouts": 0,
         },
         "pricing": {"input_per_1m": 0.15, "cached_input_per_1m": 0.015, "output_per_1m": 0.6},
         "paid_before": {"symbols": 0, "total_tokens": 0, "total_cost": 0.0},

@@ -49,6 +49,7 @@ class TokenUsage(_Record):
     reasoning_tokens: Annotated[Count, Field(description="A part of the output tokens.")]
     requests: Count
     retries: Count
+    timeouts: Annotated[Count, Field(description="Requests without an answer in time; what they cost is unknown.")]
 
 
 class SymbolUsage(_Record):
@@ -60,6 +61,7 @@ class SymbolUsage(_Record):
     reasoning_tokens: NotRequired[Count]
     requests: NotRequired[Count]
     retries: NotRequired[Count]
+    timeouts: NotRequired[Count]
 
 
 class TokenPricing(_Record):

@@ -15,7 +15,10 @@ from generation.domain.catalogue import Pricing
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What the API reported for one request, or the sum of many. Reasoning tokens are part of the output tokens."""
+    """What the API reported for one request, or the sum of many. Reasoning tokens are part of the output tokens.
+
+    What the server billed for requests that timed out is unknown, and not included.
+    """
 
     input_tokens: int = 0
     cached_input_tokens: int = 0
@@ -23,6 +26,7 @@ class Usage:
     reasoning_tokens: int = 0
     requests: int = 0
     retries: int = 0
+    timeouts: int = 0
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -34,6 +38,7 @@ class Usage:
             self.reasoning_tokens,
             self.requests,
             self.retries,
+            self.timeouts,
         )
 
     @property
@@ -49,6 +54,7 @@ class Usage:
             self.reasoning_tokens + other.reasoning_tokens,
             self.requests + other.requests,
             self.retries + other.retries,
+            self.timeouts + other.timeouts,
         )
 
     def __sub__(self, other: Usage) -> Usage:

@@ -38,6 +38,7 @@ from generation.errors import (
 )
 from generation.model.budget import Budget
 from generation.model.client import (
+    CONNECT_TIMEOUT_S,
     is_server_down,
     retry_after_s,
     server_address,
@@ -61,6 +62,7 @@ from generation.model.codec import (
     summaries_of,
 )
 from generation.model.limiter import JobQueue, Permit
+from generation.model.pacing import MAX_TIMEOUT_S
 from generation.model.window import ContextWindow, default_window
 from generation.prompts.builder import Notes, Prompt, PromptBuilder
 from generation.prompts.content_hash import origin_of
@@ -69,6 +71,9 @@ from generation.prompts.tokens import TokenCounter
 
 FIRST_BACKOFF_S = 0.5
 MAX_BACKOFF_S = 20.0
+
+# The limiter's timeout grows with each attempt and with the server's latency; the transport's must not come first.
+_TRANSPORT_TIMEOUT = openai.Timeout(MAX_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
 
 
 @dataclass(slots=True)
@@ -79,11 +84,12 @@ class _Spent:
     usage: Usage = NO_USAGE
     requests: int = 0
     failed_attempts: int = 0
+    timeouts: int = 0
     overloads: int = 0
 
     def total(self) -> Usage:
         retries = self.requests if self.again else max(0, self.requests - 1)
-        return self.usage + Usage(requests=self.requests, retries=retries)
+        return self.usage + Usage(requests=self.requests, retries=retries, timeouts=self.timeouts)
 
 
 Check = Callable[[str, Symbol, bool | None], Findings]
@@ -222,7 +228,10 @@ class OpenAIDocumenter:
     ) -> Answer:
         retrying = AsyncRetrying(
             retry=retry_if_exception_type((SlowDown, Transient)),
-            stop=lambda _: spent.failed_attempts > self._settings.max_retries,
+            stop=lambda state: (
+                spent.failed_attempts > self._settings.max_retries
+                or (form is SEVERAL_SUMMARIES and _is_timeout(_error_of(state)))
+            ),
             wait=lambda state: self._wait_s(state, spent),
             sleep=functools.partial(self._limiter.sleep_unless_stopped, self._queue),
             reraise=True,
@@ -239,11 +248,11 @@ class OpenAIDocumenter:
         server's own `Retry-After`, or exponential backoff with full jitter. A prompt that is answered with 503 again
         and again while others are answered backs off too, since each 503 slows the others down.
         """
-        error = state.outcome.exception() if state.outcome else None
+        error = _error_of(state)
         if isinstance(error, SlowDown):
             waits_here = error.overloaded and not self._limiter.pace.breaker.is_open and spent.overloads > 1
             return backoff_s(spent.overloads - 2, FIRST_BACKOFF_S, MAX_BACKOFF_S) if waits_here else 0.0
-        if isinstance(error, Transient) and error.failure == "timeout":
+        if _is_timeout(error):
             return 0.0
         if isinstance(error, Transient) and error.retry_after_s:
             return min(MAX_BACKOFF_S, error.retry_after_s)
@@ -261,6 +270,7 @@ class OpenAIDocumenter:
         except RequestError as error:
             self._charge(error.usage, spent)
             spent.failed_attempts += isinstance(error, Transient)
+            spent.timeouts += _is_timeout(error)
             spent.overloads += isinstance(error, SlowDown) and error.overloaded
             raise
         finally:
@@ -281,7 +291,9 @@ class OpenAIDocumenter:
         """
         try:
             with self._limiter.adaptive_timeout(permit, adaptive_timeout) as scope:
-                reply = await self._client.post("/chat/completions", cast_to=httpx2.Response, body=body)
+                reply = await self._client.post(
+                    "/chat/completions", cast_to=httpx2.Response, body=body, options={"timeout": _TRANSPORT_TIMEOUT}
+                )
         except Exception as error:  # noqa: BLE001 - the SDK does not translate all that its transport raises
             headers = error.response.headers if isinstance(error, openai.APIStatusError) else {}
             meaning = await self._with_outage(self._meaning(error), permit)
@@ -320,7 +332,7 @@ class OpenAIDocumenter:
                 permit.refused(headers, error.retry_after_s)
         elif isinstance(error, AccountError):
             permit.account_fault(error)
-        elif isinstance(error, Transient) and error.failure == "timeout":
+        elif _is_timeout(error):
             permit.timed_out()
         else:
             permit.failed()
@@ -344,6 +356,14 @@ class OpenAIDocumenter:
                 failure="request_too_large",
             )
         return error
+
+
+def _error_of(state: RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None
+
+
+def _is_timeout(error: BaseException | None) -> bool:
+    return isinstance(error, Transient) and error.failure == "timeout"
 
 
 def _outage_fault(settings: Settings) -> AccountError:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from generation.model.pacing import Limits, Pace, Reservation, parse_limits
+from generation.model.pacing import MAX_TIMEOUT_S, Limits, Pace, Reservation, parse_limits
 
 log = logging.getLogger(__name__)
 
@@ -175,7 +175,7 @@ class Limiter:
     def adaptive_timeout(self, permit: Permit, factor: float) -> Iterator[anyio.CancelScope]:
         """Cancel the block when its request takes longer than `factor` times the current adaptive timeout.
 
-        The timeout is read again every WATCH_INTERVAL_S, as `Pace` learns, and never exceeds the setting.
+        The timeout is read again every WATCH_INTERVAL_S, as `Pace` learns, and never exceeds MAX_TIMEOUT_S.
         """
         with anyio.CancelScope() as scope:
             self._watched[permit] = (factor, scope)
@@ -187,11 +187,11 @@ class Limiter:
                 self._watched.pop(permit, None)
 
     def _cancel_overdue(self) -> None:
-        now_s, timeout_s, limit_s = (self._now_s(), self.pace.timeout_s(), self.pace.request_timeout_s)
+        now_s, timeout_s = self._now_s(), self.pace.timeout_s()
         for permit, (factor, scope) in self._watched.items():
-            if now_s - permit.reserved_s > min(limit_s, timeout_s * factor):
+            if now_s - permit.reserved_s > min(MAX_TIMEOUT_S, timeout_s * factor):
                 scope.cancel()
-        interval_s = min(WATCH_INTERVAL_S, limit_s / 4)
+        interval_s = min(WATCH_INTERVAL_S, self.pace.request_timeout_s / 4)
         self._watch = asyncio.get_running_loop().call_later(interval_s, self._cancel_overdue) if self._watched else None
 
     async def is_server_down(self, permit: Permit, check: Callable[[], Awaitable[bool]]) -> bool:

@@ -47,13 +47,17 @@ MAX_LEARNED_SPACING_S = 0.25
 SPACING_DECAY = 0.98
 RATE_LIMITED_S = 10.0
 
+# No time-out is longer, whatever the setting, the server's latency and the number of attempts.
+MAX_TIMEOUT_S = 900.0
+
 # The timeout is this many standard deviations of the latency's logarithm above its mean: 1 in 740 for a lognormal.
 TIMEOUT_DEVIATIONS = 3.0
 MIN_TIMEOUT_S = 2.0
 LATENCIES_NEEDED = 20
 LATENCY_WEIGHT = 0.02
 
-# Above this share of timeouts, the learned timeout itself is too short and the setting is used again.
+# Above this share of timeouts, the learned timeout itself is too short: it is twice the setting then, and doubles again
+# with each further such share.
 MAX_TIMED_OUT_SHARE = 0.2
 TIMED_OUT_WEIGHT = 0.05
 
@@ -383,12 +387,17 @@ class Pace:
         self.proven_s, self.lead_since_s = -math.inf, None
 
     def timeout_s(self) -> float:
-        """Return the timeout of a first attempt in seconds, from the observed latencies; never above the setting."""
-        if self.latencies < LATENCIES_NEEDED or self.timed_out_share > MAX_TIMED_OUT_SHARE:
-            return self.request_timeout_s
+        """Return the timeout of a first attempt in seconds.
+
+        It is the setting until enough latencies are known, then follows them, also above the setting. Where many
+        requests time out, as from a server that queues them, it is a multiple of the setting.
+        """
+        doublings = int(self.timed_out_share / MAX_TIMED_OUT_SHARE)
+        if doublings or self.latencies < LATENCIES_NEEDED:
+            return min(MAX_TIMEOUT_S, self.request_timeout_s * 2.0**doublings)
         deviation = math.sqrt(self.log_latency_variance)
         seen_s = math.exp(self.log_latency_mean + TIMEOUT_DEVIATIONS * deviation)
-        return min(self.request_timeout_s, max(MIN_TIMEOUT_S, seen_s))
+        return min(MAX_TIMEOUT_S, max(seen_s, min(MIN_TIMEOUT_S, self.request_timeout_s)))
 
     def _learn_limits(self, reservation: Reservation, limits: Limits, now_s: float) -> None:
         if limits.requests:

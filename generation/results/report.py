@@ -161,6 +161,13 @@ class Report:
         yield "documented_symbols", [one for one in ordered if isinstance(one, Documented)]
         yield "failed_symbols", [one for one in ordered if isinstance(one, Failed)]
 
+    def _timeout_warning(self) -> list[str]:
+        count = self.own_usage.timeouts
+        if not count:
+            return []
+        advice = "where the model is slow, raise REQUEST_TIMEOUT_S or lower MAX_CONCURRENT_REQUESTS"
+        return [f"{count} of {self.own_usage.requests} requests timed out, and what they cost is unknown: {advice}"]
+
     def document_without_symbols(self) -> ResultsDocument:
         """Return the results document with empty symbol lists."""
         totals, before = self.totals, self._paid_before
@@ -184,7 +191,7 @@ class Report:
             "pricing": cast("TokenPricing", asdict(self._pricing)),
             "checks": count_checks(self.outcomes),
             "duration_ms": totals.elapsed_ms,
-            "warnings": list(self.warnings),
+            "warnings": [*self.warnings, *self._timeout_warning()],
             "results": None,
             "checkpoint": dict(self.included),
         }

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from generation.config import Settings
+from generation.model.limiter import Limiter
 from tests.loopback.openai import Behaviour, RunningServer, running
 from tests.support.contexts import FUNCTIONS, item, payload
 from tests.support.jobs import run_job_to_dict
@@ -118,6 +121,22 @@ def test_one_poisonous_symbol_costs_only_itself(fault: str, tmp_path: Any) -> No
         assert [one["symbol_id"].split(":")[1] for one in output["failed_symbols"]] == ["f3"]
         assert len(own_summaries(output)) == 9
         assert output["total_tokens"] == billed(server)
+
+
+def test_a_request_that_times_out_is_halved_and_counted(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request for four symbols that hangs is sent as two for two each, not again; the job tells of the time-out."""
+    items = [item(f"f{number}", centrality=0.1) for number in range(4)]
+    script = [{"fault": "hang", "contains": "Name: f3\n", "times": 1}]
+    with running(Behaviour(fault_script=script), answer_with(CHANGES["nothing"])) as server:
+        jumping = functools.partial(
+            Limiter, now_s=lambda: time.monotonic() + 300.0 * server.bill()["faults"].get("hang", 0)
+        )
+        monkeypatch.setattr("generation.model.client.Limiter", jumping)
+        output = document(server, {"symbols": items}, tmp_path)
+        assert len(server.bill()["arrived_at_s"]) == 3
+    assert output["status"] == "success"
+    assert (output["usage"]["requests"], output["usage"]["timeouts"]) == (3, 1)
+    assert [text for text in output["warnings"] if text.startswith("1 of 3 requests timed out")]
 
 
 def test_an_answer_that_breaks_off_keeps_its_complete_entries(tmp_path: Any) -> None:

@@ -41,7 +41,9 @@ OUTPUT_KEYS = {
     "removed", "total_tokens", "total_cost", "paid_before", "usage", "pricing", "checks", "duration_ms", "warnings",
     "results",
 }  # fmt: skip
-USAGE_KEYS = {"input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens", "requests", "retries"}
+USAGE_KEYS = {
+    "input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens", "requests", "retries", "timeouts",
+}  # fmt: skip
 EVENT_PAYLOADS = {
     "generation.started.v1": {"symbol_count", "estimated_tokens"},
     "generation.symbol_documented.v1": {"symbol_id", "token_count"},

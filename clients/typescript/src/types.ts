@@ -456,6 +456,10 @@ export interface TokenUsage {
   reasoning_tokens: number
   requests: number
   retries: number
+  /**
+   * Requests without an answer in time; what they cost is unknown.
+   */
+  timeouts: number
 }
 /**
  * The prices by which `total_cost` was worked out, in US dollars for a million tokens.
@@ -622,6 +626,7 @@ export interface SymbolUsage {
   reasoning_tokens?: number
   requests?: number
   retries?: number
+  timeouts?: number
 }
 /**
  * A documented symbol of the results document.

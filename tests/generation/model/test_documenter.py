@@ -280,6 +280,7 @@ def test_a_passing_fault_is_tried_again_until_the_symbol_is_documented(
     assert bill["faults"] == {fault: times}
     assert sent(server) == times + 1
     assert (outcome.usage.requests, outcome.usage.retries) == (times + 1, times)
+    assert outcome.usage.timeouts == (times if fault == "hang" else 0)
     sold = bill["requests"]["200"]
     assert sold == (1 if fault in RETRIED_UNBILLED else times + 1)
     # Of an answer whose body is broken nobody can know what it cost.

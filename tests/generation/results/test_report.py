@@ -143,6 +143,7 @@ def test_the_document_lists_every_symbol_in_the_order_of_the_input() -> None:
             "reasoning_tokens": 20,
             "requests": 4,
             "retries": 1,
+            "timeouts": 0,
         },
         "pricing": {"input_per_1m": 0.15, "cached_input_per_1m": 0.015, "output_per_1m": 0.60},
         "checks": {"checked": 0, "passed_all": 0, "findings": {}},
