@@ -16,11 +16,10 @@ from datetime import date
 from importlib import import_module
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from generation.checks import check_summary, known_names
+from generation.checks import known_names
 from generation.config import Settings
 from generation.domain.catalogue import OFFLINE, utc_today
 from generation.domain.context import SymbolContext
-from generation.domain.finding import Findings
 from generation.domain.outcome import Documenter, Failed, Outcome, Request, Symbol
 from generation.domain.output import JobOutput, PlannedOutput
 from generation.domain.usage import NO_USAGE, Usage
@@ -36,6 +35,7 @@ from generation.planning.prompt_context import PromptContext, semantic_context
 from generation.planning.schedule import Schedule
 from generation.prompts.content_hash import hasher, origin_of, retired_questions
 from generation.prompts.tokens import TokenCounter, VocabularyMissing, load_counter
+from generation.repairs import Review, review_summary
 from generation.reporting import events
 from generation.results.checkpoint import EVERY_SEGMENT, Checkpoint, new_run
 from generation.results.job_lease import JobLease, job_lease
@@ -452,10 +452,10 @@ async def _documenter(
     window = await shared_window(settings)
     known = await asyncio.to_thread(known_names, (symbol.context for symbol in plan.symbols))
 
-    def check(summary: str, symbol: Symbol, is_misplaced: bool | None) -> Findings:  # noqa: FBT001
-        return check_summary(summary, symbol.context, known, misplaced=is_misplaced, language=settings.output_language)
+    def review(summary: str, symbol: Symbol, is_misplaced: bool | None) -> Review:  # noqa: FBT001
+        return review_summary(summary, symbol.context, known, misplaced=is_misplaced, language=settings.output_language)
 
-    return OpenAIDocumenter(settings, counter, prompt_context.notes, check, budget, window=window)
+    return OpenAIDocumenter(settings, counter, prompt_context.notes, review, budget, window=window)
 
 
 def warm_up(settings: Settings) -> TokenCounter:

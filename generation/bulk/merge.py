@@ -15,7 +15,7 @@ from typing import Any
 from generation.bulk.manifest import Division, Source, Summary
 from generation.domain.catalogue import Pricing
 from generation.domain.usage import NO_USAGE, Usage, cost_usd
-from generation.results.report import as_json
+from generation.results.report import REJECTED, as_json, rejection_warnings
 from generation.results.reuse import read_results
 from generation.storage.base import Storage
 
@@ -58,6 +58,7 @@ class Merger:
         self._failures: Counter[str] = Counter()
         self._findings: Counter[str] = Counter()
         self._checked = self._passed_all = self._reusable = 0
+        self._rejected: dict[int, str] = {}
 
     def __contains__(self, position: int) -> bool:
         return position in self._documented or position in self._failed
@@ -78,6 +79,8 @@ class Merger:
             self._checked += 1
             self._passed_all += not findings
             self._findings.update(str(finding.get("check")) for finding in findings)
+            if record.get("source") == "offline" and any(finding.get("hard") for finding in findings):
+                self._rejected[position] = str(record["symbol_id"])
 
     def add_all(self, records: Iterable[tuple[int, Mapping[str, Any]]]) -> None:
         """Add records with their positions, in any order."""
@@ -100,7 +103,7 @@ class Merger:
             "pricing": asdict(header.pricing),
             "checks": self._count_checks(),
             "duration_ms": header.duration_ms,
-            "warnings": list(dict.fromkeys(header.warnings))[:MAX_WARNINGS],
+            "warnings": self._warnings(header.warnings),
             "results": None,
             "checkpoint": {},
         }
@@ -120,9 +123,20 @@ class Merger:
         )
         return b"".join(parts), summary
 
+    def _warnings(self, given: Iterable[str]) -> list[str]:
+        """Return warnings of the shards, with one for the rejected summaries of all of them."""
+        rejected = rejection_warnings([self._rejected[position] for position in sorted(self._rejected)])
+        others = [one for one in given if REJECTED not in one]
+        return list(dict.fromkeys([*rejected, *others]))[:MAX_WARNINGS]
+
     def _count_checks(self) -> dict[str, Any]:
         findings = dict(sorted(self._findings.items()))
-        return {"checked": self._checked, "passed_all": self._passed_all, "findings": findings}
+        return {
+            "checked": self._checked,
+            "passed_all": self._passed_all,
+            "rejected": len(self._rejected),
+            "findings": findings,
+        }
 
 
 def usage_of(record: Mapping[str, Any]) -> Usage:

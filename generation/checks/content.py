@@ -1,9 +1,9 @@
-"""The checks that a summary says more than the symbol's name, and does not copy its docstring."""
+"""The checks that a summary says more than the symbol's name, copies no docstring and does not repeat itself."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from generation.checks.languages import STEM_LETTERS, stems
@@ -73,3 +73,51 @@ def _docstrings(context: SymbolContext) -> Iterator[str]:
     for pattern in (_STRING_THAT_OPENS_A_BODY, _COMMENT_BLOCK, _COMMENT_LINES):
         if found := pattern.search(source):
             yield found[found.lastindex or 0]
+
+
+# Words that are repeated one after the other; a lone word three times, as "that that" is English.
+_MAX_REPEATED_WORDS = 12
+# Human docstrings of that length have at least half as many different words.
+_MIN_LOOP_WORDS = 12
+_MIN_DIFFERENT_SHARE = 0.4
+_MARKS = "\"'`.,;:()[]!?*-"
+_MIN_CHARS_OF_LETTER_LOOP = 16
+_REPEATED_LETTERS = re.compile(r"([^\W\d_])\1{5}|([^\W\d_]{2,12}?)\2{3}")
+
+
+def check_repetition(summary: str, sentences: Sequence[str]) -> str | None:
+    """Return why the summary repeats itself, or None: a sentence, words in a row, or the same words again and again."""
+    loops = any(_is_loop([word.strip(_MARKS) for word in sentence.lower().split()]) for sentence in sentences)
+    long = any(len(word) >= _MIN_CHARS_OF_LETTER_LOOP for word in summary.split())
+    if loops or (long and _REPEATED_LETTERS.search(summary)) or len(distinct_sentences(sentences)) < len(sentences):
+        return "The summary repeats itself; say each thing once."
+    return None
+
+
+def _is_loop(words: Sequence[str]) -> bool:
+    """Return whether words are repeated one after the other, or make up most of a longer text."""
+    different = len(set(words))
+    if different == len(words):
+        return False
+    if len(words) >= _MIN_LOOP_WORDS and different < _MIN_DIFFERENT_SHARE * len(words):
+        return True
+    if any(one == other == third for one, other, third in zip(words, words[1:], words[2:], strict=False)):
+        return True
+    if len(set(pairwise(words))) == len(words) - 1:
+        return False
+    sizes = range(2, min(_MAX_REPEATED_WORDS, len(words) // 2) + 1)
+    return any(
+        words[start : start + size] == words[start + size : start + 2 * size]
+        for size in sizes
+        for start in range(len(words) - 2 * size + 1)
+    )
+
+
+def distinct_sentences(sentences: Sequence[str]) -> list[str]:
+    """Return the sentences without those that have the content words of an earlier one."""
+    if len(sentences) == 1:
+        return list(sentences)
+    kept: dict[frozenset[str], str] = {}
+    for sentence in sentences:
+        kept.setdefault(frozenset(stems(sentence)) or frozenset((sentence,)), sentence)
+    return list(kept.values())

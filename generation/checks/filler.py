@@ -13,15 +13,19 @@ _NAME = r"(?:[`'\"]?[\w.$]+(?:\(\))?[`'\"]?\s+)"
 # Not "the class names", "the code points".
 _NOUNS = "names|points|arguments|args|attributes|objects|parameters|methods|types|members|variables|instances"
 _VERB = rf"(?:is|are|was|has|can|will|does|that|which|(?!(?:{_NOUNS})\b)[a-z]{{2,}}(?<![su])s)"
+# "The `close` method of the `Session` class closes".
+_OF_PLACE = rf"(?:(?:of|in|from|on)\s+(?:the\s+)?{_NAME}(?:(?:class|module|file|object|library|package|instance)\s+)?)"
 # Not "la classe de base", "la clase padre".
 _NO_VERB = r"(?!base|abstra|astratt|padre|madre|m[èã]|parente|hija|filha|figlia|de\s|que\s|che\s)"
 _FILLER = {
     "en": rf"""(?:this|the\ following|the\ given|the\ above)\s+(?:\w+\s+)?{_ANY_THING}\b
-        |(?:this|it)\s+is\s+an?\b
-        |the\s+{_NAME}?{_THING}\s+{_VERB}\s
+        |(?:this|it)\s+is\s+(?:an?|the|used|responsible|called|designed)\b
+        |it\s+(?:also\s+|then\s+|simply\s+)?[a-z]{{2,}}(?<![su])s\s
+        |the\s+{_NAME}?{_THING}\s+{_OF_PLACE}?{_VERB}\s
         |an?\s+{_VAGUE}{_ANY_THING}\s+(?:that|which|to|for|used|responsible|designed|representing)\b
         |{_VAGUE}{_ANY_THING}\s+(?:that|which|used|responsible|designed)\b
         |(?:the\s+)?{_NAME}{{1,2}}is\s+an?\s+{_VAGUE}{_ANY_THING}\b
+        |(?:the\s+)?{_NAME}{{1,2}}is\s+an?\s+[\w-]+\s+{_ANY_THING}\s+(?:that|which|used|to|for)\b
         |(?:the\s+(?:purpose|goal|role|job|responsibility)\s+of|in)\s+(?:this|the)\s+{_NAME}?{_ANY_THING}\b
         |(?:summary|description|purpose)\s*:""",
     "de": r"""dies(?:e|er|es)\s+(?:\w+\s+)?(?:funktion|methode|klasse|konstruktor|modul|prozedur|code|eigenschaft)\b

@@ -57,7 +57,7 @@ EXAMPLES: Mapping[str, dict[str, Any]] = {
         },
         "pricing": {"input_per_1m": 0.15, "cached_input_per_1m": 0.015, "output_per_1m": 0.6},
         "paid_before": {"symbols": 0, "total_tokens": 0, "total_cost": 0.0},
-        "checks": {"checked": 1, "passed_all": 1, "findings": {}},
+        "checks": {"checked": 1, "passed_all": 1, "rejected": 0, "findings": {}},
         "duration_ms": 1204,
         "warnings": [],
         "results": {

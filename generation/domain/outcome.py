@@ -50,7 +50,7 @@ class Documented:
     """A symbol with its summary; `usage` is everything that was billed for it, failed attempts included.
 
     `content_hash` identifies the question that the summary answers. `origin` is None for a summary written offline, and
-    for one that was stored before origins were.
+    for one that was stored before origins were. `repairs` names what was changed in what the model wrote.
     """
 
     position: int
@@ -61,6 +61,12 @@ class Documented:
     checks: Findings | None = None
     content_hash: str = ""
     origin: Origin | None = None
+    repairs: tuple[str, ...] = ()
+
+    @property
+    def is_rejected(self) -> bool:
+        """Whether a model was asked and what it wrote failed a hard check: the summary is an offline one."""
+        return self.source == "offline" and self.checks is not None and bool(self.checks.hard)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +93,7 @@ class Request:
     """Symbols that one request asks the model to document.
 
     `reasons` says, by position, why a symbol is requested again; `spent` is what it has cost before; `fallback` is the
-    summary to use if the new request brings no better one.
+    offline summary to use if the new request brings no answer.
     """
 
     symbols: tuple[Symbol, ...]

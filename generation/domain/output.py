@@ -124,6 +124,11 @@ class StoredSymbol(DocumentedSymbol):
     usage: NotRequired[SymbolUsage]
     checks: NotRequired[SymbolChecks]
     origin: NotRequired[SummaryOrigin]
+    repairs: NotRequired[
+        Annotated[
+            list[str], Field(description="What was changed in what the model wrote, by the names of the documentation.")
+        ]
+    ]
 
 
 class StoredFailure(FailedSymbol):
@@ -138,6 +143,9 @@ class CheckCounts(_Record):
 
     checked: Count
     passed_all: Count
+    rejected: Annotated[
+        Count, Field(description="How many failed a hard check, asked again as well: offline summaries stand for them.")
+    ]
     findings: Annotated[dict[str, Count], Field(description="How many summaries each check found fault with.")]
 
 

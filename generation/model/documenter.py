@@ -19,7 +19,6 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 from generation.backoff import backoff_s
 from generation.checks.attribution import find_misplaced, fingerprint
 from generation.config import Settings
-from generation.domain.finding import Findings
 from generation.domain.limits import MIN_PROMPT_TOKENS
 from generation.domain.outcome import Documented, Outcome, Request, Symbol, given_up
 from generation.domain.usage import NO_USAGE, Usage, apportion
@@ -62,12 +61,14 @@ from generation.model.codec import (
     summaries_of,
 )
 from generation.model.limiter import JobQueue, Permit
+from generation.model.offline import reject
 from generation.model.pacing import MAX_TIMEOUT_S
 from generation.model.window import ContextWindow, default_window
 from generation.prompts.builder import Notes, Prompt, PromptBuilder
 from generation.prompts.content_hash import origin_of
 from generation.prompts.formats import ONE_SUMMARY, SEVERAL_SUMMARIES
 from generation.prompts.tokens import TokenCounter
+from generation.repairs import Review
 
 FIRST_BACKOFF_S = 0.5
 MAX_BACKOFF_S = 20.0
@@ -92,13 +93,13 @@ class _Spent:
         return self.usage + Usage(requests=self.requests, retries=retries, timeouts=self.timeouts)
 
 
-Check = Callable[[str, Symbol, bool | None], Findings]
+Reviewer = Callable[[str, Symbol, bool | None], Review]
 
 
 class OpenAIDocumenter:
     """Documents the requests of one job.
 
-    `notes` returns what is known of a symbol beyond its context. `check` returns the findings for a summary; its third
+    `notes` returns what is known of a symbol beyond its context. `review` checks and repairs a summary; its third
     argument is whether the summary seems to belong to another symbol of the request. `budget` limits the cost, `window`
     is the model's context.
     """
@@ -108,7 +109,7 @@ class OpenAIDocumenter:
         settings: Settings,
         counter: TokenCounter,
         notes: Callable[[Symbol], Notes],
-        check: Check,
+        review: Reviewer,
         budget: Budget | None = None,
         *,
         window: ContextWindow | None = None,
@@ -117,7 +118,7 @@ class OpenAIDocumenter:
         self._prompts = PromptBuilder(counter, settings.max_prompt_tokens, settings.output_language)
         self._origin = origin_of(settings)
         self._notes = notes
-        self._check = check
+        self._review = review
         self._window = window or default_window(settings)
         self._budget = budget or Budget(None, settings.pricing)
         self._client, self._limiter = shared_client_and_limiter(settings)
@@ -145,7 +146,6 @@ class OpenAIDocumenter:
 
     async def _document_one(self, request: Request, symbol: Symbol) -> Outcome | Request:
         spent = _Spent(again=symbol.position in request.spent)
-        fallback = request.fallback.get(symbol.position)
         try:
             summary = await self._summarize(symbol, request.reasons.get(symbol.position, ""), spent)
         except RequestError as error:
@@ -155,9 +155,9 @@ class OpenAIDocumenter:
             raise _with_partial_outcomes(error, _charged(request, spent, [1])) from None
         usage = _charged(request, spent, [1]).spent[symbol.position]
         documented = self._documented(symbol, summary, usage, None)
-        if fallback is not None:
-            return better(documented, fallback)
-        return (None if symbol.position in request.reasons else _again(documented, symbol)) or documented
+        if symbol.position in request.reasons and _is_bad(documented):
+            return reject(documented, symbol)
+        return _again(documented, symbol) or documented
 
     async def _summarize(self, symbol: Symbol, reason: str, spent: _Spent) -> str:
         share, cap = self._window.prompt_share(self._settings.max_prompt_tokens), 0
@@ -220,8 +220,16 @@ class OpenAIDocumenter:
         return results
 
     def _documented(self, symbol: Symbol, summary: str, usage: Usage, is_misplaced: bool | None) -> Documented:  # noqa: FBT001
-        findings = self._check(summary, symbol, is_misplaced)
-        return Documented(symbol.position, symbol.symbol_id, summary, usage, checks=findings, origin=self._origin)
+        review = self._review(summary, symbol, is_misplaced)
+        return Documented(
+            symbol.position,
+            symbol.symbol_id,
+            review.summary,
+            usage,
+            checks=review.findings,
+            origin=self._origin,
+            repairs=review.repairs,
+        )
 
     async def _ask(
         self, prompt: Prompt, cap: int, form: dict[str, Any], answer_type: type[Answer], spent: _Spent
@@ -371,29 +379,25 @@ def _outage_fault(settings: Settings) -> AccountError:
     return AccountError(f"{away}: start it or correct OPENAI_BASE_URL, then send the job again", "server_unavailable")
 
 
+def _is_bad(documented: Documented) -> bool:
+    return documented.checks is not None and bool(documented.checks.hard)
+
+
 def _again(documented: Documented, symbol: Symbol) -> Request | None:
-    """Return a new request for the symbol alone if its summary has hard findings, else None."""
-    checks = documented.checks
-    if checks is None or not checks.hard:
+    """Return a new request for the symbol alone if its summary has hard findings, else None.
+
+    A symbol that has another's summary has no answer of its own yet: it gets no reason and no fallback.
+    """
+    if documented.checks is None or not (hard := documented.checks.hard):
         return None
     position = symbol.position
-    # A summary of another symbol is not used as a fallback: no summary is better than a wrong one.
-    is_own = all(finding.check != "own_symbol" for finding in checks.hard)
+    is_own = all(finding.check != "own_symbol" for finding in hard)
     return Request(
         (symbol,),
-        reasons={position: " ".join(finding.reason for finding in checks.hard)} if is_own else {},
+        reasons={position: " ".join(finding.reason for finding in hard) if is_own else ""},
         spent={position: documented.usage},
-        fallback={position: documented} if is_own else {},
+        fallback={position: reject(documented, symbol)} if is_own else {},
     )
-
-
-def better(second: Documented, first: Documented) -> Documented:
-    """Return the summary with fewer hard findings, the second if equal; `second` has the usage of both."""
-
-    def hard(one: Documented) -> int:
-        return len(one.checks.hard) if one.checks else 0
-
-    return second if hard(second) <= hard(first) else replace(first, usage=second.usage)
 
 
 def _with_partial_outcomes(fault: JobError, request: Request) -> JobError:

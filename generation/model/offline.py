@@ -1,13 +1,15 @@
 """Write a summary without a model, from the facts of the context alone: no key, no network, no cost.
 
-For environments without a model, symbols below `min_centrality`, and a first run. Such summaries have the source
-`offline`. The text is the docstring's first sentence if there is one, else a sentence of the symbol's facts.
+For environments without a model, symbols below `min_centrality`, a first run, and symbols of which the model's summary
+fails the hard checks. Such summaries have the source `offline`. The text is the docstring's first sentence if there
+is one, else a sentence of the symbol's facts.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from generation.domain.context import SymbolContext
 from generation.domain.outcome import Documented, Outcome, Request, Symbol
@@ -21,6 +23,11 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
 def document_offline(symbol: Symbol) -> Documented:
     """Document one symbol from its facts."""
     return Documented(symbol.position, symbol.symbol_id, summarize_facts(symbol.context), source="offline")
+
+
+def reject(documented: Documented, symbol: Symbol) -> Documented:
+    """Return a symbol's offline summary in place of the model's, with the usage and the findings of that."""
+    return replace(documented, summary=summarize_facts(symbol.context), source="offline", repairs=())
 
 
 async def document_request_offline(request: Request) -> list[Outcome | Request]:

@@ -41,8 +41,8 @@ class PromptContext:
         self._summaries: dict[int, str] = {}
 
     def add_summary(self, outcome: Outcome) -> None:
-        """Keep a summary for the prompts of the symbols that call this one."""
-        if isinstance(outcome, Documented):
+        """Keep a summary for the prompts of the symbols that call this one, unless it stands for a rejected one."""
+        if isinstance(outcome, Documented) and not outcome.is_rejected:
             self._summaries[outcome.position] = outcome.summary
 
     def notes(self, symbol: Symbol) -> Notes:

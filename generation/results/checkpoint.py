@@ -99,7 +99,10 @@ class Checkpoint:
 
     def add(self, outcome: Outcome) -> None:
         """Add an outcome to the next segment, without blocking. Outcomes that cost nothing are not saved."""
-        asked = outcome.source == "model" if isinstance(outcome, Documented) else outcome.usage != NO_USAGE
+        if isinstance(outcome, Documented):
+            asked = outcome.source == "model" or outcome.is_rejected
+        else:
+            asked = outcome.usage != NO_USAGE
         if not asked:
             return
         self._unsaved.append(outcome)

@@ -19,7 +19,7 @@ from generation.domain.output import DocumentedSymbol, FailedSymbol
 from generation.domain.usage import NO_USAGE, Usage
 
 # Fields of a stored record that outputs omit: for a documented symbol, and for a failed one.
-_KEPT_ONLY = frozenset({"usage", "checks", "origin"})
+_KEPT_ONLY = frozenset({"usage", "checks", "origin", "repairs"})
 _KEPT_OF_FAILED = _KEPT_ONLY | {"content_hash"}
 
 _COUNTS = tuple(field.name for field in fields(Usage))
@@ -66,6 +66,8 @@ def stored_record(outcome: Outcome) -> dict[str, Any]:
             record["checks"] = {"passed": list(outcome.checks.passed), "findings": findings}
         if outcome.origin is not None:
             record["origin"] = outcome.origin._asdict()
+        if outcome.repairs:
+            record["repairs"] = list(outcome.repairs)
     elif outcome.content_hash:
         record["content_hash"] = outcome.content_hash
     return record
@@ -121,11 +123,12 @@ class StoredRecord:
     usage: Annotated[Usage, AfterValidator(_not_negative)] = NO_USAGE
     checks: Annotated[Findings, AfterValidator(_sendable_findings)] | None = None
     origin: Annotated[Origin | None, BeforeValidator(_origin)] = None
+    repairs: tuple[Text, ...] = ()
 
     def outcome(self, position: int) -> Outcome:
         """Return the outcome that the record describes, with the symbol's present position."""
         if self.summary is not None:
-            facts = (self.usage, self.source, self.checks, self.content_hash, self.origin)
+            facts = (self.usage, self.source, self.checks, self.content_hash, self.origin, self.repairs)
             return Documented(position, self.symbol_id, self.summary, *facts)
         failure = self.failure or "unknown"
         return Failed(position, self.symbol_id, self.file_path, failure, self.message, self.usage, self.content_hash)

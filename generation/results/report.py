@@ -30,6 +30,8 @@ from generation.domain.output import (
 from generation.domain.usage import NO_USAGE, Counts, Usage, cost_usd
 from generation.results.records import failed_record, stored_record
 
+MAX_NAMED = 5
+REJECTED = "failed a hard check twice; offline summaries stand in their place"
 SYMBOL_LISTS = ("documented_symbols", "failed_symbols", "removed")
 
 
@@ -168,6 +170,10 @@ class Report:
         advice = "where the model is slow, raise REQUEST_TIMEOUT_S or lower MAX_CONCURRENT_REQUESTS"
         return [f"{count} of {self.own_usage.requests} requests timed out, and what they cost is unknown: {advice}"]
 
+    def _rejected_ids(self) -> list[str]:
+        ordered = sorted(self.outcomes, key=lambda outcome: outcome.position)
+        return [one.symbol_id for one in ordered if isinstance(one, Documented) and one.is_rejected]
+
     def document_without_symbols(self) -> ResultsDocument:
         """Return the results document with empty symbol lists."""
         totals, before = self.totals, self._paid_before
@@ -191,21 +197,31 @@ class Report:
             "pricing": cast("TokenPricing", asdict(self._pricing)),
             "checks": count_checks(self.outcomes),
             "duration_ms": totals.elapsed_ms,
-            "warnings": [*self.warnings, *self._timeout_warning()],
+            "warnings": [*self.warnings, *self._timeout_warning(), *rejection_warnings(self._rejected_ids())],
             "results": None,
             "checkpoint": dict(self.included),
         }
 
 
 def count_checks(outcomes: Sequence[Outcome]) -> CheckCounts:
-    """Return how many summaries were checked, how many passed every check, and the findings of each check."""
+    """Return how many summaries were checked, passed every check and were rejected, and the findings of each check."""
     checked = [one.checks for one in outcomes if isinstance(one, Documented) and one.checks is not None]
     found = Counter(finding.check for checks in checked for finding in checks.findings)
     return {
         "checked": len(checked),
         "passed_all": sum(not checks.findings for checks in checked),
+        "rejected": sum(isinstance(one, Documented) and one.is_rejected for one in outcomes),
         "findings": dict(sorted(found.items())),
     }
+
+
+def rejection_warnings(symbol_ids: Sequence[str]) -> list[str]:
+    """Return a sentence that names the first symbols whose summaries were rejected, if there are any."""
+    if not symbol_ids:
+        return []
+    named = ", ".join(symbol_ids[:MAX_NAMED]) + (", ..." if len(symbol_ids) > MAX_NAMED else "")
+    was = "1 summary" if len(symbol_ids) == 1 else f"{len(symbol_ids)} summaries"
+    return [f"{was} of the model {REJECTED}: {named}"]
 
 
 def planned(

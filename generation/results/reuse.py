@@ -194,20 +194,30 @@ def _own_records(found: Found, symbol_id: str) -> Iterator[StoredRecord]:
 
 
 def best_of(records: Iterable[StoredRecord], position: int) -> Outcome | None:
-    """Return the first summary that a model wrote, else the first final failure, among one symbol's records."""
+    """Return the first summary that a model wrote among one symbol's records, else what another request cannot change.
+
+    That is an offline summary that stands for a rejected one, or a final failure.
+    """
     outcomes = [record.outcome(position) for record in records]
-    documented = (one for one in outcomes if isinstance(one, Documented) and one.source != "offline")
+    documented = [one for one in outcomes if isinstance(one, Documented)]
+    written = (one for one in documented if one.source != "offline")
+    rejected = (one for one in documented if one.is_rejected)
     final = (one for one in outcomes if isinstance(one, Failed) and one.failure in FINAL)
-    return next(documented, None) or next(final, None)
+    return next(written, None) or next(rejected, None) or next(final, None)
 
 
 def reusable(previous: Results | None, symbol: Symbol, questions: Questions) -> Documented | None:
-    """Return the summary that earlier results have for a symbol, or None: none, one made offline, other content."""
+    """Return the summary that earlier results have for a symbol, or None: none, one made offline, other content.
+
+    One that stands for a rejected one comes as it is.
+    """
     record = previous.records.get(symbol.symbol_id) if previous else None
     if record is None or not questions.is_answered_by(record, symbol):
         return None
     outcome = best_of([record], symbol.position)
-    return replace(outcome, source="previous") if isinstance(outcome, Documented) else None
+    if not isinstance(outcome, Documented):
+        return None
+    return outcome if outcome.is_rejected else replace(outcome, source="previous")
 
 
 def covers(theirs: Results, ours: Iterable[Outcome]) -> bool:

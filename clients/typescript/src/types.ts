@@ -331,6 +331,10 @@ export interface CheckCounts {
   checked: number
   passed_all: number
   /**
+   * How many failed a hard check, asked again as well: offline summaries stand for them.
+   */
+  rejected: number
+  /**
    * How many summaries each check found fault with.
    */
   findings: {
@@ -655,6 +659,10 @@ export interface StoredSymbol {
   usage?: SymbolUsage
   checks?: SymbolChecks
   origin?: SummaryOrigin
+  /**
+   * What was changed in what the model wrote, by the names of the documentation.
+   */
+  repairs?: string[]
 }
 /**
  * The checks of one summary; one that does not apply is in neither list.

@@ -30,6 +30,7 @@ from generation.domain.finding import Finding, Findings
 from generation.domain.outcome import Documented, Failed, Symbol
 from generation.domain.usage import Usage, cost_usd
 from generation.errors import JobError, Stopped, Taken
+from generation.repairs import Review
 from generation.storage.folder import FolderStorage
 from tests.loopback.openai import BatchBehaviour, Behaviour, RunningServer, running
 from tests.support.contexts import SEED, payload
@@ -361,15 +362,15 @@ def test_files_stay_below_their_limits(tmp_path: Path) -> None:
 
 
 def test_a_summary_with_hard_findings_is_asked_about_once_more(tmp_path: Path) -> None:
-    """The second row says what was wrong with the first summary; a second one that is no better is not asked about."""
+    """The second row says what was wrong with the first summary; one that is no better gives way to an offline one."""
     symbols = items(3)
     names = names_of(symbols)
 
     def write(body: Any, prompt: str) -> str:
         if f"Name: {names[0]}\n" in prompt and "An earlier answer was not accepted" not in prompt:
-            return json.dumps({"summary": "This function keeps the books of a shop in order."})
+            return json.dumps({"summary": "I'm sorry, but I cannot describe this symbol."})
         if f"Name: {names[1]}\n" in prompt:
-            return json.dumps({"summary": "This function keeps the books of all shops in order."})
+            return json.dumps({"summary": "I'm sorry, but I cannot describe any symbol."})
         return good(body, prompt)
 
     with running(cheap(), write) as server:
@@ -377,8 +378,10 @@ def test_a_summary_with_hard_findings_is_asked_about_once_more(tmp_path: Path) -
         bulk.put("one", symbols)
         document = bulk.run()
     assert server.batch_bill()["bought"] == {names[0]: 2, names[1]: 2, names[2]: 1}
-    assert [one["summary"].startswith("This") for one in document["documented_symbols"]] == [False, True, False]
-    assert document["checks"]["findings"] == {"filler": 1}
+    assert [one["source"] for one in document["documented_symbols"]] == ["model", "offline", "model"]
+    assert "sorry" not in document["documented_symbols"][1]["summary"]
+    assert (document["checks"]["rejected"], document["checks"]["findings"]) == (1, {"refusal": 1})
+    assert [one for one in document["warnings"] if symbols[1]["symbol_id"] in one]
     assert document["usage"]["output_tokens"] == server.batch_bill()["output_tokens"]
 
 
@@ -572,7 +575,7 @@ def test_what_batches_leave_can_be_finished_at_once_and_at_full_price(tmp_path: 
 
     def write(body: Any, prompt: str) -> str:
         if f"Name: {names[2]}\n" in prompt and "An earlier answer was not accepted" not in prompt:
-            return json.dumps({"summary": "This function keeps the books of a shop in order."})
+            return json.dumps({"summary": "I'm sorry, but I cannot describe this symbol."})
         return good(body, prompt)
 
     script = [striking("expired", names[0]), striking("missing", names[1])]
@@ -733,7 +736,7 @@ def test_no_line_of_a_file_is_more_than_one_symbols_failure() -> None:
         for body in STRANGE_BODIES:
             response = {"status_code": status, "body": body}
             [line] = read_lines([json.dumps({**LINE, "response": response}).encode()])
-            answer = judge(line, 1, symbol, lambda *_: Findings((), ()), settings)
+            answer = judge(line, 1, symbol, lambda text, _: Review(text, Findings((), ())), settings)
             assert isinstance(answer, Failed)
             assert (answer.usage, answer.symbol_id) == (Usage(requests=1, retries=1), "a")
 
@@ -751,11 +754,13 @@ def test_a_symbol_is_asked_so_often_and_no_oftener() -> None:
     codes = ["answer_cut_off", "context_too_long", "bad_answer", "timeout", "server_error", "hard"]
     hard = Findings((), (Finding("filler", hard=True, reason="It opens with filler."),))
     cost = Usage(input_tokens=3, output_tokens=1, requests=1)
+    symbol = Symbol(0, SymbolContext("a", "f", "function", "python", "a.py"))
     for turns in itertools.product(codes, repeat=6):
         standing = NEW
         for asked, code in enumerate(turns, start=1):
             bad = Documented(0, "a", "This function.", cost, checks=hard)
-            standing = next_state(standing, bad if code == "hard" else Failed(0, "a", None, code, "no", cost), 2)
+            answer = bad if code == "hard" else Failed(0, "a", None, code, "no", cost)
+            standing = next_state(standing, answer, symbol, 2)
             assert standing.usage == Usage(3 * asked, 0, asked, 0, asked, 0)
             if standing.outcome is not None:
                 break

@@ -290,7 +290,7 @@ def test_merged_results_are_a_jobs_results() -> None:
     assert [one["summary"] for one in document["documented_symbols"]] == ["Does a.", "Does b."]
     assert (document["status"], document["documented_count"], document["failed_count"]) == ("partial", 2, 1)
     assert (document["total_tokens"], document["total_cost"]) == (2_200, 0.004)
-    assert document["checks"] == {"checked": 1, "passed_all": 0, "findings": {"identifiers": 1}}
+    assert document["checks"] == {"checked": 1, "passed_all": 0, "rejected": 0, "findings": {"identifiers": 1}}
     assert document["removed"] == ["gone"]
     assert (summary.documented, summary.taken_over, summary.failures) == (2, 1, {"refused": 1})
     read = read_results(body)

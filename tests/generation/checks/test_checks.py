@@ -325,6 +325,46 @@ def plant_plain_text(human: Human, chance: random.Random) -> Planted:
     return Planted(planted.strip(" "), human.context)
 
 
+TEMPLATES = {
+    "prose": (
+        "import requests",
+        "return self.request(method, url)",
+        '{{"summary": "{text}"}}',
+        "<|im_start|>assistant {text}",
+        "commit 109b31f6c168293910666001790357191",
+        "2023-01-15",
+        "{name}",
+    ),
+    "refusal": (
+        "I'm sorry, but I cannot say what {name} does.",
+        "As an AI language model, I have no access to it.",
+        "Please provide the source code of {name}.",
+        "I apologize for the confusion. {text}",
+    ),
+    "task": (
+        "Here is the summary: {text}",
+        "{text} This summary is based on the facts provided.",
+        "Sure! {text}",
+        "The symbol that you asked for: {text}",
+    ),
+    "place": (
+        "{text} It is defined in {path}.",
+        "{text} It is called by several functions.",
+        "{text} It is part of the `net` cluster.",
+        "{text} It is not central to the codebase.",
+    ),
+    "repetition": ("{text} {text}", "Calls it and calls it and calls it and calls it."),
+}
+
+
+def plant_template(check: str, human: Human, chance: random.Random) -> Planted:
+    """A summary of a kind that no symbol has."""
+    text = _ended(human.summary, ".")
+    template = chance.choice(TEMPLATES[check])
+    facts = human.context
+    return Planted(template.format(text=text, name=facts.name, path=facts.file_path), facts)
+
+
 PLANTS: dict[str, Callable[[Human, random.Random], Planted | None]] = {
     "sentences": plant_sentences,
     "filler": plant_filler,
@@ -333,6 +373,7 @@ PLANTS: dict[str, Callable[[Human, random.Random], Planted | None]] = {
     "identifiers": plant_identifiers,
     "language": plant_language,
     "plain_text": plant_plain_text,
+    **{check: functools.partial(plant_template, check) for check in TEMPLATES},
 }
 
 
@@ -467,10 +508,8 @@ def share_of_own_words() -> float:
 
 @functools.cache
 def share_passed(check: str, of: Callable[[], tuple[Human, ...]]) -> float:
-    """The share of human docstrings that pass a check, or ("hard") all hard ones."""
+    """The share of human docstrings that pass a check."""
     results = [check_summary(human.summary, human.context, known(of)) for human in of()]
-    if check == "hard":
-        return sum(not result.hard for result in results) / len(results)
     return sum(check in result.passed for result in results) / len(results)
 
 
@@ -771,9 +810,9 @@ def test_the_checks_find_at_least_95_percent_of_all_planted_faults() -> None:
     assert sum(share_found(check) * count for check, count in counts.items()) / sum(counts.values()) >= 0.95
 
 
-@pytest.mark.parametrize("check", ["hard", *sorted(HARD - {"own_symbol", "not_docstring"})])
+@pytest.mark.parametrize("check", sorted(HARD - {"own_symbol"}))
 @pytest.mark.parametrize("of", CORPORA)
-def test_at_least_93_percent_of_human_docstrings_pass_each_hard_check_and_all_of_them(
+def test_at_least_93_percent_of_human_docstrings_pass_each_hard_check(
     of: Callable[[], tuple[Human, ...]], check: str
 ) -> None:
     assert share_passed(check, of) >= 0.93

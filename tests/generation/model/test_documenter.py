@@ -38,6 +38,7 @@ from generation.model.limiter import JobQueue, Limiter
 from generation.prompts.builder import MARKER, NO_NOTES, rules
 from generation.prompts.formats import ONE_SUMMARY
 from generation.prompts.tokens import TokenCounter
+from generation.repairs import Review
 from tests.loopback.limits import CATALOGUE
 from tests.loopback.openai import FAULTS, Behaviour, Limits, RunningServer, encoding, running
 from tests.support.contexts import context
@@ -145,7 +146,9 @@ def documenter_for(
     settings: Settings, counter: TokenCounter, **options: Any
 ) -> Callable[[Symbol], Coroutine[Any, Any, Outcome]]:
     """Asks for each symbol alone, knows nothing beyond its context, and finds every summary good."""
-    documenter = OpenAIDocumenter(settings, counter, lambda _: NO_NOTES, lambda *_: Findings((), ()), **options)
+    documenter = OpenAIDocumenter(
+        settings, counter, lambda _: NO_NOTES, lambda text, *_: Review(text, Findings((), ())), **options
+    )
 
     async def ask(symbol: Symbol) -> Outcome:
         (outcome,) = await documenter(Request((symbol,)))
@@ -886,12 +889,13 @@ from generation.domain.outcome import Request, Symbol
 from generation.prompts.builder import NO_NOTES
 from generation.domain.context import SymbolContext
 from generation.prompts.tokens import load_counter
+from generation.repairs import Review
 
 settings = Settings.from_env(os.environ)
 counter = load_counter("o200k_base", settings.tiktoken_cache_dir)
 
 def documenter():
-    ask = OpenAIDocumenter(settings, counter, lambda _: NO_NOTES, lambda *_: Findings((), ()))
+    ask = OpenAIDocumenter(settings, counter, lambda _: NO_NOTES, lambda text, *_: Review(text, Findings((), ())))
     return lambda symbol: ask(Request((symbol,)))
 
 def symbols(kind):

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from generation.domain.catalogue import find_model
+from generation.domain.finding import Finding, Findings
 from generation.domain.outcome import Documented, Outcome
 from generation.domain.usage import NO_USAGE, Usage, cost_usd
 from generation.errors import StorageError
@@ -188,12 +189,13 @@ def test_outcomes_that_come_during_a_write_are_in_the_next_segment(tmp_path: Pat
         (Documented(0, "s0", "Free.", source="model"), True),
         (failed(0, tokens=10), True),
         (documented(0, source="offline"), False),
+        (documented(0, source="offline", checks=Findings((), (Finding("prose", hard=True, reason="No."),))), True),
         (documented(0, source="previous"), False),
         (failed(0, tokens=0), False),
     ],
 )
 def test_what_costs_nothing_is_not_saved(outcome: Outcome, saved: bool, tmp_path: Path) -> None:
-    """A summary of a model and a failure that was billed are saved; what no model was asked for is made again."""
+    """What a model was asked for is saved, a rejected summary and a billed failure too; the rest is made again."""
 
     async def main() -> list[list[str]]:
         await save_run(GatedBucket(tmp_path), RUN_A, [outcome])

@@ -146,7 +146,7 @@ def test_the_document_lists_every_symbol_in_the_order_of_the_input() -> None:
             "timeouts": 0,
         },
         "pricing": {"input_per_1m": 0.15, "cached_input_per_1m": 0.015, "output_per_1m": 0.60},
-        "checks": {"checked": 0, "passed_all": 0, "findings": {}},
+        "checks": {"checked": 0, "passed_all": 0, "rejected": 0, "findings": {}},
         "duration_ms": 2_500,
         "warnings": ["look out"],
         "results": None,

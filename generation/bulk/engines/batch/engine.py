@@ -498,7 +498,7 @@ class _Engine:
             self._settings,
             self._counter,
             lambda _: NO_NOTES,
-            lambda summary, symbol, _: self._ledger.check(symbol.position)(summary, symbol),
+            lambda summary, symbol, _: self._ledger.review(symbol.position)(summary, symbol),
             Budget(left_usd, self._ledger.money.full),
         )
         run = generate(Schedule(plan), documenter, self._settings.max_concurrent_requests, lambda _: None)

@@ -35,15 +35,15 @@ from generation.bulk.inputs import read_shard
 from generation.bulk.manifest import Division, Run, Source, Summary, save_state
 from generation.bulk.merge import Header, Merger, removed_symbols
 from generation.bulk.progress import ProgressTracker
-from generation.checks import check_summary, known_names
+from generation.checks import known_names
 from generation.config import Settings
 from generation.domain.catalogue import OFFLINE, Pricing
-from generation.domain.finding import Findings
 from generation.domain.outcome import Documented, Failed, Origin, Outcome, Symbol
 from generation.domain.usage import NO_USAGE, Counts, Usage, apportion, cost_usd
 from generation.job import questions
 from generation.model.offline import document_offline
 from generation.prompts.content_hash import hasher, origin_of, retired_questions
+from generation.repairs import Review, review_summary
 from generation.results.records import stored_record
 from generation.results.reuse import Found, Results, models_in, read_results, reusable
 from generation.storage.base import Storage
@@ -211,7 +211,7 @@ class BatchState:
             del missing[number]
             symbol = self.symbols.symbol(number)
             turn = self.state(number).asked
-            answer = judge(line, turn, symbol, self.check(number), self._settings)
+            answer = judge(line, turn, symbol, self.review(number), self._settings)
             reported += answer.usage
             if isinstance(answer, Documented):
                 answer = replace(answer, origin=question.origin)
@@ -235,11 +235,11 @@ class BatchState:
             for content_hash, origin in self._retired:
                 yield Question(number, content_hash(context), origin)
 
-    def check(self, number: int) -> Callable[[str, Symbol], Findings]:
-        """Return the function that checks summaries of a symbol."""
+    def review(self, number: int) -> Callable[[str, Symbol], Review]:
+        """Return the function that checks and repairs summaries of a symbol."""
         known = self._known[self.symbols.place(number)[0]]
         language = self._settings.output_language
-        return lambda summary, symbol: check_summary(summary, symbol.context, known, language=language)
+        return lambda summary, symbol: review_summary(summary, symbol.context, known, language=language)
 
     def record_answer(self, number: int, answer: Outcome, *, is_direct: bool) -> None:
         """Record an answer. For one to an earlier version of the symbol, only the cost is recorded."""
@@ -250,9 +250,11 @@ class BatchState:
             answer.content_hash != retired.content_hash for retired in self.retired_questions(number)
         ):
             return
-        state = self.state(number)
+        state, symbol = self.state(number), self.symbols.symbol(number)
         self._states[number] = (
-            next_after_direct(state, answer) if is_direct else next_state(state, answer, self._settings.max_retries)
+            next_after_direct(state, answer)
+            if is_direct
+            else next_state(state, answer, symbol, self._settings.max_retries)
         )
 
     def close_finished(self, numbers: Iterable[int]) -> list[int]:

@@ -18,7 +18,6 @@ from generation.bulk.engines.outcomes import CAP_REACHED, FATAL
 from generation.config import Settings
 from generation.domain.bookkeeping import as_object, count_in, parse_json
 from generation.domain.catalogue import Pricing
-from generation.domain.finding import Findings
 from generation.domain.outcome import Documented, Failed, Outcome, Symbol
 from generation.domain.usage import NO_USAGE, Usage
 from generation.errors import DoctownError, JobError, RequestError, SlowDown, Transient, meaning_of
@@ -34,11 +33,12 @@ from generation.model.codec import (
     request_parameters,
     shorter_share,
 )
-from generation.model.documenter import better
+from generation.model.offline import reject
 from generation.model.window import default_window
 from generation.prompts.builder import PromptBuilder
 from generation.prompts.formats import ONE_SUMMARY
 from generation.prompts.tokens import TokenCounter
+from generation.repairs import Review
 
 # Transient failures: the row is repeated, up to max_retries times.
 TRANSIENT = frozenset({"bad_answer", "timeout", "connection", "server_error"})
@@ -75,8 +75,8 @@ def batch_pricing(pricing: Pricing) -> Pricing:
 class SymbolState:
     """The answers to a symbol so far. A symbol with an `outcome` is finished.
 
-    `asked` counts its requests and `usage` adds up their cost. `fallback` is a summary that failed a hard check, and
-    `reason` says what the next answer must do differently.
+    `asked` counts its requests and `usage` adds up their cost. `fallback` is the offline summary of a symbol whose
+    first answer failed a hard check, and `reason` says what the next answer must do differently.
     """
 
     asked: int = 0
@@ -92,7 +92,7 @@ class SymbolState:
 NEW = SymbolState()
 
 
-def next_state(state: SymbolState, answer: Outcome, max_retries: int) -> SymbolState:
+def next_state(state: SymbolState, answer: Outcome, symbol: Symbol, max_retries: int) -> SymbolState:
     """Return a symbol's state after another answer, with the same remedies as a normal job, one row for each.
 
     The answer's `usage` is that of its row alone. A fault of the account or the model leaves the state as it was,
@@ -100,18 +100,20 @@ def next_state(state: SymbolState, answer: Outcome, max_retries: int) -> SymbolS
     """
     now = replace(state, asked=state.asked + 1, usage=state.usage + answer.usage)
     return (
-        _next_after_summary(now, answer)
+        _next_after_summary(now, answer, symbol)
         if isinstance(answer, Documented)
         else _next_after_failure(now, answer, max_retries)
     )
 
 
-def _next_after_summary(now: SymbolState, answer: Documented) -> SymbolState:
+def _next_after_summary(now: SymbolState, answer: Documented, symbol: Symbol) -> SymbolState:
+    hard = answer.checks.hard if answer.checks else ()
+    if not hard:
+        return _ended(now, answer)
+    rejected = reject(answer, symbol)
     if now.fallback is not None:
-        return _ended(now, better(answer, now.fallback))
-    if hard := answer.checks.hard if answer.checks else ():
-        return replace(now, reason=" ".join(finding.reason for finding in hard), fallback=answer)
-    return _ended(now, answer)
+        return _ended(now, rejected)
+    return replace(now, reason=" ".join(finding.reason for finding in hard), fallback=rejected)
 
 
 def _next_after_failure(now: SymbolState, answer: Failed, max_retries: int) -> SymbolState:
@@ -189,10 +191,10 @@ def _status(response: Mapping[str, Any]) -> int:
     return status if status is not None and 100 <= status < 600 else OK  # noqa: PLR2004 - HTTP's statuses
 
 
-Check = Callable[[str, Symbol], Findings]
+Reviewer = Callable[[str, Symbol], Review]
 
 
-def judge(line: Line, turn: int, symbol: Symbol, check: Check, settings: Settings) -> Outcome:
+def judge(line: Line, turn: int, symbol: Symbol, review: Reviewer, settings: Settings) -> Outcome:
     """Return the outcome that a line holds, with the usage of this row alone."""
     asked = Usage(requests=1, retries=1 if turn else 0)
     try:
@@ -200,7 +202,15 @@ def judge(line: Line, turn: int, symbol: Symbol, check: Check, settings: Setting
     except DoctownError as error:
         usage = error.usage if isinstance(error, RequestError) else NO_USAGE
         return failed(symbol, *_failure(error), usage + asked)
-    return Documented(symbol.position, symbol.symbol_id, summary, usage + asked, checks=check(summary, symbol))
+    found = review(summary, symbol)
+    return Documented(
+        symbol.position,
+        symbol.symbol_id,
+        found.summary,
+        usage + asked,
+        checks=found.findings,
+        repairs=found.repairs,
+    )
 
 
 def _answer(line: Line, settings: Settings) -> tuple[str, Usage]:
