@@ -20,9 +20,9 @@ from tests.loopback.openai import Behaviour, running_process
 
 ALLOWED = (1, 4, 8, 40)
 WIDTHS = (10, 100)
-LATENCY_S = 0.5
+LATENCY_S = 1.0
 SIGMA = 0.25
-SYMBOLS_A_PLACE = 40
+SYMBOLS_A_PLACE = 25
 MAX_LOST_S = 3.0
 
 SERVER = Behaviour(
@@ -39,10 +39,10 @@ def rows(workload: Workload, say: Callable[[str], None]) -> list[Row]:
     cells = [(allowed, width) for width in WIDTHS for allowed in ALLOWED]
     with ThreadPoolExecutor(len(cells) + 2) as pool:
         limited = {cell: pool.submit(measure_limited, workload, *cell) for cell in cells}
-        plain = pool.submit(measure, workload, 400, WIDTHS[0], SERVER)
+        plain = pool.submit(measure, workload, 250, WIDTHS[0], SERVER)
         # In the middle of the job, when all ten requests are in flight.
-        script = ({"fault": "too_many", "contains": "_200\n", "times": 1},)
-        spurious = pool.submit(measure, workload, 400, WIDTHS[0], replace(SERVER, fault_script=script))
+        script = ({"fault": "too_many", "contains": "_120\n", "times": 1},)
+        spurious = pool.submit(measure, workload, 250, WIDTHS[0], replace(SERVER, fault_script=script))
         found = {cell: future.result() for cell, future in limited.items()}
     for (allowed, width), (ratio, numbers) in found.items():
         say(f"{allowed} allowed, {width} wide: {ratio:.3f} of the ideal, {numbers['rejected']:.0f} rejected")

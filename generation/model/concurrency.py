@@ -28,8 +28,8 @@ NEARLY_USED = 0.8
 class ConcurrencyLimit:
     """The number of requests that may be in flight, at most `cap`; `epoch` counts its decreases.
 
-    `accepted` is the largest number that was lately in flight together with an accepted request, `rejected` the
-    smallest that the server has rejected, infinity while that is unknown.
+    `accepted` is the largest number that the server has lately had in flight, as far as that is certain, `rejected` the
+    smallest that it has rejected, infinity while that is unknown.
     """
 
     cap: int
@@ -67,13 +67,14 @@ class ConcurrencyLimit:
         if may_try and in_flight + 1 >= NEARLY_USED * int(self.limit):
             self.limit = grown
 
-    def learn_accepted(self, level: int, epoch: int, in_flight: int, now_s: float) -> None:
+    def learn_accepted(self, level: int, epoch: int, older: int, now_s: float) -> None:
         """Record that a request was accepted.
 
-        `level` is the number in flight with it when it was sent, `in_flight` that of the others when it was answered:
-        of a burst, those that were rejected are gone by then.
+        `level` is the number in flight with it when it was sent. `older` are those that were sent before it and are
+        still in flight when it is answered: they were certainly accepted, while some that were sent after it may be
+        about to be rejected, or have not left a busy client yet.
         """
-        together = min(level, in_flight + 1)
+        together = older + 1
         if together >= self.accepted or _since_s(self.accepted_at_s, now_s) >= RECENT_S:
             self.accepted, self.accepted_at_s = together, now_s
         if level >= self.rejected and epoch == self.epoch:

@@ -13,6 +13,7 @@ once for every request in flight.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -42,10 +43,10 @@ MARGIN_S = 0.05
 
 # If no limit is known, the spacing is learned from the `Retry-After` of rejections that the number in flight does not
 # explain, and decays with each success. One rejection alone pauses the requests and spaces nothing; while the last one
-# is more recent than RATE_LIMITED_S, others are not taken for a limit on requests in flight.
+# is no longer ago than its pause and RATE_LIMITED_S, others are not taken for a limit on requests in flight.
 MAX_LEARNED_SPACING_S = 0.25
 SPACING_DECAY = 0.98
-RATE_LIMITED_S = 10.0
+RATE_LIMITED_S = 3.0
 
 # No time-out is longer, whatever the setting, the server's latency and the number of attempts.
 MAX_TIMEOUT_S = 900.0
@@ -197,13 +198,15 @@ class Bucket:
 class Reservation:
     """The state of the pace when a request was sent, to compare with when its result is known.
 
-    `level` is the number of requests in flight, itself included, and `epoch` that of their limit.
+    `order` numbers the requests, `level` is the number of them in flight, itself included, and `epoch` that of their
+    limit.
     """
 
     at_s: float
     requests_balance: float
     tokens_balance: float
     tokens: float
+    order: int
     level: int
     epoch: int
     had_headroom: bool
@@ -218,7 +221,8 @@ class Pace:
     request_timeout_s: float
     requests: Bucket = field(default_factory=Bucket)
     tokens: Bucket = field(default_factory=Bucket)
-    in_flight: int = 0
+    sent: int = 0
+    in_flight_orders: list[int] = field(default_factory=list)
     proven_s: float = -math.inf
     lead_since_s: float | None = None
     hold_since_s: float = 0.0
@@ -226,6 +230,7 @@ class Pace:
     even: bool = False
     spacing_s: float = 0.0
     rate_limited_at_s: float = -math.inf
+    rate_limited_for_s: float = 0.0
     last_turn_s: float = -math.inf
     latencies: int = 0
     log_latency_mean: float = 0.0
@@ -237,6 +242,11 @@ class Pace:
 
     def __post_init__(self) -> None:
         self.concurrency = ConcurrencyLimit(self.max_concurrency, float(self.max_concurrency))
+
+    @property
+    def in_flight(self) -> int:
+        """Return the number of requests in flight."""
+        return len(self.in_flight_orders)
 
     def wait_s(self, tokens: float, now_s: float) -> float | None:
         """Return the seconds until a request of `tokens` tokens may be sent.
@@ -277,7 +287,8 @@ class Pace:
         had_headroom = (
             self.tokens.balance(now_s) > HEADROOM_SHARE * tokens and self.requests.balance(now_s) > HEADROOM_SHARE
         )
-        self.in_flight += 1
+        self.sent += 1
+        self.in_flight_orders.append(self.sent)
         # Count from the time at which the request was due, not at which the timer fired: delays would add up.
         turn_s = self.last_turn_s + self._spacing_for_s(tokens)
         self.last_turn_s = turn_s if now_s - MAX_LATE_S <= turn_s <= now_s else now_s
@@ -288,6 +299,7 @@ class Pace:
             self.requests.take(1.0, now_s),
             self.tokens.take(tokens, now_s),
             tokens,
+            self.sent,
             self.in_flight,
             self.concurrency.epoch,
             had_headroom,
@@ -296,14 +308,14 @@ class Pace:
 
     def answered(self, reservation: Reservation, limits: Limits, now_s: float) -> None:
         """Record an answer of the model: update limits and latency, and adapt the concurrency limit (AIMD)."""
-        self.in_flight -= 1
+        older = self._end(reservation)
         self.breaker.replied(reservation.is_probe)
         self.proven_s = now_s
         self._learn_limits(reservation, limits, now_s)
         self._learn_latency(max(0.0, now_s - reservation.at_s))
         self.timed_out_share *= 1 - TIMED_OUT_WEIGHT
         self.spacing_s *= SPACING_DECAY
-        self.concurrency.learn_accepted(reservation.level, reservation.epoch, self.in_flight, now_s)
+        self.concurrency.learn_accepted(reservation.level, reservation.epoch, older, now_s)
         if self._latency_is_rising():
             self.concurrency.decrease(reservation.epoch, self.in_flight, 0.9)
         else:
@@ -316,11 +328,12 @@ class Pace:
         """
         self._return_reservation(reservation)
         self.breaker.replied(reservation.is_probe)
-        was_rate_limited = _left_s(self.rate_limited_at_s, RATE_LIMITED_S, now_s) > 0
+        was_rate_limited = _left_s(self.rate_limited_at_s, self.rate_limited_for_s, now_s) > 0
         if limits == NO_LIMITS and not was_rate_limited and self.concurrency.explains_rejection(self.in_flight, now_s):
             self.concurrency.learn_rejected(reservation.level, reservation.epoch, self.in_flight, now_s)
             return
-        self._hold(retry_after_s if retry_after_s is not None else REFUSAL_HOLD_S, now_s)
+        hold_s = min(MAX_HOLD_S, retry_after_s if retry_after_s is not None else REFUSAL_HOLD_S)
+        self._hold(hold_s, now_s)
         for bucket, stated in ((self.requests, limits.requests), (self.tokens, limits.tokens)):
             if stated is not None:
                 bucket.refused(stated, now_s)
@@ -331,7 +344,7 @@ class Pace:
         self.concurrency.forget_rejections()
         if retry_after_s is not None and was_rate_limited and reservation.at_s > self.rate_limited_at_s:
             self.spacing_s = min(MAX_LEARNED_SPACING_S, max(self.spacing_s, retry_after_s))
-        self.rate_limited_at_s = now_s
+        self.rate_limited_at_s, self.rate_limited_for_s = now_s, hold_s + RATE_LIMITED_S
 
     def overloaded(self, reservation: Reservation, retry_after_s: float | None, now_s: float) -> None:
         """Record an overloaded server (`slow_down`, 503): pause, then halve the concurrency limit."""
@@ -354,8 +367,14 @@ class Pace:
         self._return_reservation(reservation)
         self.breaker.failed(reservation.is_probe, None, now_s)
 
+    def _end(self, reservation: Reservation) -> int:
+        """Record that a request is no longer in flight, and return how many that were sent before it still are."""
+        older = bisect_left(self.in_flight_orders, reservation.order)
+        del self.in_flight_orders[older]
+        return older
+
     def _return_reservation(self, reservation: Reservation) -> None:
-        self.in_flight -= 1
+        self._end(reservation)
         self.requests.local_balance += 1.0
         self.tokens.local_balance += reservation.tokens
 
@@ -366,17 +385,17 @@ class Pace:
 
     def failed(self, reservation: Reservation) -> None:
         """Record a reply that is no answer, such as an HTTP error, or a broken connection to a server that is there."""
-        self.in_flight -= 1
+        self._end(reservation)
         self.breaker.replied(reservation.is_probe)
 
     def lost(self, reservation: Reservation) -> None:
         """Record a request of which nothing is known, such as a cancelled one."""
-        self.in_flight -= 1
+        self._end(reservation)
         self.breaker.lost(reservation.is_probe)
 
     def timed_out(self, reservation: Reservation, now_s: float) -> None:
         """Record a timeout. Its latency is unknown; later attempts have a longer timeout, and their answers count."""
-        self.in_flight -= 1
+        self._end(reservation)
         if reservation.is_probe:
             self.breaker.failed(reservation.is_probe, None, now_s)
         self.timed_out_share += TIMED_OUT_WEIGHT * (1 - self.timed_out_share)

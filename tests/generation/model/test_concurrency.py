@@ -83,8 +83,8 @@ def test_what_the_number_in_flight_explains(in_flight: int, later_s: float, expl
     assert limit.explains_rejection(in_flight, START_S + later_s) == explains
 
 
-def test_a_burst_that_was_mostly_rejected_shows_no_more_than_was_left() -> None:
-    """A request that left beside 89 others and was answered beside 7 shows that 8 are accepted, not 90."""
+def test_a_burst_shows_no_more_than_what_was_sent_before() -> None:
+    """A request that left as the 90th and is answered while 7 older ones are in flight shows that 8 are accepted."""
     limit = ConcurrencyLimit(100, 100.0)
     limit.learn_accepted(90, 0, 7, START_S)
 
