@@ -20,7 +20,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from generation.config import Settings, set_process_defaults
+from generation.command_line import prepare_environment
+from generation.config import Settings
 from generation.domain.catalogue import OFFLINE
 from generation.domain.output import ProgressSnapshot
 from generation.errors import ConfigError, JobError, StorageError
@@ -149,7 +150,8 @@ def warm_up_quietly(settings: Settings) -> None:
 
 def main() -> None:
     """Read the settings and run the SDK's loop, or one local job. Exit with one sentence where a setting is wrong."""
-    set_process_defaults(os.environ)
+    for warning in prepare_environment(os.environ):
+        print(f"handler.py: warning: {warning}", file=sys.stderr)  # noqa: T201 - logging is not set up yet
     try:
         settings = Settings.from_env(os.environ)
     except ConfigError as error:
@@ -157,7 +159,7 @@ def main() -> None:
     # The SDK's own rule: without a job queue and without any of its options, this is a local run.
     if not os.environ.get("RUNPOD_WEBHOOK_GET_JOB") and not any(argument.startswith("--") for argument in sys.argv[1:]):
         set_up_logging(settings.log_level)
-        sys.exit(run_file(Path(*sys.argv[1:2] or ["test_input.json"]), settings))
+        sys.exit(run_file(Path(*sys.argv[1:2] or ["test_input.json"]), settings, os.environ))
     import runpod
 
     # Only after the import, which configures the root logger to write to standard output.

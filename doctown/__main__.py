@@ -6,7 +6,6 @@ command is a module of `doctown.commands` with SUMMARY, `add_arguments(parser)` 
 return an exit code.
 """
 
-import argparse
 import os
 import signal
 import sys
@@ -16,7 +15,7 @@ from importlib import import_module
 import shtab
 
 from doctown.errors import DoctownError
-from generation import __version__, set_process_defaults
+from generation import CommandParser, __version__, prepare_environment
 
 # The commands and their modules; `build-llm` is the name that scripts of earlier versions use.
 COMMANDS = {
@@ -27,6 +26,7 @@ COMMANDS = {
     "diff": "diff",
     "check": "check",
     "graph": "graph",
+    "validate": "validate",
 }
 INTERRUPTED = 130  # 128 + SIGINT, as shells say it
 
@@ -35,13 +35,14 @@ def command() -> None:
     """Run the command of the process's arguments and exit with its code."""
     # Told to stop, a build saves what it has bought, as it does at Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    set_process_defaults(os.environ)
+    for warning in prepare_environment(os.environ):
+        print(f"doctown: warning: {warning}", file=sys.stderr)  # noqa: T201
     sys.exit(main(sys.argv[1:], os.environ))
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """Run a command; return the exit code."""
-    parser = argparse.ArgumentParser("doctown", description="Turn a repository into a documentation pack.")
+    parser = CommandParser("doctown", description="Turn a repository into a documentation pack.")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     shtab.add_argument_to(parser, "--print-completion", help="print the completion script of a shell")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

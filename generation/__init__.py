@@ -13,17 +13,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from generation.config import Settings, set_process_defaults
+    from generation.command_line import CommandParser, prepare_environment
+    from generation.config import Settings
     from generation.domain.context import RelatedSymbol, SymbolContext
     from generation.domain.output import JobOutput, PlannedOutput
     from generation.errors import ConfigError, InputError, JobError
     from generation.intake.job_input import JobOptions
+    from generation.intake.validation import validate_payload
     from generation.job import JobRequest, document, run_job
     from generation.storage import open_storage
 
 __version__ = "0.1.0"  # of the whole project
 
 _HOMES = {
+    "CommandParser": "generation.command_line",
     "ConfigError": "generation.errors",
     "InputError": "generation.errors",
     "JobError": "generation.errors",
@@ -36,11 +39,13 @@ _HOMES = {
     "SymbolContext": "generation.domain.context",
     "document": "generation.job",
     "open_storage": "generation.storage",
+    "prepare_environment": "generation.command_line",
     "run_job": "generation.job",
-    "set_process_defaults": "generation.config",
+    "validate_payload": "generation.intake.validation",
 }
 
 __all__ = [
+    "CommandParser",
     "ConfigError",
     "InputError",
     "JobError",
@@ -53,8 +58,9 @@ __all__ = [
     "SymbolContext",
     "document",
     "open_storage",
+    "prepare_environment",
     "run_job",
-    "set_process_defaults",
+    "validate_payload",
 ]
 
 

@@ -167,7 +167,7 @@ class Settings(EnvironmentSettings):
         default=True,
         description="Document callees before their callers and add their summaries to the callers' prompts",
     )
-    output_language: Language = Field("English", description="Language of the summaries, by its English name")
+    output_language: Language = Field("English", description="Language of the summaries: its English name or its code")
     min_centrality: Centrality = Field(
         0.0, description="Symbols with a lower centrality get an offline summary, at no cost"
     )
@@ -202,6 +202,12 @@ class Settings(EnvironmentSettings):
     )
     tiktoken_cache_dir: Path = Field(VOCABULARY_DIR, description="Folder of the tokenizer vocabulary")
     log_level: LogLevel = Field("INFO", description="Minimum level that is logged: DEBUG, INFO, WARNING, ERROR")
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Self:
+        """Read the settings as usual; OPENAI_MODEL counts as MODEL_NAME where that is not set."""
+        model = environ.get("MODEL_NAME", "").strip() or environ.get("OPENAI_MODEL", "")
+        return super().from_env({**environ, "MODEL_NAME": model})
 
     @field_validator("openai_base_url", "r2_endpoint_url", "r2_public_base_url")
     @classmethod

@@ -1,15 +1,16 @@
-"""Run one job from a file in this process, as `make run` does, and print a table of summaries.
+"""Document a file in this process, as `make run` does, and print a table of summaries.
 
-For people who try the worker: RunPod's own local mode prints a dict. Leaves out: RunPod (`handler.py`), and the bulk
-command, which documents many files.
+For people who try the worker: RunPod's own local mode prints a dict. A file that holds more symbols than one job takes
+becomes a bulk run. Leaves out: RunPod (`handler.py`), and the bulk command, which documents many files.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -19,10 +20,13 @@ from rich.text import Text
 
 from generation.config import Settings
 from generation.domain.catalogue import OFFLINE
+from generation.domain.limits import MAX_DEADLINE_S, MAX_JOB_SYMBOLS
 from generation.domain.outcome import Documented, Outcome
-from generation.domain.output import JobOutput, PlannedOutput
+from generation.domain.output import JobOutput, PlannedOutput, ResultsPointer
 from generation.domain.usage import cost_usd
 from generation.errors import InputError, JobError
+from generation.intake.job_input import JobInput, parse_job
+from generation.intake.sources import decompressed, read_payload
 from generation.job import run_job
 from generation.reporting.events import Event, print_event
 from generation.results.report import Totals
@@ -32,15 +36,20 @@ MAX_ROWS = 40
 _SYMBOL_WIDTH = 28
 
 
-def run_file(path: Path, settings: Settings) -> int:
+def run_file(path: Path, settings: Settings, environ: Mapping[str, str]) -> int:
     """Document the symbols of a file and print them; return the exit code: 0 unless no symbol was documented.
 
-    The file contains `{"input": {"symbols": …}}`, as RunPod sends it, or only the value of `input`.
+    The file has any form that a job's symbols may have (`intake.sources`). The job has no deadline unless DEADLINE_S
+    is set: only the user ends this process. `environ` is for a bulk run, which reads the settings anew.
     """
     console = Console()
     outcomes: list[Outcome] = []
     try:
-        payload, job_id = read_payload(path)
+        payload = read_file(path)
+        job_id = job_id_of(payload, path)
+        job = parse_job(payload, job_id)
+        if len(job.symbols or []) > MAX_JOB_SYMBOLS:
+            return _run_in_bulk(path, job, environ)
         output = asyncio.run(_run(payload, job_id, settings, outcomes, console))
     except JobError as error:
         console.print(f"{path.name}: {error}", markup=False, highlight=False, soft_wrap=True)
@@ -53,19 +62,36 @@ def run_file(path: Path, settings: Settings) -> int:
     return 1 if output["status"] == "failed" else 0
 
 
-def read_payload(path: Path) -> tuple[object, str]:
-    """Return a file's job input and a default job id. Raise InputError if the file is unreadable or not JSON."""
+def read_file(path: Path) -> object:
+    """Return the payload that a file holds. Raise InputError if it cannot be read or is not JSON."""
     try:
-        document: Any = json.loads(path.read_bytes())
+        with path.open("rb") as file, decompressed(file, "the file") as plain:
+            return read_payload(plain, "the file")
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})") from None
-    except json.JSONDecodeError as error:
-        raise InputError(f"is not JSON: line {error.lineno}, column {error.colno} is where it goes wrong") from None
-    except (ValueError, RecursionError):
-        raise InputError("is not JSON in UTF-8") from None
-    if isinstance(document, dict) and "input" in document:
-        return document["input"], str(document.get("id") or path.stem)
-    return document, path.stem
+
+
+def job_id_of(payload: object, path: Path) -> str:
+    """Return the id of a job that names none: the `id` beside its `input`, else one made of the file's name."""
+    if isinstance(payload, dict) and "input" in payload and payload.get("id"):
+        return str(payload["id"])
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", path.name.split(".")[0])[:100].strip("-.") or "symbols"
+
+
+def _run_in_bulk(path: Path, job: JobInput, environ: Mapping[str, str]) -> int:
+    """Document a file of more symbols than one job takes, as a bulk run of the job's id and options."""
+    from generation.bulk.__main__ import run_command
+
+    if job.previous_results_key is not None:
+        advice = "run doctown-bulk with --previous instead"
+        raise InputError(f"input.previous_results_key is for files of {MAX_JOB_SYMBOLS:,} symbols at most: {advice}")
+    given = job.options.model_dump(exclude_none=True, exclude={"max_cost_usd"})
+    arguments = [f"--option={name}={json.dumps(value)}" for name, value in given.items()]
+    if job.options.dry_run:
+        return run_command(["plan", *arguments, "--", str(path)], environ)
+    if job.options.max_cost_usd is not None:
+        arguments.append(f"--max-cost-usd={job.options.max_cost_usd}")
+    return run_command(["run", "--via=local", f"--run={job.job_id}", *arguments, "--", str(path)], environ)
 
 
 async def _run(
@@ -73,6 +99,8 @@ async def _run(
 ) -> JobOutput | PlannedOutput:
     """Run the job with a progress bar on a terminal, otherwise with its events as JSON lines."""
     await check_storage(open_storage(settings))
+    if "deadline_s" not in settings.model_fields_set:
+        settings = settings.model_copy(update={"deadline_s": MAX_DEADLINE_S})
     emit = _ignore_event if console.is_terminal else print_event
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("documenting", total=None)
@@ -98,9 +126,16 @@ def report(outcomes: list[Outcome], output: JobOutput, settings: Settings) -> li
     parts.append(f"{total}: {output['total_tokens']:,} tokens, ${output['total_cost']:.4f}.")
     parts.extend(f"Warning: {warning}" for warning in output["warnings"])
     if output["results"] is not None:
-        parts.append(f"Results: {output['results']['url'] or output['results']['key']}")
+        parts.append(f"Results: {_place(output['results'], settings)}")
     parts.append(_next_steps(settings))
     return parts
+
+
+def _place(results: ResultsPointer, settings: Settings) -> str:
+    """Return where the results are: their URL, their key in the bucket, or their path."""
+    if results["bucket"] is None:
+        return str(settings.results_dir / results["key"].removeprefix("results/"))
+    return results["url"] or f"{results['bucket']}/{results['key']}"
 
 
 def _table(outcomes: list[Outcome], settings: Settings) -> Table:

@@ -53,6 +53,8 @@ def importers(library: str) -> set[str]:
         ("runpod", "handler.py"),
         ("fastapi", "generation/service/"),
         ("starlette", "generation/service/"),
+        ("fastapi_offline", "generation/service/"),
+        ("dotenv", "generation/command_line.py"),
         ("uvicorn", "generation/service/__main__.py"),
         ("tiktoken", "generation/prompts/tokens.py"),
     ],
@@ -86,10 +88,25 @@ MAY_IMPORT = {
 # job.py puts the parts together, and whatever calls it may use them too.
 PARTS = set(MAY_IMPORT)
 MAY_IMPORT |= {
+    "command_line": {"domain", "config"},
     "job": PARTS - {"contract"},
-    "local": PARTS - {"contract"} | {"job"},
-    "service": {"job", "contract", "reporting", "results", "prompts", "config", "domain", "errors", "logs", "model"},
-    "bulk": (PARTS - {"contract"}) | {"job"},
+    "local": PARTS - {"contract"} | {"job", "bulk"},
+    "service": {
+        "job",
+        "contract",
+        "reporting",
+        "results",
+        "prompts",
+        "config",
+        "command_line",
+        "domain",
+        "errors",
+        "intake",
+        "logs",
+        "model",
+        "storage",
+    },
+    "bulk": (PARTS - {"contract"}) | {"job", "command_line"},
 }
 
 
@@ -175,6 +192,7 @@ def test_nothing_prints_but_the_sink_of_events_and_the_command() -> None:
     assert {source: how for source, how in found.items() if how} == {
         "generation/reporting/events.py": {"standard output"},
         "generation/bulk/__main__.py": {"print"},
+        "handler.py": {"print"},  # warnings, to standard error, before logging is set up
     }
 
 

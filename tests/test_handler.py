@@ -379,7 +379,7 @@ def test_run_beside_test_input_it_documents_that(tmp_path: Path) -> None:
     table = worker.stdout().split("generation.completed.v1")[-1]
     assert all(one in table.replace("\n", "") for one in ("symbol ", "summary", "tokens", "cost", "$0.0000"))
     assert "4 of 4 symbols documented by offline: 0 tokens, $0.0000." in table
-    assert f"Results: {results.as_uri()}" in table
+    assert f"Results: results/{results.name}" in table
     assert table.index("Results: ") < table.index("Next:") < table.index("make run FILE=")
     assert "ERROR" not in worker.stdout() + worker.stderr()
 
@@ -397,9 +397,12 @@ def test_a_file_of_ones_own_is_documented(tmp_path: Path) -> None:
     ("text", "words"),
     [
         (None, "mine.json: cannot be read (No such file or directory)"),
-        ('{"input":\n  {"symbols" []}}', "mine.json: is not JSON: line 2, column 14 is where it goes wrong"),
+        (
+            '{"input":\n  {"symbols" []}}',
+            "mine.json: the file is neither JSON nor JSON Lines: line 2, column 14 is where it goes wrong",
+        ),
         ('{"input": {"symbols": []}}', "mine.json: symbols is empty: there is nothing to document"),
-        ("[]", "mine.json: input must be an object with symbols or symbols_key"),
+        ("3", "mine.json: input must be an object with symbols or symbols_key, or a list of symbols"),
     ],
     ids=["no file", "no JSON", "no symbols", "no object"],
 )

@@ -26,11 +26,12 @@ import generation
 from generation.bulk import display
 from generation.bulk import estimate as planning
 from generation.bulk.engines.runpod.settings import RunPodSettings, settings_without_key
-from generation.bulk.inputs import find_sources
-from generation.bulk.manifest import Run, check_run_name, load_run, save_new_run, save_run
+from generation.bulk.inputs import find_sources, previous_warning
+from generation.bulk.manifest import Run, Source, check_run_name, load_run, save_new_run, save_run
 from generation.bulk.progress import ProgressSink
 from generation.bulk.status import Survey, survey
-from generation.config import Settings, set_process_defaults
+from generation.command_line import CommandParser, prepare_environment
+from generation.config import Settings
 from generation.errors import ConfigError, InputError, JobError
 from generation.intake.faults import describe_fault
 from generation.intake.job_input import JobOptions
@@ -63,19 +64,24 @@ class CommandContext:
 
 def main() -> None:
     """Run the subcommand and exit with its status."""
-    arguments = parser().parse_args()
-    set_process_defaults(os.environ)
-    set_up_logging(os.environ.get("LOG_LEVEL") or "WARNING")
+    for warning in prepare_environment(os.environ):
+        print_status(f"warning: {warning}")
+    sys.exit(run_command(sys.argv[1:], os.environ))
+
+
+def run_command(command_line: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Run a subcommand with the settings of an environment; return the exit status."""
+    arguments = parser().parse_args(command_line)
+    set_up_logging(environ.get("LOG_LEVEL") or "WARNING")
     try:
-        settings = _settings(arguments, os.environ)
-        context = CommandContext(arguments, os.environ, settings, open_storage(settings))
-        code = asyncio.run(COMMANDS[arguments.command](context))
+        settings = _settings(arguments, environ)
+        context = CommandContext(arguments, environ, settings, open_storage(settings))
+        return asyncio.run(COMMANDS[arguments.command](context))
     except JobError as error:
         print_status(f"{error}")
-        code = NOTHING_RAN
+        return NOTHING_RAN
     except KeyboardInterrupt:
-        code = SOME_FAILED
-    sys.exit(code)
+        return SOME_FAILED
 
 
 def print_status(line: str) -> None:
@@ -100,7 +106,7 @@ def _settings(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Sett
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    result = argparse.ArgumentParser(prog="doctown-bulk", description=__doc__)
+    result = CommandParser(prog="doctown-bulk", description=__doc__)
     result.add_argument("--version", action="version", version=f"%(prog)s {generation.__version__}")
     shtab.add_argument_to(result, "--print-completion", help="print the completion script of a shell")
     commands = result.add_subparsers(dest="command", required=True)
@@ -170,7 +176,9 @@ def read_options(given: Sequence[str]) -> dict[str, Any]:
     try:
         JobOptions.model_validate(options)
     except ValidationError as error:
-        raise InputError("; ".join(describe_fault("--option", fault) for fault in error.errors()[:3])) from None
+        raise InputError(
+            "; ".join(describe_fault("--option", fault, JobOptions.model_fields) for fault in error.errors()[:3])
+        ) from None
     return options
 
 
@@ -203,13 +211,22 @@ async def _asked_for(context: CommandContext) -> Run:
     return Run(
         name=name,
         engine=arguments.via,
-        sources=tuple(await find_sources(arguments.sources, context.storage, arguments.previous)),
+        sources=tuple(await _sources(context)),
         options=options,
         shard_size=arguments.shard_size or SHARD_SIZES[arguments.via],
         in_flight=arguments.in_flight or IN_FLIGHT[arguments.via],
         max_cost_usd=arguments.max_cost_usd,
         webhook=arguments.webhook,
     )
+
+
+async def _sources(context: CommandContext) -> list[Source]:
+    """Return the sources of `run` and `plan`; warn where their earlier results are missing."""
+    arguments = context.arguments
+    sources = await find_sources(arguments.sources, context.storage, arguments.previous)
+    if warning := previous_warning(sources, arguments.previous):
+        print_status(f"warning: {warning}")
+    return sources
 
 
 async def _stored_run(context: CommandContext) -> Run:
@@ -325,7 +342,7 @@ async def _cancel(context: CommandContext) -> int:
 async def _plan(context: CommandContext) -> int:
     arguments = context.arguments
     settings = planning.with_options(context.settings, read_options(arguments.option))
-    sources = await find_sources(arguments.sources, context.storage, arguments.previous)
+    sources = await _sources(context)
     plans = [await planning.plan_source(source, context.storage, settings) for source in sources]
     if arguments.json:
         for plan in plans:

@@ -19,6 +19,7 @@ from generation.intake.symbols import parse_symbols
 from generation.storage.base import Storage
 
 SUFFIXES = (".json", ".jsonl", ".ndjson")
+MAX_NAMED = 3
 
 
 async def find_sources(places: Sequence[str], storage: Storage, previous_prefix: str | None = None) -> list[Source]:
@@ -31,13 +32,34 @@ async def find_sources(places: Sequence[str], storage: Storage, previous_prefix:
     for place in places:
         found += _local(place) or await _stored(place, storage)
     _check_names(found)
-    sources = []
-    for number, (name, place, is_local) in enumerate(found):
-        previous = f"{previous_prefix}{name}.json" if previous_prefix else None
-        if previous and not await storage.exists(previous):
-            previous = None
-        sources.append(Source(number, name, place, is_local, previous))
-    return sources
+    return [
+        Source(number, name, place, is_local, await _previous_key(previous_prefix, name, storage))
+        for number, (name, place, is_local) in enumerate(found)
+    ]
+
+
+async def _previous_key(prefix: str | None, name: str, storage: Storage) -> str | None:
+    """Return the key of a source's earlier results, or None if there are none.
+
+    A prefix names a folder, with or without its slash, or begins the names of the results themselves.
+    """
+    if not prefix:
+        return None
+    for key in (f"{prefix.rstrip('/')}/{name}.json", f"{prefix}{name}.json"):
+        if await storage.exists(key):
+            return key
+    return None
+
+
+def previous_warning(sources: Sequence[Source], prefix: str | None) -> str | None:
+    """Return a warning if some sources have no earlier results although a prefix was given for them."""
+    missing = [source.name for source in sources if source.previous_key is None]
+    if not prefix or not missing:
+        return None
+    if len(missing) == len(sources):
+        return f"no earlier results were found at {prefix}: every symbol is paid for (see --previous)"
+    names = ", ".join(missing[:MAX_NAMED]) + (" and others" if len(missing) > MAX_NAMED else "")
+    return f"no earlier results at {prefix} for {len(missing)} of {len(sources)} sources, which are paid for: {names}"
 
 
 def _local(place: str) -> list[tuple[str, str, bool]]:

@@ -5,16 +5,23 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+
+from generation.domain.languages import check_language_name
 
 ConcurrentRequests = Annotated[int, Field(ge=1, le=1_000)]
-DeadlineS = Annotated[float, Field(gt=0, le=7 * 24 * 3600, allow_inf_nan=False)]
+MAX_DEADLINE_S = 7 * 24 * 3600.0
+DeadlineS = Annotated[float, Field(gt=0, le=MAX_DEADLINE_S, allow_inf_nan=False)]
 MaxSymbols = Annotated[int, Field(ge=1)]
 BatchSize = Annotated[int, Field(ge=1, le=50)]
 BatchTokens = Annotated[int, Field(ge=2_000, le=500_000)]
 Centrality = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 CostUsd = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Language = Annotated[str, Field(min_length=2, max_length=40, pattern=r"^[^\W\d_]+([ -][^\W\d_]+)*$")]
+Language = Annotated[
+    str,
+    Field(min_length=2, max_length=40, pattern=r"^[^\W\d_]+([ -][^\W\d_]+)*$"),
+    AfterValidator(check_language_name),
+]
 ModelName = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[!-~]+$")]
 MAX_SUMMARY_TOKENS = 150
 

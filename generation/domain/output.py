@@ -338,6 +338,7 @@ class CompletedPayload(_Record):
     """How it went."""
 
     status: Status
+    failed_count: Count
     total_tokens: Count
     total_cost: Usd
     duration_ms: Count
@@ -348,6 +349,7 @@ class CompletedEvent(_Record):
     """A job has ended."""
 
     type: Literal["generation.completed.v1"]
+    status: Status
     job_id: JobId
     timestamp: Timestamp
     payload: CompletedPayload

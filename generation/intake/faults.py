@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from generation.domain.context import AS_OBJECT, AS_TEXT
+from generation.domain.names import did_you_mean
+
+# One message names so many faults of an input or a symbol; `doctown validate` names all.
+MAX_SHOWN_FAULTS = 3
 
 
 def printable(text: str, max_chars: int = 1_024) -> str:
@@ -31,8 +35,11 @@ _PLAIN_WORDS = {
 }
 
 
-def describe_fault(place: str, fault: Mapping[str, Any]) -> str:
-    """Return one of pydantic's errors as a sentence that names the place and leaves out the value."""
+def describe_fault(place: str, fault: Mapping[str, Any], known: Collection[str] = ()) -> str:
+    """Return one of pydantic's errors as a sentence that names the place and leaves out the value.
+
+    For an unknown key, the sentence names the nearest of the `known` ones.
+    """
     where = place
     for part in fault["loc"]:
         if part in {AS_TEXT, AS_OBJECT}:
@@ -44,4 +51,6 @@ def describe_fault(place: str, fault: Mapping[str, Any]) -> str:
     if fault["type"] == "too_long":
         return f"{where} has more than {limits['max_length']} items"
     words = _PLAIN_WORDS.get(fault["type"])
+    if fault["type"] == "extra_forbidden":
+        return f"{where} {words}{did_you_mean(str(fault['loc'][-1]), known)}"
     return f"{where} {words}" if words else f"{where}: {fault['msg'].removeprefix('Value error, ')}"

@@ -5,6 +5,7 @@ Leaves out: the symbols themselves (`symbols`), and where they are read from (`s
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -23,7 +24,7 @@ from generation.domain.limits import (
     ModelName,
 )
 from generation.errors import InputError
-from generation.intake.faults import describe_fault
+from generation.intake.faults import MAX_SHOWN_FAULTS, describe_fault
 
 
 class JobOptions(BaseModel):
@@ -78,18 +79,46 @@ class JobInput(BaseModel):
         return self
 
 
+# What RunPod's API takes beside `input`, and the id that it gives a job.
+_BESIDE_INPUT = {"id", "webhook", "policy", "s3Config"}
+
+
+def unwrapped(payload: object) -> object:
+    """Return the object under `input` if the payload is a whole request to RunPod, else the payload itself."""
+    if isinstance(payload, dict) and "input" in payload and payload.keys() <= {"input", *_BESIDE_INPUT}:
+        return payload["input"]
+    return payload
+
+
 def parse_job(payload: object, default_job_id: str) -> JobInput:
-    """Return the job's input with its `job_id` filled in. Raise InputError with a sentence that names the place."""
+    """Return the job's input with its `job_id` filled in. Raise InputError with a sentence that names the place.
+
+    The payload is a job's input, a whole request to RunPod with it under `input`, or a list of symbols.
+    """
+    job, faults = find_job_faults(payload, default_job_id)
+    if job is None:
+        raise InputError("; ".join(faults[:MAX_SHOWN_FAULTS]))
+    return job
+
+
+def _known_beside(fault: Mapping[str, Any]) -> Collection[str]:
+    """Return the keys that are known where a fault is."""
+    return (JobOptions if fault["loc"][:1] == ("options",) else JobInput).model_fields
+
+
+def find_job_faults(payload: object, default_job_id: str) -> tuple[JobInput | None, list[str]]:
+    """Return the job's input and no faults, or None and every fault of the input as a whole."""
+    payload = unwrapped(payload)
+    if isinstance(payload, list):
+        payload = {"symbols": payload}
     if not isinstance(payload, dict):
-        raise InputError("input must be an object with symbols or symbols_key")
+        return None, ["input must be an object with symbols or symbols_key, or a list of symbols"]
     given = {key: value for key, value in payload.items() if value is not None}
     try:
         job = JobInput.model_validate(given)
     except ValidationError as error:
-        raise InputError("; ".join(describe_fault("input", fault) for fault in error.errors()[:3])) from None
+        return None, [describe_fault("input", fault, _known_beside(fault)) for fault in error.errors()]
     job_id = default_job_id if job.job_id is None else job.job_id
     if not JOB_ID.fullmatch(job_id) or not job_id.strip("."):
-        raise InputError(
-            "input.job_id must be 1 to 128 letters, digits, dots, underscores or hyphens, and not only dots"
-        )
-    return job.model_copy(update={"job_id": job_id})
+        return None, ["input.job_id must be 1 to 128 letters, digits, dots, underscores or hyphens, and not only dots"]
+    return job.model_copy(update={"job_id": job_id}), []

@@ -17,7 +17,7 @@ from generation.domain.context import CONTEXT_FIELDS, SymbolContext
 from generation.domain.limits import MAX_JOB_SYMBOLS
 from generation.domain.outcome import Failed, Symbol
 from generation.errors import InputError
-from generation.intake.faults import describe_fault, printable
+from generation.intake.faults import MAX_SHOWN_FAULTS, describe_fault, printable
 
 _read_context = TypeAdapter(SymbolContext).validate_python
 
@@ -38,15 +38,18 @@ def check_ids(contexts: Iterable[SymbolContext]) -> None:
         raise InputError(f"the symbol id {printable(repeated[0], 200)} is used more than once: ids must differ")
 
 
-def parse_symbols(items: Iterable[object], ignored_fields: set[str]) -> Iterator[Symbol | Failed]:
+def parse_symbols(
+    items: Iterable[object], ignored_fields: set[str], max_faults: int = MAX_SHOWN_FAULTS
+) -> Iterator[Symbol | Failed]:
     """Yield a `Symbol` or a `Failed` for each item `{"symbol_id", "context"}`, in their order.
 
-    Add the names of context fields that are not part of the contract to `ignored_fields`.
+    Add the names of context fields that are not part of the contract to `ignored_fields`. A message names `max_faults`
+    faults of its symbol at most.
     """
     ids: dict[str, int] = {}
     dimensions: dict[int, int] = {}
     for position, item in enumerate(items):
-        parsed_item = _parse_symbol(position, item, ignored_fields)
+        parsed_item = _parse_symbol(position, item, ignored_fields, max_faults)
         if isinstance(parsed_item, Symbol):
             yield _conflict_with_others(parsed_item, ids, dimensions) or parsed_item
         else:
@@ -102,24 +105,30 @@ def _conflict_with_others(symbol: Symbol, ids: dict[str, int], dimensions: dict[
     return Failed(symbol.position, symbol.symbol_id, context.file_path, "invalid_symbol", message)
 
 
-def _parse_symbol(position: int, item: object, ignored_fields: set[str]) -> Symbol | Failed:
+def _parse_symbol(position: int, item: object, ignored_fields: set[str], max_faults: int) -> Symbol | Failed:
     place = f"symbols[{position}]"
     if isinstance(item, UnreadableLine):
         return Failed(position, place, None, "invalid_symbol", f"{place} {item.reason}")
     if not isinstance(item, Mapping):
         return Failed(position, place, None, "invalid_symbol", f"{place} must be an object with symbol_id and context")
-    if fault := _envelope_fault(place, item):
-        return _invalid(position, item, fault)
-    raw = item["context"]
+    faults = list(_envelope_faults(place, item))
+    raw = item.get("context")
+    if isinstance(raw, dict):
+        context = _context_or_faults(place, raw, faults)
+        if context is not None and not faults:
+            ignored_fields.update(printable(str(field), 80) for field in raw.keys() - CONTEXT_FIELDS)
+            return Symbol(position, context)
+    return _invalid(position, item, "; ".join(faults[:max_faults]))
+
+
+def _context_or_faults(place: str, raw: Mapping[str, object], faults: list[str]) -> SymbolContext | None:
+    """Return the context, or add its faults to `faults`."""
     try:
-        context = _read_context(raw)
+        return _read_context(raw)
     except ValidationError as error:
-        faults = error.errors(include_url=False, include_input=False)
-        return _invalid(position, item, "; ".join(describe_fault(f"{place}.context", fault) for fault in faults[:3]))
-    if context.symbol_id != item["symbol_id"]:
-        return _invalid(position, item, f"{place}.context.symbol_id must be the same as {place}.symbol_id")
-    ignored_fields.update(printable(str(field), 80) for field in raw.keys() - CONTEXT_FIELDS)
-    return Symbol(position, context)
+        found = error.errors(include_url=False, include_input=False)
+        faults.extend(describe_fault(f"{place}.context", fault) for fault in found)
+        return None
 
 
 class UnreadableLine:
@@ -129,15 +138,17 @@ class UnreadableLine:
         self.reason = reason
 
 
-def _envelope_fault(place: str, item: Mapping[str, object]) -> str | None:
+def _envelope_faults(place: str, item: Mapping[str, object]) -> Iterator[str]:
+    symbol_id, context = item.get("symbol_id"), item.get("context")
     if unknown := item.keys() - {"symbol_id", "context"}:
         named = ", ".join(sorted(printable(str(key), 80) for key in unknown)[:5])
-        return f"{place} has unknown keys ({named}); it takes symbol_id and context"
-    if not isinstance(item.get("symbol_id"), str) or not item["symbol_id"]:
-        return f"{place}.symbol_id must be a text and not empty"
-    if not isinstance(item.get("context"), dict):
-        return f"{place}.context must be an object"
-    return None
+        yield f"{place} has unknown keys ({named}); it takes symbol_id and context"
+    if not isinstance(symbol_id, str) or not symbol_id:
+        yield f"{place}.symbol_id must be a text and not empty"
+    if not isinstance(context, dict):
+        yield f"{place}.context must be an object"
+    elif isinstance(context.get("symbol_id"), str) and isinstance(symbol_id, str) and context["symbol_id"] != symbol_id:
+        yield f"{place}.context.symbol_id must be the same as {place}.symbol_id"
 
 
 def _invalid(position: int, item: Mapping[str, object], message: str) -> Failed:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from generation.domain.context import SymbolContext
+from generation.domain.languages import spoken_language
 from generation.domain.limits import MIN_PROMPT_TOKENS
 from generation.prompts.tokens import MAX_CHARS_PER_TOKEN, Message, TokenCounter, estimate_tokens
 
@@ -125,7 +126,7 @@ class PromptBuilder:
     def __init__(self, counter: TokenCounter, budget_tokens: int, language: str = "English") -> None:
         self._counter = counter
         self._budget_tokens = budget_tokens
-        self._language = language
+        self._language = spoken_language(language)
         self._empty = {several: self._count_empty(several) for several in (False, True)}
 
     def _count_empty(self, several: bool) -> int:  # noqa: FBT001 - a key of the table above

@@ -35,20 +35,22 @@ def _now() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event of a job; `timestamp` is in UTC, in RFC 3339 format."""
+    """One event of a job; `timestamp` is in UTC, in RFC 3339 format; `status` is there once the job has ended."""
 
     type: str
     job_id: str
     payload: Mapping[str, Any]
     timestamp: str = field(default_factory=_now)
+    status: Status | None = None
 
     def as_json(self) -> str:
         """Return the event as one line of strict JSON.
 
         The line is ASCII, so that neither the encoding of standard output nor a Unicode line separator can split it.
         """
-        record = {"type": self.type, "job_id": self.job_id, "timestamp": self.timestamp, "payload": self.payload}
-        return json.dumps(record, allow_nan=False)
+        status = {} if self.status is None else {"status": self.status}
+        head = {"type": self.type, **status, "job_id": self.job_id, "timestamp": self.timestamp}
+        return json.dumps({**head, "payload": self.payload}, allow_nan=False)
 
 
 Sink = Callable[[Event], None]
@@ -83,12 +85,15 @@ def of_outcome(job_id: str, outcome: Outcome) -> Event:
 
 
 def completed(job_id: str, status: Status, totals: Totals, warnings: Sequence[str]) -> Event:
-    """Return the event for a job whose results are complete."""
+    """Return the event for a job whose results are complete; failed symbols are a warning, which comes first."""
+    failed = "1 symbol has" if totals.failed == 1 else f"{totals.failed:,} symbols have"
+    warning = [f"{failed} failed: failed_symbols says why"] if totals.failed else []
     payload: CompletedPayload = {
         "status": status,
+        "failed_count": totals.failed,
         "total_tokens": totals.total_tokens,
         "total_cost": totals.total_cost,
         "duration_ms": totals.elapsed_ms,
-        "warnings": list(warnings),
+        "warnings": [*warning, *warnings],
     }
-    return Event(COMPLETED, job_id, payload)
+    return Event(COMPLETED, job_id, payload, status=status)

@@ -83,17 +83,25 @@ async def publish(report: Report, place: ResultsTarget, checkpoint: Checkpoint, 
         return await _keep_in_output(report, checkpoint, late)
     await _delete_segments(place, checkpoint, ends_at_s)
     url = storage.url(key)
-    log.info("job %s: results are in %s", report.job_id, url or f"{storage.bucket}/{key}")
+    log.info("job %s: results are in %s", report.job_id, url or f"{storage.bucket or 'RESULTS_DIR'}: {key}")
     results = {"results": pointer(storage.bucket, key, url, stored_results.body)}
+    limit = _max_output_bytes(storage, settings)
     if stored_results.theirs is None:
-        return await asyncio.to_thread(
-            _own_output, report, results, len(stored_results.body), settings.max_output_bytes
-        )
+        return await asyncio.to_thread(_own_output, report, results, len(stored_results.body), limit)
     output = _as_output(stored_results.theirs) | results
     spent_usd = cost_usd(report.own_usage, settings.pricing)
     first = "another run of this job stored its results first, and these are they"
     output["warnings"] = [*output["warnings"], f"{first}; this run has spent ${spent_usd:.6f} beside"]
-    return cast("JobOutput", await asyncio.to_thread(fitted, output, settings.max_output_bytes))
+    return cast("JobOutput", await asyncio.to_thread(fitted, output, limit))
+
+
+def _max_output_bytes(storage: Storage, settings: Settings) -> int:
+    """Return the maximum size of an output with symbols: without a bucket and a limit of its own, what RunPod takes.
+
+    The caller of a worker that stores its results in a folder may have no other way to them.
+    """
+    is_default = settings.max_output_bytes == Settings.model_fields["max_output_bytes"].default
+    return EMERGENCY_OUTPUT_BYTES if is_default and storage.bucket is None else settings.max_output_bytes
 
 
 async def _delete_segments(place: ResultsTarget, checkpoint: Checkpoint, ends_at_s: float) -> None:

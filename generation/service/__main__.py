@@ -12,7 +12,9 @@ from typing import Any
 
 import uvicorn
 
-from generation.config import ServiceSettings, Settings, set_process_defaults
+import generation
+from generation.command_line import CommandParser, prepare_environment
+from generation.config import ServiceSettings, Settings
 from generation.errors import ConfigError
 from generation.logs import set_up_logging
 from generation.service.app import Service, current_request_id, make_app
@@ -61,14 +63,34 @@ def _add_request_id(record: logging.LogRecord) -> bool:
     return True
 
 
+def parser() -> CommandParser:
+    """Return the parser of the command line."""
+    result = CommandParser(
+        prog="python -m generation.service",
+        description="Serve POST /generate, GET /results/{job_id} and GET /health. "
+        "Settings are environment variables, or lines of .env: docs/settings.md has them all.",
+        epilog="example: MODEL_NAME=offline python -m generation.service --host 127.0.0.1 --port 8080",
+    )
+    fields = ServiceSettings.model_fields
+    for name in ("host", "port"):
+        described = f"{fields[name].description} (default: {name.upper()}, or {fields[name].default})"
+        result.add_argument(f"--{name}", help=described)
+    result.add_argument("--version", action="version", version=f"doctown {generation.__version__}")
+    return result
+
+
 def main() -> None:
     """Read the settings and serve until asked to stop. Exit with one sentence where a setting is wrong."""
-    set_process_defaults(os.environ)
+    arguments = {name.upper(): value for name, value in vars(parser().parse_args()).items() if value is not None}
+    warnings = prepare_environment(os.environ)
     try:
-        settings, service_settings = read_settings(os.environ), ServiceSettings.from_env(os.environ)
+        settings = read_settings(os.environ)
+        service_settings = ServiceSettings.from_env({**os.environ, **arguments})
     except ConfigError as error:
         sys.exit(f"generation.service: {error}")
     set_up_logging(settings.log_level, LINE, _add_request_id)
+    for warning in warnings:
+        log.warning("%s", warning)
     if service_settings.is_open_to_others:
         log.warning("SERVICE_TOKEN is not set: whoever reaches %s may spend on this account", service_settings.host)
     service = Service(settings, service_settings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hmac
-import json
+import io
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +12,7 @@ import anyio
 from fastapi import Request
 
 from generation.config import ServiceSettings
-from generation.errors import InputError
+from generation.intake.sources import decompressed, read_payload
 from generation.service.answers import RequestRejected, service_full
 
 # The maximum number of symbols of a job (50,000), at 2 KB each.
@@ -67,19 +67,12 @@ class Body:
             raise service_full()
 
     def parsed(self) -> Any:  # noqa: ANN401 - any JSON
-        """Return the parsed body. Raises InputError where it is not JSON in UTF-8.
+        """Return the parsed body, which may be gzipped. Raises InputError where it is neither JSON nor JSON Lines.
 
         Values that Python accepts beyond the standard (NaN, Infinity) are left to the job's own validation.
         """
-        try:
-            return json.loads(self._bytes.decode("utf-8"))
-        except json.JSONDecodeError as error:
-            place = f"line {error.lineno}, column {error.colno}"
-            raise InputError(f"the body is not JSON: {place} is where it goes wrong") from None
-        except ValueError:
-            raise InputError("the body is not JSON in UTF-8") from None
-        except RecursionError:
-            raise InputError("the body is nested too deeply") from None
+        with decompressed(io.BytesIO(self._bytes), "the body", MAX_BODY_BYTES) as plain:
+            return read_payload(plain, "the body")
 
     def release(self) -> None:
         """Drop the bytes and stop counting them. Idempotent."""
@@ -104,14 +97,18 @@ def check_token(request: Request, settings: ServiceSettings) -> None:
         raise RequestRejected(sentence, status=401, failure="bad_token", headers={"WWW-Authenticate": "Bearer"})
 
 
-def check_content_type(request: Request) -> None:
-    """Raise RequestRejected where the content type is not JSON.
+# Browsers send none of these cross-origin without a CORS preflight request; with the types that they do send, any web
+# page could spend money on this account.
+CONTENT_TYPES = ("application/json", "application/x-ndjson", "application/jsonl", "application/gzip")
 
-    Browsers send some other content types cross-origin without a CORS preflight request, so any web page could
-    otherwise spend money on this account.
-    """
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+
+def check_content_type(request: Request) -> None:
+    """Raise RequestRejected where the content type is not JSON, JSON Lines or gzip, or the encoding is not gzip."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in CONTENT_TYPES:
         sentence = "Content-Type must be application/json"
+        raise RequestRejected(sentence, status=415, failure="bad_input")
+    if request.headers.get("content-encoding", "identity").strip().lower() not in {"gzip", "x-gzip", "identity"}:
+        sentence = "Content-Encoding must be gzip, or left out"
         raise RequestRejected(sentence, status=415, failure="bad_input")
 
 

@@ -2,9 +2,9 @@
 
     python -m generation.service
 
-`POST /generate` takes a job's input and returns its output, optionally after a stream of its events; `GET /health`
-reports whether a job could run now. The service only adapts `generation.job.run_job` to HTTP. TLS and user accounts
-are left to a reverse proxy.
+`POST /generate` takes a job's input and returns its output, optionally after a stream of its events;
+`GET /results/{job_id}` returns what a job has stored; `GET /health` reports whether a job could run now. The service
+only adapts `generation.job.run_job` to HTTP. TLS and user accounts are left to a reverse proxy.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ import contextvars
 import functools
 import logging
 import re
+import sys
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import anyio
 from fastapi import FastAPI, Request
+from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
@@ -28,6 +30,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from generation.config import ServiceSettings, Settings
+from generation.domain.limits import JOB_ID
 from generation.domain.output import JobOutput, PlannedOutput
 from generation.errors import InputError, JobError
 from generation.job import Watch, ignore, run_job
@@ -43,9 +46,18 @@ from generation.service.admission import (
     wants_events,
 )
 from generation.service.answers import RequestRejected, error_body, error_response, internal_error, service_stopping
-from generation.service.openapi import GENERATE_REQUEST, GENERATE_RESPONSES, HEALTH_RESPONSES, describe
+from generation.service.openapi import (
+    GENERATE_REQUEST,
+    GENERATE_RESPONSES,
+    HEALTH_RESPONSES,
+    RESULTS_REQUEST,
+    RESULTS_RESPONSES,
+    describe,
+)
 from generation.service.readiness import Readiness, why_not_ready
 from generation.service.stream import EventStream, message
+from generation.storage import open_storage
+from generation.storage.keys import results_key
 
 log = logging.getLogger("generation.service")
 
@@ -99,7 +111,8 @@ class Service:
     """The state that all requests of the process share."""
 
     def __init__(self, settings: Settings, service_settings: ServiceSettings) -> None:
-        self.settings = settings
+        # The caller may have no other way to the results: its answer has every symbol, whatever its size.
+        self.settings = settings.model_copy(update={"max_output_bytes": sys.maxsize})
         self.service_settings = service_settings
         self.readiness = Readiness(functools.partial(why_not_ready, settings))
         self.stopping = asyncio.Event()
@@ -114,6 +127,17 @@ class Service:
         if reason is not None:
             answer["reason"] = reason
         return Response(as_json(answer), 503 if reason else 200, media_type="application/json")
+
+    async def results(self, request: Request) -> Response:
+        """Return the results document of a job, such as one whose answer was lost on its way."""
+        check_token(request, self.service_settings)
+        job_id = request.path_params["job_id"]
+        is_job_id = JOB_ID.fullmatch(job_id) and job_id.strip(".")
+        stored = await open_storage(self.settings).read(results_key(job_id)) if is_job_id else None
+        if stored is None:
+            sentence = "no job of this ID has stored its results: send it again, at no cost for what it has done"
+            raise RequestRejected(sentence, status=404, failure="not_found")
+        return Response(stored.body, media_type="application/json")
 
     async def generate(self, request: Request) -> Response:
         """Document the symbols of a job."""
@@ -279,9 +303,10 @@ async def _handle_http_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for no other
     if isinstance(error, RequestRejected):
         return error_response(error)
-    sentence = "there is no such path here: POST /generate and GET /health are"
+    here = "POST /generate, GET /results/{job_id} and GET /health are"
+    sentence = f"there is no such path here: {here}"
     if error.status_code == 405:  # noqa: PLR2004 - known by its number
-        sentence = "this path does not take this method: POST /generate and GET /health are what is here"
+        sentence = f"this path does not take this method: {here} what is here"
     return error_response(
         RequestRejected(sentence, status=error.status_code, failure="not_found", headers=error.headers)
     )
@@ -301,7 +326,8 @@ def make_app(service: Service) -> FastAPI:
                 task.cancel()
             await asyncio.wait(tasks)
 
-    app = FastAPI(lifespan=lifespan, redirect_slashes=False, redoc_url=None)
+    # As FastAPI, but GET /docs loads its scripts from here, and not from another site.
+    app = FastAPIOffline(lifespan=lifespan, redirect_slashes=False, redoc_url=None, static_url="/docs/static")
     app.add_exception_handler(JobError, _handle_job_error)
     app.add_exception_handler(HTTPException, _handle_http_error)
     app.add_middleware(RequestIdMiddleware)
@@ -309,11 +335,19 @@ def make_app(service: Service) -> FastAPI:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=origins,
-            allow_methods=["GET", "POST"],
+            allow_methods=["GET", "HEAD", "POST"],
             allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
             expose_headers=["X-Request-ID", "Retry-After"],
         )
     app.add_api_route("/health", service.health, response_class=Response, responses=HEALTH_RESPONSES)
+    app.add_api_route("/health", service.health, methods=["HEAD"], include_in_schema=False)
+    app.add_api_route(
+        "/results/{job_id}",
+        service.results,
+        response_class=Response,
+        responses=RESULTS_RESPONSES,
+        openapi_extra=RESULTS_REQUEST,
+    )
     app.add_api_route(
         "/generate",
         service.generate,

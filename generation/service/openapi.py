@@ -7,8 +7,9 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+import generation
 from generation.contract.export import openapi_components
-from generation.contract.models import VERSION
+from generation.domain.limits import JOB_ID
 from generation.service.admission import MAX_BODY_BYTES
 
 
@@ -61,11 +62,20 @@ GENERATE_RESPONSES: dict[int | str, dict[str, Any]] = {
     401: _error("The token is missing or wrong.", WWW_Authenticate="Bearer"),
     408: _error("The body stopped coming."),
     413: _error(f"The body has more than {MAX_BODY_BYTES} bytes."),
-    415: _error("The body does not call itself JSON."),
+    415: _error("The body does not call itself JSON, JSON Lines or gzip."),
     422: _error("The input is wrong as a whole; the sentence names the place."),
     500: _error("A fault of the service; its log has the place."),
     502: _error("A fault of the OpenAI account, or of the results bucket."),
     503: _error("Full, stopping, or a setting is missing or wrong.", Retry_After="Seconds after which to try again."),
+}
+
+_JOB_ID = {"name": "job_id", "in": "path", "required": True, "schema": {"type": "string", "pattern": JOB_ID.pattern}}
+RESULTS_REQUEST = {"parameters": [_JOB_ID], "security": [{"token": []}, {}]}
+RESULTS_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The results document.", "content": {"application/json": _reference("ResultsDocument")}},
+    401: _error("The token is missing or wrong.", WWW_Authenticate="Bearer"),
+    404: _error("No job of this ID has stored its results."),
+    502: _error("The results cannot be read from where they are stored."),
 }
 
 
@@ -73,7 +83,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
     """Return the OpenAPI document, with the schemas of `generation.contract`."""
     document = get_openapi(
         title="Doctown generation worker",
-        version=str(VERSION),
+        version=generation.__version__,
         description="Documents the symbols of a code base through OpenAI.",
         routes=app.routes,
     )

@@ -68,7 +68,7 @@ class FolderStorage:
                 (self._folder / folder).rmdir()
 
     def url(self, key: str) -> str | None:
-        return self._path(key).as_uri()
+        """Return None: who reads an output may be on another machine, for which a path means nothing."""
 
     async def _run(
         self,

@@ -14,6 +14,7 @@ export type GenerationOutput = JobOutput | PlannedOutput | JobFailure
  */
 export interface CompletedEvent {
   type: 'generation.completed.v1'
+  status: 'success' | 'partial' | 'failed'
   /**
    * The job, by its own id.
    */
@@ -29,6 +30,7 @@ export interface CompletedEvent {
  */
 export interface CompletedPayload {
   status: 'success' | 'partial' | 'failed'
+  failed_count: number
   total_tokens: number
   /**
    * US dollars, to a millionth.
@@ -160,7 +162,7 @@ export interface JobOptions {
    */
   callees_first?: boolean | null
   /**
-   * Language of the summaries, by its English name
+   * Language of the summaries: its English name or its code
    */
   output_language?: string | null
   /**

@@ -18,6 +18,7 @@ from generation.bulk.manifest import Run, Shard
 from generation.bulk.progress import ProgressSink, ProgressTracker
 from generation.config import Settings
 from generation.domain.catalogue import utc_today
+from generation.domain.limits import MAX_DEADLINE_S
 from generation.domain.outcome import Outcome
 from generation.errors import JobError
 from generation.job import run_job
@@ -25,8 +26,6 @@ from generation.reporting.events import Event
 from generation.results.report import Totals
 from generation.storage.base import Storage
 from generation.storage.keys import contexts_key
-
-NO_DEADLINE_S = 7 * 24 * 3600.0
 
 # Job outputs are not used here, since the results documents are read instead.
 MIN_OUTPUT_BYTES = 1_000
@@ -55,7 +54,7 @@ class LocalEngine:
     ) -> None:
         self._run = run
         self._storage = storage
-        update = {"deadline_s": NO_DEADLINE_S, "max_output_bytes": MIN_OUTPUT_BYTES}
+        update = {"deadline_s": MAX_DEADLINE_S, "max_output_bytes": MIN_OUTPUT_BYTES}
         self._settings = settings.model_copy(update=update)
         self._stopping = stopping
         self._today = today

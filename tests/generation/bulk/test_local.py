@@ -118,6 +118,20 @@ def test_sources_of_a_bucket_are_documented_into_it(tmp_path: Path, moto: MotoS3
     assert json.loads(moto.get("results/s/two.json"))["documented_count"] == 3
 
 
+@pytest.mark.parametrize("prefix", ["results/first", "results/first/"])
+def test_earlier_results_are_found_with_and_without_a_slash(tmp_path: Path, prefix: str) -> None:
+    """A prefix names the folder of a run, however its end is written; where nothing is found, that is said."""
+    write_sources(tmp_path / "in", {"a": 3, "b": 2})
+    environment = offline(tmp_path / "results")
+    for run in (("--run", "first"), ("--run", "second", "--previous", prefix)):
+        assert run_command(environment, "run", str(tmp_path / "in"), "--via", "local", *run)[0] == 0
+    manifest = json.loads((tmp_path / "results" / "bulk" / "second" / "manifest.json").read_bytes())
+    assert [one["previous_key"] for one in manifest["sources"]] == ["results/first/a.json", "results/first/b.json"]
+    for arguments in (("plan",), ("run", "--via", "local")):
+        _, _, said = run_command(environment, *arguments, str(tmp_path / "in"), "--previous", "results/fisrt")
+        assert "bulk: warning: no earlier results were found at results/fisrt: every symbol is paid for" in said
+
+
 def test_a_plan_is_the_price_and_buys_nothing(deployment: Deployment, tmp_path: Path) -> None:
     """`plan` tells requests, tokens and dollars of each source, half for a batch, and leaves store and model alone."""
     write_sources(tmp_path / "in", {"a": 40, "b": 2})

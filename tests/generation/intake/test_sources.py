@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from generation.errors import InputError, StorageError
 from generation.intake import sources
-from generation.intake.sources import decompressed, read_items
+from generation.intake.job_input import parse_job
+from generation.intake.sources import decompressed, read_items, read_payload
 from generation.intake.symbols import UnreadableLine
 from tests.support.contexts import payload
 
@@ -26,7 +27,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
-OBJECTS = st.dictionaries(st.text().filter(lambda key: key != "symbols"), VALUES, max_size=4)
+OBJECTS = st.dictionaries(st.text().filter(lambda key: key not in {"symbols", "input"}), VALUES, max_size=4)
 
 
 def read(body: bytes) -> list[Any]:
@@ -43,7 +44,10 @@ def refusal(body: bytes) -> str:
 FORMS = {
     "input": json.dumps({"symbols": SYMBOLS}).encode(),
     "input with other keys": json.dumps({"job_id": "j", "symbols": SYMBOLS}, indent=2).encode(),
+    "request to RunPod": json.dumps({"id": "r", "input": {"symbols": SYMBOLS}}).encode(),
+    "request over lines": json.dumps({"input": {"symbols": SYMBOLS}}, indent=2).encode(),
     "list": json.dumps(SYMBOLS).encode(),
+    "input after a byte order mark": b"\xef\xbb\xbf" + json.dumps({"symbols": SYMBOLS}).encode(),
     "list over lines": json.dumps(SYMBOLS, indent=1).encode(),
     "lines": LINES,
     "lines with an end": LINES + b"\n",
@@ -57,7 +61,30 @@ FORMS = {
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
 def test_every_form_gives_the_same_symbols(body: bytes, *, packed: bool) -> None:
     """An input, a list and a symbol a line hold the same symbols in the same order, packed or not."""
-    assert read(gzip.compress(body) if packed else body) == SYMBOLS
+    sent = gzip.compress(body) if packed else body
+    assert read(sent) == SYMBOLS
+    with decompressed(io.BytesIO(sent), "the body") as plain:
+        assert parse_job(read_payload(plain, "the body"), "job").symbols == SYMBOLS
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        (b'{"symbols": [\n {"name": "\xc3\xa9", x', "line 2, column 16"),
+        (b'{"symbols": "\n\n\xff"}', "line 3, column 1 is where it goes wrong: it is not UTF-8"),
+        (b"", "line 1, column 1"),
+    ],
+    ids=["syntax", "bytes", "nothing"],
+)
+def test_a_fault_of_json_has_its_line_and_column(body: bytes, place: str) -> None:
+    """The place is counted in characters, as an editor shows it."""
+    assert place in refusal(body)
+
+
+def test_a_fault_in_a_line_has_its_column_and_the_line_of_the_file() -> None:
+    """A broken line of JSON Lines is named by its number in the file and the column in it."""
+    items = read(LINES + b'\n\n{"symbol_id": "a", x}')
+    assert items[-1].reason == "(line 5) is not JSON: line 5, column 20 is where it goes wrong"
 
 
 @given(st.lists(OBJECTS, min_size=1, max_size=5), st.booleans())
@@ -156,7 +183,7 @@ def test_a_document_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A document on one line, as most programs write JSON, is parsed once."""
     parse, parsed = json.loads, []
 
-    def counted(text: bytes) -> Any:
+    def counted(text: str) -> Any:
         parsed.append(text)
         return parse(text)
 
@@ -164,7 +191,7 @@ def test_a_document_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     body = json.dumps({"symbols": SYMBOLS}).encode() + b"\n"
 
     assert read(body) == SYMBOLS
-    assert parsed == [body]
+    assert parsed == [body.decode()]
 
 
 def test_a_disk_without_room_for_what_is_unpacked_is_not_the_callers_fault() -> None:

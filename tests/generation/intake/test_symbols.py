@@ -60,7 +60,6 @@ def test_options_that_are_not_given_are_not_set(options: object) -> None:
 
 BAD_JOBS: list[tuple[Any, str]] = [
     (None, "input must be an object"),
-    ([], "input must be an object"),
     ("planted", "input must be an object"),
     (7731, "input must be an object"),
     ({}, "exactly one of symbols and symbols_key"),
@@ -76,7 +75,13 @@ BAD_JOBS: list[tuple[Any, str]] = [
     ({"symbols": [], "symbls": "planted"}, "input.symbls is not a key that is known here"),
     ({"symbols": [], "options": ["planted"]}, "input.options must be an object"),
     ({"symbols": [], "options": "planted"}, "input.options must be an object"),
-    ({"symbols": [], "options": {"modell": "planted"}}, "input.options.modell is not a key that is known here"),
+    (
+        {"symbols": [], "options": {"modell": "planted"}},
+        "input.options.modell is not a key that is known here: did you mean model?",
+    ),
+    ({"symbols": [], "options": {"output_language": "planted"}}, "input.options.output_language: is no language"),
+    ({"input": {"symbols": [], "symbls": 1}}, "input.symbls is not a key that is known here: did you mean symbols?"),
+    ({"input": {"symbols": []}, "other": 1}, "input.input is not a key that is known here"),
     ({"symbols": [], "options": {"model": 7731}}, "input.options.model must be a text"),
     ({"symbols": [], "options": {"model": "planted it"}}, "input.options.model"),
     ({"symbols": [], "options": {"max_symbols": 0}}, "input.options.max_symbols"),

@@ -41,13 +41,15 @@ def test_each_event_has_the_payload_of_the_contract() -> None:
             "generation.completed.v1",
             {
                 "status": "partial",
+                "failed_count": 1,
                 "total_tokens": 412,
                 "total_cost": 0.000123,
                 "duration_ms": 1_500,
-                "warnings": ["look out"],
+                "warnings": ["1 symbol has failed: failed_symbols says why", "look out"],
             },
         ),
     ]
+    assert [event.status for event in sent] == [None, None, None, "partial"]
     assert {event.job_id for event in sent} == {"j"}
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import http.client
 import http.server
 import itertools
@@ -33,6 +34,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+import generation
 from generation.config import VOCABULARY_DIR
 from generation.contract.export import openapi_components
 from generation.contract.models import GenerationEvent
@@ -214,6 +216,69 @@ def test_a_stream_tells_of_every_symbol_and_ends_with_the_output(deployment: Dep
     assert (output["documented_count"], output["failed_count"]) == (12, 1)
     for one in data[:-1]:
         GenerationEvent.model_validate(one)
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (json.dumps({"input": payload(3)}).encode(), {}),
+        (b"\xef\xbb\xbf" + json.dumps(payload(3)["symbols"]).encode(), {}),
+        (gzip.compress(json.dumps(payload(3)).encode(), mtime=0), {"Content-Encoding": "gzip"}),
+        (
+            b"\n".join(json.dumps(one).encode() for one in payload(3)["symbols"]),
+            {"Content-Type": "application/x-ndjson"},
+        ),
+    ],
+    ids=["request to RunPod", "list after a byte order mark", "gzip", "JSON Lines"],
+)
+def test_every_form_of_an_input_is_read(
+    offline_service: RunningService, body: bytes, headers: Mapping[str, str]
+) -> None:
+    """A body may have any form that a file or an object of the bucket may have."""
+    answer = offline_service.generate(body, headers)
+    assert (answer.status, answer.json["documented_count"]) == (200, 3)
+
+
+def test_another_encoding_and_a_gzip_that_unpacks_to_nothing_are_refused(offline_service: RunningService) -> None:
+    check_problem(offline_service.generate(b"{}", {"Content-Encoding": "br"}), 415, "bad_input", "must be gzip")
+    broken = gzip.compress(b"{}", mtime=0)[:-4]
+    check_problem(offline_service.generate(broken), 422, "bad_input", "the body is not whole gzip")
+
+
+@MODES
+def test_the_answer_has_every_symbol_whatever_its_size(tmp_path: Path, mode: dict[str, str]) -> None:
+    """What is paid for reaches the caller: in the answer, whatever MAX_OUTPUT_BYTES says, and under /results later."""
+    environment = {"MODEL_NAME": "offline", "MAX_OUTPUT_BYTES": "1000", "SERVICE_TOKEN": TOKEN}
+    with running_service(tmp_path, **environment) as service:
+        token = {"Authorization": f"Bearer {TOKEN}"}
+        answer = service.generate({**payload(40), "job_id": "large"}, {**mode, **token})
+        output = answer.messages[-1][1] if mode else answer.json
+        later = service.call("/results/large", headers=token)
+        without = service.call("/results/large")
+        missing = [service.call(f"/results/{name}", headers=token) for name in ("other", "..%2Flarge", "%2e%2e")]
+
+    assert len(output["documented_symbols"]) == 40
+    assert output["results"]["url"] is None
+    assert later.status == 200
+    assert ids({"symbols": later.json["documented_symbols"]}) == ids({"symbols": output["documented_symbols"]})
+    check_problem(without, 401, "bad_token")
+    for one in missing:
+        check_problem(one, 404, "not_found")
+
+
+def test_health_can_be_asked_without_a_body_and_the_page_loads_nothing_from_elsewhere(
+    offline_service: RunningService,
+) -> None:
+    """HEAD /health has the status alone, GET /docs loads its own scripts, the version is the package's."""
+    head = offline_service.call("/health", method="HEAD")
+    page = offline_service.call("/docs")
+    loaded = re.findall(rb'(?:src|href)="([^"]+)"', page.body)
+
+    assert (head.status, head.body) == (200, b"")
+    assert loaded
+    assert all(address.startswith(b"/docs/static/") for address in loaded)
+    assert {offline_service.call(address.decode()).status for address in loaded} == {200}
+    assert offline_service.call("/openapi.json").json["info"]["version"] == generation.__version__
 
 
 def test_events_are_on_standard_output_as_ever(deployment: Deployment) -> None:
