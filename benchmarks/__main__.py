@@ -15,12 +15,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmarks import bulk, concurrency, cost, fairness, latency, pace, saving, start
+from benchmarks import bulk, cap, concurrency, cost, fairness, latency, pace, saving, start
 from benchmarks.results import Results, table, write_results
 from benchmarks.rows import Row
 from benchmarks.workload import Workload, make_workload
 
-ROWS = ("pace", "concurrency", "latency", "overhead", "growth", "start", "fairness", "saving", "bulk")
+ROWS = ("pace", "concurrency", "latency", "overhead", "growth", "start", "fairness", "saving", "cap", "bulk")
 MIN_IDLE_SHARE = 0.9
 
 Say = Callable[[str], None]
@@ -64,6 +64,7 @@ def measure_all(workload: Workload, say: Say) -> Results:
         *start.rows(say),
         *shared,
         *saving.rows(workload, say),
+        *cap.rows(workload, say),
         *bulk.rows(workload, say),
     ]
     return Results(rows, paces)
@@ -83,6 +84,7 @@ def measure_one(only: str, workload: Workload, say: Say) -> Results:
         "start": lambda: start.rows(say),
         "fairness": lambda: fairness.rows(workload, say),
         "saving": lambda: saving.rows(workload, say),
+        "cap": lambda: cap.rows(workload, say),
         "bulk": lambda: bulk.rows(workload, say),
     }
     return Results(measures[only](), [])

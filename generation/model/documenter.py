@@ -269,22 +269,23 @@ class OpenAIDocumenter:
     async def _attempt(
         self, body: dict[str, Any], answer_type: type[Answer], tokens: int, at_most: Usage, spent: _Spent
     ) -> Answer:
-        permit = await self._limiter.admit(self._queue, tokens)
-        try:
-            with self._budget.reserved(at_most):
+        # Before the limiter: a request that waits for money holds no place and no rate.
+        async with self._budget.reserved(at_most):
+            permit = await self._limiter.admit(self._queue, tokens)
+            try:
                 spent.requests += 1
                 reply = await self._send(permit, body, 2.0**spent.failed_attempts)
-            answer, usage = read_answer(reply, answer_type, self._settings)
-        except RequestError as error:
-            self._charge(error.usage, spent)
-            spent.failed_attempts += isinstance(error, Transient)
-            spent.timeouts += _is_timeout(error)
-            spent.overloads += isinstance(error, SlowDown) and error.overloaded
-            raise
-        finally:
-            permit.release()
-        self._charge(usage, spent)
-        return answer
+                answer, usage = read_answer(reply, answer_type, self._settings)
+            except RequestError as error:
+                self._charge(error.usage, spent)
+                spent.failed_attempts += isinstance(error, Transient)
+                spent.timeouts += _is_timeout(error)
+                spent.overloads += isinstance(error, SlowDown) and error.overloaded
+                raise
+            finally:
+                permit.release()
+            self._charge(usage, spent)
+            return answer
 
     def _charge(self, usage: Usage, spent: _Spent) -> None:
         spent.usage += usage

@@ -30,6 +30,8 @@ FATAL = frozenset(
 # Failures of symbols that another request may well document.
 TRANSIENT = frozenset({"connection", "deadline_exceeded", "server_error", "timeout", "worker_stopping"})
 CAP_REACHED = "cost_cap_reached"
+# A job whose estimate does not fit what the run has left for it.
+ESTIMATE_ABOVE_CAP = "estimate_above_cap"
 # A shard whose jobs were lost, or failed for transient reasons, MAX_FRUITLESS_ATTEMPTS times.
 SHARD_FAILED = "shard_failed"
 # Failures that resuming the run later may fix.
@@ -120,6 +122,8 @@ def judge(attempt: AttemptResult, results: ShardResults | None) -> Decision:
         return Decision(NextStep.STOP, str(attempt.failure), attempt.sentence)
     if results is not None and results.is_settled:
         return DONE
+    if attempt.failure == ESTIMATE_ABOVE_CAP:
+        return Decision(NextStep.AGAIN, CAP_REACHED, attempt.sentence)
     if attempt.failure in PERMANENT:
         return Decision(NextStep.FAILED, str(attempt.failure), attempt.sentence)
     return Decision(NextStep.AGAIN, attempt.failure or SHARD_FAILED, attempt.sentence or _describe_lost_job(attempt))

@@ -174,7 +174,10 @@ def test_a_purse_grants_no_more_than_its_cap() -> None:
     assert budget.reserve("b", 0.4) == pytest.approx(0.7)
     budget.record_cost("b", 0.65)
     assert budget.reserve("a", 0.01) == pytest.approx(0.35)
+    assert budget.reserve("c", 0.0501) == 0
     assert RunBudget(None).reserve("a", 5.0) is None
+    assert RunBudget(0.05).reserve("a", 0.05) == 0.05
+    assert RunBudget(0.05).reserve("a", 0.050001) == 0
     assert RunBudget(1.0).reserve("a", 0.001) == MIN_RESERVATION_USD
 
 

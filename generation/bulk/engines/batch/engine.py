@@ -52,7 +52,7 @@ QUEUE_FULL = "token_limit_exceeded"
 MAX_CONCURRENT_SAVES = 1_000
 MAX_CONCURRENT_DIRECT_REQUESTS = 100
 # Minimum cost, as a share of the spend cap, of a batch that the cap limits: a smaller one is not worth a day's wait.
-MIN_CAP_SHARE = 0.05
+MIN_CAP_SHARE = 0.03
 CANCELLED = "worker_stopping"
 MAX_CONFLICTS = 5
 
