@@ -212,7 +212,7 @@ class Checkpoint:
         key = self._key(self._segments - 1)
         if self._folder:
             await self._folder.append(key, body)
-            self._can_append = not self._end.is_set()
+            self._can_append = True
         else:
             self._writes_usd += WRITE_USD
             await self._storage.write(key, body)

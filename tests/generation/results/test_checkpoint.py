@@ -284,12 +284,15 @@ def test_whenever_writes_fail_all_is_saved_in_the_end(steps: list[tuple[int, flo
         on_invented_time(main(Path(name)))
 
 
-def test_a_store_that_is_away_for_a_day_is_tried_until_it_is_back(tmp_path: Path) -> None:
-    """More than 1,024 failed attempts end no saver: a power of two of that size is no float."""
+@pytest.mark.parametrize("has_ended", [False, True], ids=["running", "ended"])
+def test_a_store_that_is_away_for_a_day_is_tried_until_it_is_back(tmp_path: Path, has_ended: bool) -> None:
+    """More than 1,024 failed attempts end no saver, of a job or after it: a power of two of that size is no float."""
 
     async def main() -> list[list[str]]:
         storage = GatedBucket(tmp_path, refusing(*range(1_100)))
-        started(storage, 3)
+        checkpoint = started(storage, 3)
+        if has_ended:
+            assert await checkpoint.save(None) == 3
         await asyncio.sleep(1_200 * MAX_PAUSE_S)
         assert storage.writes == 1_101
         return await segments_in(storage)

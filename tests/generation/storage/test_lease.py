@@ -38,6 +38,7 @@ class Store(FolderStorage):
         self.is_away = False
         self.is_refusing = False
         self.before_write: Callable[[], Awaitable[None]] | None = None
+        self.after_write: Callable[[], Awaitable[None]] | None = None
 
     def _check(self) -> None:
         if self.is_away or self.is_refusing:
@@ -51,7 +52,10 @@ class Store(FolderStorage):
         self._check()
         if self.before_write:
             await self.before_write()
-        return await super().put_if_match(key, body, version)
+        written = await super().put_if_match(key, body, version)
+        if self.after_write:
+            await self.after_write()
+        return written
 
     async def delete(self, keys: object) -> None:
         self._check()
@@ -349,6 +353,28 @@ def test_a_holder_that_was_frozen_knows_at_once(tmp_path: Path) -> None:
         on_invented_time(main())
 
 
+def test_the_ttl_counts_from_the_start_of_a_renewal(tmp_path: Path) -> None:
+    """A renewal that arrives at once and is answered late was seen by others before the holder hears of it."""
+
+    async def main() -> None:
+        store = Store(tmp_path)
+        async with held(store, cancel_when_lost=False) as it:
+
+            async def answer_late() -> None:
+                written_s.append(now_s())
+                store.is_away = True
+                await asyncio.sleep(0.9 * TTL_S / RENEWALS_PER_TTL)
+
+            store.after_write = answer_late
+            await asyncio.sleep(TTL_S)
+            assert len(written_s) == 1
+            await asyncio.sleep(written_s[0] + TTL_S - now_s())
+            assert not it.is_held
+
+    written_s: list[float] = []
+    on_invented_time(main())
+
+
 def test_time_outs_of_the_block_are_its_own(tmp_path: Path) -> None:
     """A TimeoutError that the block raises is not taken for the loss of the lease."""
 
@@ -486,11 +512,11 @@ def test_never_are_two_inside_whatever_the_store_does(tmp_path: Path) -> None:
             store.is_away = False
 
     async def slow() -> None:
-        await asyncio.sleep(chance.choice([0.0, 0.0, 1.0, 4.0, 7.0]))
+        await asyncio.sleep(chance.choice([0.0, 0.0, 0.0, 1.0, 2.0, 4.0, 7.0]))
 
     async def work(number: int) -> None:
         store = Store(tmp_path)
-        store.before_write = slow
+        store.before_write = store.after_write = slow
         disturbing = asyncio.create_task(disturb(store))
         while now_s() < 11_000.0:
             with contextlib.suppress(LeaseLost, StorageError):
