@@ -16,7 +16,7 @@ PEERS := litellm==1.82.2 langchain-openai==1.7.3 instructor==1.17.0 pydantic-ai-
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run run-service demo test test-loaded test-kills docs lint bench bench-graph bench-peers setup vocabulary schemas types lock clean
+.PHONY: help run run-service demo test test-loaded test-kills fuzz docs lint bench bench-graph bench-peers setup vocabulary schemas types lock clean
 
 MODEL := models/minilm-l6/model.onnx
 VOCABULARY := vocabulary/fb374d419588a4632f3f557e76b4b70aebbca790
@@ -66,6 +66,10 @@ test-loaded: $(INSTALLED_DEV) $(VOCABULARY) $(MODEL) $(OLDEST_PIP) ## run them b
 test-kills: export KILLS ?= 1000
 test-kills: $(INSTALLED_DEV) $(VOCABULARY) ## kill jobs a thousand times, in a folder and in a bucket (half an hour)
 	$(WITHOUT_FOREIGN) $(IN_VENV) -m pytest --numprocesses 2 tests/test_resume.py -k kills
+
+fuzz: export FUZZ_RUNS ?= 5000
+fuzz: $(INSTALLED_DEV) $(VOCABULARY) ## play 5,000 runs against servers whose replies hold odd values (ten minutes)
+	$(WITHOUT_FOREIGN) $(IN_VENV) -m pytest -o timeout=3000 tests/generation/test_any_reply.py
 
 docs: $(MADE) ## check the links of the documentation
 	$(IN_VENV) builder/check_links.py

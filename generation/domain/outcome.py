@@ -93,13 +93,15 @@ class Request:
     """Symbols that one request asks the model to document.
 
     `reasons` says, by position, why a symbol is requested again; `spent` is what it has cost before; `fallback` is the
-    offline summary to use if the new request brings no answer.
+    offline summary to use if the new request brings no answer; `unusable` counts the answers that were paid for in
+    vain.
     """
 
     symbols: tuple[Symbol, ...]
     reasons: Mapping[int, str] = field(default_factory=lambda: _NONE)
     spent: Mapping[int, Usage] = field(default_factory=lambda: _NONE)
     fallback: Mapping[int, Documented] = field(default_factory=lambda: _NONE)
+    unusable: int = 0
 
     @property
     def centrality(self) -> float:
@@ -108,7 +110,7 @@ class Request:
 
     def part(self, symbols: tuple[Symbol, ...]) -> Request:
         """Return the same request for some of its symbols."""
-        return Request(symbols, self.reasons, self.spent, self.fallback)
+        return Request(symbols, self.reasons, self.spent, self.fallback, self.unusable)
 
 
 def given_up(request: Request, failure: str, message: str) -> list[Outcome]:

@@ -79,9 +79,13 @@ _TRANSPORT_TIMEOUT = openai.Timeout(MAX_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
 
 @dataclass(slots=True)
 class _Spent:
-    """The cost of one question to the model so far; `again` if its symbols were requested before."""
+    """The cost of one question to the model so far; `again` if its symbols were requested before.
+
+    `unusable` counts the answers that were paid for in vain, those of earlier questions too.
+    """
 
     again: bool
+    unusable: int
     usage: Usage = NO_USAGE
     requests: int = 0
     failed_attempts: int = 0
@@ -145,7 +149,7 @@ class OpenAIDocumenter:
         self._limiter.cancel_in_flight(self._queue)
 
     async def _document_one(self, request: Request, symbol: Symbol) -> Outcome | Request:
-        spent = _Spent(again=symbol.position in request.spent)
+        spent = _Spent(symbol.position in request.spent, request.unusable)
         try:
             summary = await self._summarize(symbol, request.reasons.get(symbol.position, ""), spent)
         except RequestError as error:
@@ -155,9 +159,7 @@ class OpenAIDocumenter:
             raise _with_partial_outcomes(error, _charged(request, spent, [1])) from None
         usage = _charged(request, spent, [1]).spent[symbol.position]
         documented = self._documented(symbol, summary, usage, None)
-        if symbol.position in request.reasons and _is_bad(documented):
-            return reject(documented, symbol)
-        return _again(documented, symbol) or documented
+        return self._judged(documented, symbol, spent.unusable, was_asked_again=symbol.position in request.reasons)
 
     async def _summarize(self, symbol: Symbol, reason: str, spent: _Spent) -> str:
         share, cap = self._window.prompt_share(self._settings.max_prompt_tokens), 0
@@ -197,17 +199,17 @@ class OpenAIDocumenter:
         prompt = self._prompts.several(parts)
         if prompt.tokens > self._settings.max_batch_tokens or not self._window.takes(prompt.tokens, len(keyed)):
             return list(_halves(request))
-        spent = _Spent(again=bool(request.spent))
+        spent = _Spent(bool(request.spent), request.unusable)
         cap = first_completion_cap(prompt, len(keyed), self._settings, self._window)
         try:
             answer = await self._ask(prompt, cap, SEVERAL_SUMMARIES, Summaries, spent)
         except RequestError as error:
             if isinstance(error, ContextTooLong):
                 self._window.learn(error.context_tokens)
-            return list(_halves(_charged(request, spent, weights)))
+            return self._split(_charged(replace(request, unusable=spent.unusable), spent, weights))
         except JobError as error:
             raise _with_partial_outcomes(error, _charged(request, spent, weights)) from None
-        charged = _charged(request, spent, weights)
+        charged = _charged(replace(request, unusable=spent.unusable + 1), spent, weights)
         answered = {key: texts[0] for key in keyed if len(texts := summaries_of(answer, key)) == 1}
         misplaced = find_misplaced([(fingerprint(keyed[key].context), text) for key, text in answered.items()])
         results: list[Outcome | Request] = [
@@ -216,8 +218,29 @@ class OpenAIDocumenter:
         for (key, text), is_misplaced in zip(answered.items(), misplaced, strict=True):
             symbol = keyed[key]
             documented = self._documented(symbol, text, charged.spent[symbol.position], is_misplaced)
-            results.append(_again(documented, symbol) or documented)
+            results.append(self._judged(documented, symbol, spent.unusable, was_asked_again=False))
         return results
+
+    def _judged(
+        self, documented: Documented, symbol: Symbol, unusable: int, *, was_asked_again: bool
+    ) -> Outcome | Request:
+        """Return a symbol's summary, or what follows from its hard findings.
+
+        That is a new request for the symbol, or its rejection where it was asked again before or no answer is left to
+        buy.
+        """
+        again = _again(documented, symbol)
+        if again is None:
+            return documented
+        if was_asked_again or unusable >= self._settings.max_retries > 0:
+            return reject(documented, symbol)
+        return replace(again, unusable=unusable + 1)
+
+    def _split(self, request: Request) -> list[Outcome | Request]:
+        """Return requests for the halves of a request, or for each symbol alone where one answer is left to buy."""
+        if request.unusable >= self._settings.max_retries:
+            return [request.part((symbol,)) for symbol in request.symbols]
+        return list(_halves(request))
 
     def _documented(self, symbol: Symbol, summary: str, usage: Usage, is_misplaced: bool | None) -> Documented:  # noqa: FBT001
         review = self._review(summary, symbol, is_misplaced)
@@ -234,11 +257,13 @@ class OpenAIDocumenter:
     async def _ask(
         self, prompt: Prompt, cap: int, form: dict[str, Any], answer_type: type[Answer], spent: _Spent
     ) -> Answer:
+        unusable_before = spent.unusable
         retrying = AsyncRetrying(
             retry=retry_if_exception_type((SlowDown, Transient)),
+            # What spoils the answer for several symbols may be one of them: they are split instead.
             stop=lambda state: (
-                spent.failed_attempts > self._settings.max_retries
-                or (form is SEVERAL_SUMMARIES and _is_timeout(_error_of(state)))
+                max(spent.failed_attempts, spent.unusable) > self._settings.max_retries
+                or (form is SEVERAL_SUMMARIES and (spent.unusable > unusable_before or _is_timeout(_error_of(state))))
             ),
             wait=lambda state: self._wait_s(state, spent),
             sleep=functools.partial(self._limiter.sleep_unless_stopped, self._queue),
@@ -279,6 +304,7 @@ class OpenAIDocumenter:
             except RequestError as error:
                 self._charge(error.usage, spent)
                 spent.failed_attempts += isinstance(error, Transient)
+                spent.unusable += bool(error.usage.total_tokens) or error.failure == "bad_answer"
                 spent.timeouts += _is_timeout(error)
                 spent.overloads += isinstance(error, SlowDown) and error.overloaded
                 raise
@@ -378,10 +404,6 @@ def _is_timeout(error: BaseException | None) -> bool:
 def _outage_fault(settings: Settings) -> AccountError:
     away = f"the server at {server_address(settings)} was away for {settings.outage_s:g} s (OUTAGE_S)"
     return AccountError(f"{away}: start it or correct OPENAI_BASE_URL, then send the job again", "server_unavailable")
-
-
-def _is_bad(documented: Documented) -> bool:
-    return documented.checks is not None and bool(documented.checks.hard)
 
 
 def _again(documented: Documented, symbol: Symbol) -> Request | None:

@@ -139,6 +139,17 @@ def test_a_request_that_times_out_is_halved_and_counted(tmp_path: Any, monkeypat
     assert [text for text in output["warnings"] if text.startswith("1 of 3 requests timed out")]
 
 
+def test_answers_that_are_never_any_good_are_bought_so_often_and_no_oftener(tmp_path: Any) -> None:
+    """Whatever is in vain, alone or with others, no symbol is bought more than MAX_RETRIES + 1 times."""
+    items = [item(f"f{number}", centrality=0.1) for number in range(10)]
+    behaviour = Behaviour(fault_script=[{"fault": "wrong_schema"}], marker=NAME.pattern)
+    with running(behaviour, answer_with(CHANGES["nothing"])) as server:
+        output = document(server, {"symbols": items}, tmp_path, MAX_RETRIES="3")
+        assert output["failed_count"] == 10
+        assert set(server.bill()["bought"].values()) == {4}
+        assert output["total_tokens"] == billed(server)
+
+
 def test_an_answer_that_breaks_off_keeps_its_complete_entries(tmp_path: Any) -> None:
     """Of an answer whose JSON ends in the middle the entries before that are taken, and only the others asked for."""
     items = [item(f"f{number}", centrality=0.1) for number in range(10)]
