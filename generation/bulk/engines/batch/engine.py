@@ -33,7 +33,7 @@ from generation.config import Settings
 from generation.domain.catalogue import OFFLINE, utc_today
 from generation.domain.outcome import Outcome, Request, Symbol
 from generation.domain.usage import NO_USAGE, Usage, cost_usd
-from generation.errors import ConfigError, JobError, Stopped, Taken
+from generation.errors import AccountError, ConfigError, JobError, Stopped, Taken
 from generation.executor import generate
 from generation.intake.job_input import JobOptions
 from generation.job import warm_up
@@ -262,7 +262,7 @@ class _Engine:
         """
         moved = False
         for part in [part for part in self._open.values() if part.status == "submitted"]:
-            batch = await self._api.look(str(part.batch_id))
+            batch = await self._batch_of(part)
             seen = (batch.status, batch.rows_done)
             moved |= self._seen.get(part.number) != seen
             self._seen[part.number] = seen
@@ -274,6 +274,16 @@ class _Engine:
                 else:
                     await self._collect(part, batch, again)
         return moved
+
+    async def _batch_of(self, part: Part) -> Batch:
+        """Return the present state of a part's batch, which is searched for where its id is not known to the API."""
+        try:
+            return await self._api.look(str(part.batch_id))
+        except AccountError as error:
+            if error.failure != "not_permitted" or not (batch := await self._api.find(self._metadata(part), 0.0)):
+                raise
+        await self._save(replace(part, batch_id=batch.id))
+        return batch
 
     def _accepted(self) -> None:
         if self._refused_since_s is not None:
@@ -425,7 +435,13 @@ class _Engine:
         is_new = part.status == "uploaded"
         if is_new:
             part = await self._save(replace(part, status="begun", begun_at_s=time.time()))
-        batch = await self._api.create(str(part.file_id), self._metadata(part), part.begun_at_s, is_new=is_new)
+        try:
+            batch = await self._api.create(str(part.file_id), self._metadata(part), part.begun_at_s, is_new=is_new)
+        except AccountError as error:
+            if error.failure == "bad_request":
+                # The API may not know the file: the next start uploads it again.
+                await self._save(replace(part, status="planned", file_id=None))
+            raise
         await self._save(replace(part, status="submitted", batch_id=batch.id))
         log.info("run %s: batch %s has %d requests", self._run.name, batch.id, part.rows)
 
