@@ -29,7 +29,7 @@ from generation.intake.job_input import JobInput, JobOptions, parse_job
 from generation.intake.sources import decompressed, read_items
 from generation.intake.symbols import ParsedSymbols, check_ids, check_symbol_count, read_symbols
 from generation.model.budget import Budget
-from generation.model.offline import document_offline, document_request_offline
+from generation.offline.summaries import document_offline, document_request_offline
 from generation.planning.planner import Plan, make_plan, plan_figures
 from generation.planning.prompt_context import PromptContext, semantic_context
 from generation.planning.schedule import Schedule

@@ -61,9 +61,9 @@ from generation.model.codec import (
     summaries_of,
 )
 from generation.model.limiter import JobQueue, Permit
-from generation.model.offline import reject
 from generation.model.pacing import MAX_TIMEOUT_S
 from generation.model.window import ContextWindow, default_window
+from generation.offline.summaries import reject
 from generation.prompts.builder import Notes, Prompt, PromptBuilder
 from generation.prompts.content_hash import origin_of
 from generation.prompts.formats import ONE_SUMMARY, SEVERAL_SUMMARIES

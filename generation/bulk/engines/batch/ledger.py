@@ -41,7 +41,7 @@ from generation.domain.catalogue import OFFLINE, Pricing
 from generation.domain.outcome import Documented, Failed, Origin, Outcome, Symbol
 from generation.domain.usage import NO_USAGE, Counts, Usage, apportion, cost_usd
 from generation.job import questions
-from generation.model.offline import document_offline
+from generation.offline.summaries import document_offline
 from generation.prompts.content_hash import hasher, origin_of, retired_questions
 from generation.repairs import Review, review_summary
 from generation.results.records import stored_record

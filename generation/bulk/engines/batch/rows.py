@@ -33,8 +33,8 @@ from generation.model.codec import (
     request_parameters,
     shorter_share,
 )
-from generation.model.offline import reject
 from generation.model.window import default_window
+from generation.offline.summaries import reject
 from generation.prompts.builder import PromptBuilder
 from generation.prompts.formats import ONE_SUMMARY
 from generation.prompts.tokens import TokenCounter

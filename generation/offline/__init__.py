@@ -1,0 +1,1 @@
+"""Summaries without a model, from what the context itself says."""
