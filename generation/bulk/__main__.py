@@ -17,6 +17,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import shtab
@@ -90,8 +91,12 @@ def print_status(line: str) -> None:
 
 
 def print_line(line: str) -> None:
-    """Print a line of the command's result to standard output."""
-    print(line, flush=True)  # noqa: T201 - as above
+    """Print a line of the command's result to standard output; once nobody reads it any more, nothing more is said."""
+    try:
+        print(line, flush=True)  # noqa: T201 - as above
+    except BrokenPipeError:
+        # Further writes, and Python's own flush at the end, go nowhere; the run itself goes on.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _settings(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Settings:
@@ -106,7 +111,13 @@ def _settings(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Sett
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    result = CommandParser(prog="doctown-bulk", description=__doc__)
+    result = CommandParser(
+        prog=command_name(),
+        description="Document whole collections of codebases. Ends with 0 if every symbol is documented, 1 if some are "
+        "not, 2 if nothing ran.",
+        epilog=_EXAMPLES.format(command=command_name()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     result.add_argument("--version", action="version", version=f"%(prog)s {generation.__version__}")
     shtab.add_argument_to(result, "--print-completion", help="print the completion script of a shell")
     commands = result.add_subparsers(dest="command", required=True)
@@ -114,12 +125,24 @@ def parser() -> argparse.ArgumentParser:
     _add_sources(run)
     run.add_argument("--via", choices=ENGINES, required=True, help="who documents the symbols")
     run.add_argument("--run", metavar="NAME", help="name of the run; default: by date and time")
-    run.add_argument("--shard-size", type=_whole(MAX_SHARD_SIZE), help=f"symbols of a job; default {SHARD_SIZES}")
+    run.add_argument(
+        "--shard-size",
+        type=_whole(MAX_SHARD_SIZE),
+        metavar="N",
+        help=f"symbols of a job (default: {_defaults(SHARD_SIZES)})",
+    )
     run.add_argument("--webhook", metavar="URL", help="called by RunPod for each job that has ended")
     resume = commands.add_parser("resume", help="go on with a run that was stopped, killed or has failed symbols")
     for command in (run, resume):
-        command.add_argument("--in-flight", type=_whole(MAX_IN_FLIGHT), help=f"jobs at once; default {IN_FLIGHT}")
-        command.add_argument("--max-cost-usd", type=_dollars, help="spend no more than this on the whole run")
+        command.add_argument(
+            "--in-flight",
+            type=_whole(MAX_IN_FLIGHT),
+            metavar="N",
+            help=f"jobs at once (default: {_defaults(IN_FLIGHT)})",
+        )
+        command.add_argument(
+            "--max-cost-usd", type=_dollars, metavar="X", help="spend no more than this on the whole run"
+        )
         command.add_argument(
             "--finish-now", action="store_true", help="batch: ask at full price for what no batch has answered yet"
         )
@@ -131,6 +154,25 @@ def parser() -> argparse.ArgumentParser:
     for command in commands.choices.values():
         command.add_argument("--json", action="store_true", help="JSON lines on standard output")
     return result
+
+
+_EXAMPLES = """examples:
+  {command} plan contexts/                              what it would cost; buys nothing
+  {command} run contexts/ --via local --run first       document it
+  {command} status first                                how far it is, and what failed
+  {command} resume first                                go on, or ask again for what failed
+  {command} run contexts/ --via batch --previous results/first   half price, and only what has changed
+"""
+
+
+def command_name() -> str:
+    """Return what the user types to run this command: the installed script, or the module."""
+    is_script = Path(sys.argv[0]).name == "doctown-bulk"
+    return "doctown-bulk" if is_script else "python -m generation.bulk"
+
+
+def _defaults(by_engine: Mapping[str, int]) -> str:
+    return ", ".join(f"{engine} {number:,}" for engine, number in by_engine.items())
 
 
 def _add_sources(command: argparse.ArgumentParser) -> None:
@@ -186,7 +228,7 @@ async def _run(context: CommandContext) -> int:
     """Start a new run, or continue one of the same name, sources and options."""
     run = await _asked_for(context)
     if await save_new_run(context.storage, run):
-        print_status(f"run {run.name}: {len(run.sources)} sources via {run.engine}")
+        print_status(f"run {run.name}: {display.counted(len(run.sources), 'source')} via {run.engine}")
         return await _go_on(context, run)
     there = await _stored_run(context)
     if _as_new(there) != _as_new(run):
@@ -274,7 +316,7 @@ async def _go_on(context: CommandContext, run: Run) -> int:
     else:
         found = await survey(run, context.storage)
     if stopping.is_set():
-        print_status(f"stopped; `resume {run.name}` goes on")
+        print_status(f"stopped; to go on: {command_name()} resume {run.name}")
     _print_survey(context, found)
     return ALL_DOCUMENTED if found.is_complete else SOME_FAILED
 
@@ -316,7 +358,7 @@ def _print_survey(context: CommandContext, found: Survey) -> None:
     place = (
         f"{context.storage.bucket}/{key}" if context.storage.bucket else str(context.settings.results_dir / found.run)
     )
-    for line in display.summary_lines(found, place):
+    for line in display.summary_lines(found, place, command_name()):
         print_line(line)
 
 
@@ -326,7 +368,9 @@ async def _cancel(context: CommandContext) -> int:
         from generation.bulk.engines.runpod import engine as runpod_engine
 
         count = await runpod_engine.cancel(run, context.storage, RunPodSettings.from_env(context.environ))
-        print_line(f"run {run.name}: {count} jobs cancelled, as far as they had not ended; `resume {run.name}` goes on")
+        jobs = display.counted(count, "job")
+        go_on = f"to go on: {command_name()} resume {run.name}"
+        print_line(f"run {run.name}: {jobs} cancelled, as far as they had not ended; {go_on}")
         return ALL_DOCUMENTED
     if run.engine == "batch":
         from generation.bulk.engines.batch import engine as batch_engine
@@ -334,9 +378,10 @@ async def _cancel(context: CommandContext) -> int:
         settings = Settings.from_env(context.environ)
         with display.shown(sys.stderr, print_line if context.arguments.json else None) as report:
             await batch_engine.cancel(run, context.storage, settings, report)
-        print_line(f"run {run.name}: its batches are cancelled; `resume {run.name}` goes on")
+        print_line(f"run {run.name}: its batches are cancelled; to go on: {command_name()} resume {run.name}")
         return ALL_DOCUMENTED
-    raise InputError(f"run {run.name} is local: stop its process (Ctrl-C, or SIGTERM), and `resume {run.name}` goes on")
+    go_on = f"to go on: {command_name()} resume {run.name}"
+    raise InputError(f"run {run.name} is local: stop its process (Ctrl-C, or SIGTERM); {go_on}")
 
 
 async def _plan(context: CommandContext) -> int:

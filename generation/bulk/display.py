@@ -54,8 +54,7 @@ def _as_record(progress: Progress) -> str:
     flat = {**asdict(progress), **asdict(progress.counts)}
     record = {key: round(value, 6) if isinstance(value, float) else value for key, value in flat.items()}
     del record["counts"]
-    left_s = None if progress.left_s is None else round(progress.left_s, 1)
-    return json.dumps({"type": PROGRESS, **record, "left_s": left_s})
+    return json.dumps({"type": PROGRESS, **record})
 
 
 def _write_line(stream: TextIO, progress: Progress) -> None:
@@ -65,16 +64,24 @@ def _write_line(stream: TextIO, progress: Progress) -> None:
 
 def as_line(progress: Progress) -> str:
     """Return a progress as one line of text."""
+    return f"{progress.run}: {_short(progress)}, {_details(progress)}"
+
+
+def _short(progress: Progress) -> str:
+    """Return what fits beside a bar on a narrow terminal: symbols and the time left."""
+    return f"{progress.counts.done:,}/{progress.symbols:,} symbols, {_time_left(progress.left_s)}"
+
+
+def _details(progress: Progress) -> str:
     parts = [
+        f"{progress.counts.failed:,} failed",
+        f"${progress.counts.total_cost:.4f}",
         f"sources {progress.sources_done}/{progress.sources}",
         f"shards {progress.shards_done}/{progress.shards} ({progress.in_flight} in flight)",
-        f"symbols {progress.counts.done:,}/{progress.symbols:,} ({progress.counts.failed:,} failed)",
         f"{progress.counts.total_tokens:,} tokens",
-        f"${progress.counts.total_cost:.4f}",
-        _time_left(progress.left_s),
         *([progress.note] if progress.note else []),
     ]
-    return f"{progress.run}: {', '.join(parts)}"
+    return ", ".join(parts)
 
 
 def _time_left(seconds: float | None) -> str:
@@ -91,51 +98,74 @@ def _bar(stream: TextIO) -> Iterator[ProgressSink]:
     from rich.console import Console
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn
     from rich.progress import Progress as Bar
+    from rich.table import Column
 
-    columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.description}", markup=False))
-    with Bar(*columns, console=Console(file=stream), transient=True) as bar:
-        task = bar.add_task("", total=None)
+    cut_off = Column(no_wrap=True, overflow="ellipsis", ratio=1)
+    columns = (
+        BarColumn(15),
+        TaskProgressColumn(),
+        TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
+        TextColumn("{task.fields[details]}", markup=False, table_column=cut_off),
+    )
+    with Bar(*columns, console=Console(file=stream), transient=True, expand=True) as bar:
+        task = bar.add_task("", total=None, details="")
 
         def report(progress: Progress) -> None:
-            done = progress.counts.done
-            bar.update(task, total=progress.symbols or None, completed=done, description=as_line(progress))
+            done, texts = progress.counts.done, (_short(progress), _details(progress))
+            bar.update(task, total=progress.symbols or None, completed=done, description=texts[0], details=texts[1])
 
         yield report
 
 
-def summary_lines(survey: Survey, place: str) -> list[str]:
-    """Return the lines of a run's summary; `place` is where its results are."""
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun, in the singular for one.
+
+    >>> counted(1, "source"), counted(2_000, "source")
+    ('1 source', '2,000 sources')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def summary_lines(survey: Survey, place: str, command: str) -> list[str]:
+    """Return the lines of a run's summary; `place` is where its results are, `command` what starts this command."""
+    sources = counted(survey.sources, "source")
     lines = [
-        f"run {survey.run} via {survey.engine}: {survey.sources_finished} of {survey.sources} sources finished",
-        f"  {survey.counts.documented:,} of {survey.symbols:,} symbols documented"
+        f"run {survey.run} via {survey.engine}: {survey.sources_finished} of {sources} finished",
+        f"  {survey.counts.documented:,} of {counted(survey.symbols, 'symbol')} documented"
         + (f", {survey.taken_over:,} of them taken over from earlier results" if survey.taken_over else ""),
         f"  {survey.counts.total_tokens:,} tokens, ${survey.counts.total_cost:.6f}",
     ]
     if survey.failures:
         causes = ", ".join(f"{failure} {count:,}" for failure, count in survey.failures.most_common())
-        lines.append(f"  {survey.counts.failed:,} symbols failed: {causes}")
+        lines.append(f"  {counted(survey.counts.failed, 'symbol')} failed: {causes}")
+        lines += [f"    {one.symbol_id} ({one.failure}): {one.message}" for one in survey.failed]
+        if survey.counts.failed > len(survey.failed) > 0:
+            lines.append(f"    and {survey.counts.failed - len(survey.failed):,} more, in the results")
     lines += [f"  {name} could not be read: {fault}" for name, fault in survey.faults.items()]
     if survey.open_shards or survey.sources_not_begun:
-        waiting = f"{survey.open_shards} shards without results, {survey.sources_not_begun} sources not begun"
-        lines.append(f"  {waiting}: `resume {survey.run}` goes on")
+        shards, waiting = counted(survey.open_shards, "shard"), counted(survey.sources_not_begun, "source")
+        lines.append(f"  {shards} without results, {waiting} not begun; to go on: {command} resume {survey.run}")
     elif survey.sources_finished < survey.sources:
-        lines.append(f"  symbols that failed for a passing cause: `resume {survey.run}` asks for them again")
-    lines.append(f"  results: {place}")
+        lines.append(f"  to ask again for symbols that failed for a passing cause: {command} resume {survey.run}")
+    if survey.has_results:
+        lines.append(f"  results: {place}")
     return lines
 
 
 def plan_lines(plans: Sequence[SourcePlan]) -> list[str]:
     """Return the lines of a cost estimate: one for each source, and the totals."""
     total = sum(plan.cost_usd for plan in plans)
-    lines = [
-        f"{plan.name}: {plan.symbols:,} symbols ({plan.known:,} known, {plan.invalid:,} invalid), {plan.requests:,} "
-        f"requests, {plan.input_tokens:,} input and {plan.output_tokens:,} output tokens, ${plan.cost_usd:.4f}"
-        if not plan.fault
-        else f"{plan.name} could not be read: {plan.fault}"
-        for plan in plans
-    ]
+    lines = [_plan_line(plan) for plan in plans]
     symbols = sum(plan.symbols for plan in plans)
-    lines.append(f"{len(plans)} sources, {symbols:,} symbols:")
+    lines.append(f"{counted(len(plans), 'source')}, {counted(symbols, 'symbol')}:")
     lines.append(f"  --via runpod or local: ${total:.4f}")
     lines.append(f"  --via batch:           ${total / 2:.4f}")
     return lines
+
+
+def _plan_line(plan: SourcePlan) -> str:
+    if plan.fault:
+        return f"{plan.name} could not be read: {plan.fault}"
+    symbols = f"{counted(plan.symbols, 'symbol')} ({plan.known:,} known, {plan.invalid:,} invalid)"
+    tokens = f"{plan.input_tokens:,} input and {plan.output_tokens:,} output tokens"
+    return f"{plan.name}: {symbols}, {counted(plan.requests, 'request')}, {tokens}, ${plan.cost_usd:.4f}"

@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Discriminator, TypeAdapter, ValidationError
 
@@ -74,9 +74,21 @@ class Shard:
     expected_usd: float = 0.0
 
 
+# So many failed symbols of a source are kept beside its counts, to be shown.
+MAX_KEPT_FAILURES = 5
+
+
+class FailedSymbol(NamedTuple):
+    """A symbol that failed, and why."""
+
+    symbol_id: str
+    failure: str
+    message: str
+
+
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The counts of a source's merged results. `failures` counts failed symbols by code."""
+    """The counts of a source's merged results; `failures` counts failed symbols by code, `failed` are the first."""
 
     symbols: int
     documented: int
@@ -85,6 +97,7 @@ class Summary:
     total_tokens: int
     total_cost: float
     fault: str | None = None
+    failed: tuple[FailedSymbol, ...] = ()
     kind: Literal["merged"] = "merged"
 
     @property

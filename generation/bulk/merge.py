@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from generation.bulk.manifest import Division, Source, Summary
+from generation.bulk.manifest import MAX_KEPT_FAILURES, Division, FailedSymbol, Source, Summary
 from generation.domain.catalogue import Pricing
 from generation.domain.usage import NO_USAGE, Usage, cost_usd
 from generation.results.report import REJECTED, as_json, rejection_warnings
@@ -57,6 +57,7 @@ class Merger:
         self._usage = NO_USAGE
         self._failures: Counter[str] = Counter()
         self._findings: Counter[str] = Counter()
+        self._first_failed: dict[int, FailedSymbol] = {}
         self._checked = self._passed_all = self._reusable = 0
         self._rejected: dict[int, str] = {}
 
@@ -70,6 +71,7 @@ class Merger:
         self._usage += usage_of(record)
         if "failure" in record:
             self._failed[position] = as_json(record)
+            self._first_failed[position] = failed_symbol(record)
             self._failures[str(record["failure"])] += 1
             return
         self._documented[position] = as_json(record)
@@ -120,6 +122,7 @@ class Merger:
             failures=dict(self._failures),
             total_tokens=self._usage.total_tokens,
             total_cost=total_cost,
+            failed=tuple(self._first_failed[position] for position in sorted(self._first_failed)[:MAX_KEPT_FAILURES]),
         )
         return b"".join(parts), summary
 
@@ -137,6 +140,11 @@ class Merger:
             "rejected": len(self._rejected),
             "findings": findings,
         }
+
+
+def failed_symbol(record: Mapping[str, Any]) -> FailedSymbol:
+    """Return the symbol of a stored record that failed."""
+    return FailedSymbol(*(str(record.get(name, "")) for name in FailedSymbol._fields))
 
 
 def usage_of(record: Mapping[str, Any]) -> Usage:

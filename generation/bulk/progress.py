@@ -30,13 +30,8 @@ class Progress:
     symbols: int = 0
     counts: Counts = NO_COUNTS
     elapsed_s: float = 0.0
+    left_s: float | None = None
     note: str = ""
-
-    @property
-    def left_s(self) -> float | None:
-        """Estimated seconds until all known symbols are done, at the mean rate so far; None while none is done."""
-        done = self.counts.done
-        return self.elapsed_s / done * max(0, self.symbols - done) if done else None
 
 
 ProgressSink = Callable[[Progress], None]
@@ -44,12 +39,16 @@ ProgressSink = Callable[[Progress], None]
 
 @dataclass(slots=True)
 class ProgressTracker:
-    """Adds up the counts of shards and sources and reports them; `live` holds the latest counts of shards in flight."""
+    """Adds up the counts of shards and sources and reports them; `live` holds the latest counts of shards in flight.
+
+    `at_once` is how many symbols are requested at the same time.
+    """
 
     run: str
     engine: str
     sources: int
     report: ProgressSink
+    at_once: int = 1
     started_s: float = field(default_factory=time.monotonic)
     done: Counts = NO_COUNTS
     live: dict[str, Counts] = field(default_factory=dict)
@@ -59,12 +58,16 @@ class ProgressTracker:
     sources_done: int = 0
     in_flight: int = 0
     note: str = ""
+    clock_s: Callable[[], float] = time.monotonic
+    _done_at_start: int = 0
+    _work_began_s: float | None = None
 
     def finished_before(self, summary: Summary) -> None:
         """Count a source that was finished before this start of the run."""
         self.symbols += summary.symbols
         self.sources_done += 1
         self.done += summary.counts
+        self._done_at_start += summary.counts.done
         self.publish()
 
     def divided(self, division: Division) -> None:
@@ -72,10 +75,12 @@ class ProgressTracker:
         self.symbols += division.symbols
         self.shards += len(division.shards)
         self.done += Counts(failed=len(division.invalid))
+        self._done_at_start += len(division.invalid)
         self.publish()
 
     def began(self) -> None:
         """Count a shard that is now in flight."""
+        self._work_began_s = self.clock_s() if self._work_began_s is None else self._work_began_s
         self.in_flight += 1
         self.publish()
 
@@ -94,8 +99,22 @@ class ProgressTracker:
         self.in_flight -= 1
         self.publish()
 
+    def _left_s(self, done: int) -> float | None:
+        """Return the estimated seconds until all known symbols are done; None while it would be a guess.
+
+        The rate is that of this start's own symbols since its first shard began, so that neither the time to read
+        sources nor what was done before counts. The first wave of requests ends at about the same time: until so many
+        symbols are done as are requested at once, the rate is too low by up to that factor.
+        """
+        own = done - self._done_at_start
+        left = max(0, self.symbols - done)
+        if self._work_began_s is None or own < min(self.at_once, left + own) or own == 0:
+            return None
+        return (self.clock_s() - self._work_began_s) / own * left
+
     def publish(self) -> None:
         """Report the present progress."""
+        counts = sum(self.live.values(), start=self.done)
         self.report(
             Progress(
                 run=self.run,
@@ -106,8 +125,9 @@ class ProgressTracker:
                 shards_done=self.shards_done,
                 in_flight=self.in_flight,
                 symbols=self.symbols,
-                counts=sum(self.live.values(), start=self.done),
-                elapsed_s=time.monotonic() - self.started_s,
+                counts=counts,
+                elapsed_s=self.clock_s() - self.started_s,
+                left_s=self._left_s(counts.done),
                 note=self.note,
             )
         )

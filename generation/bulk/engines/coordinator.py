@@ -93,7 +93,9 @@ class Coordinator:
         self._storage = storage
         self._settings = settings
         self._engine = engine
-        self._progress = ProgressTracker(run.name, run.engine, len(run.sources), report)
+        self._progress = ProgressTracker(
+            run.name, run.engine, len(run.sources), report, settings.max_concurrent_requests
+        )
         self._budget = RunBudget(run.max_cost_usd)
         self._slots = asyncio.Semaphore(run.in_flight)
         self._merging = asyncio.Semaphore(1)

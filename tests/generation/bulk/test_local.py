@@ -75,7 +75,7 @@ def test_stopped_it_saves_and_goes_on(deployment: Deployment, tmp_path: Path) ->
         # It has the signal before it has any of these answers.
         deployment.openai.set_behaviour(deployment.behaviour())
         assert command.wait(LIMIT_S) == 1
-    assert "stopped; `resume stopped` goes on" in command.stderr()
+    assert "stopped; to go on: python -m generation.bulk resume stopped" in command.stderr()
     assert 50 <= len(deployment.bought()) < 200
     assert run_command(deployment.local_environment(), "resume", "stopped")[0] == 0
     deployment.check_merged("stopped", sources)
@@ -91,7 +91,7 @@ def test_failures_that_may_pass_are_asked_again_by_resume(deployment: Deployment
     environment = deployment.local_environment(MAX_RETRIES="0")
     code, stdout, _ = run_command(environment, "run", "--via", "local", *arguments)
     assert code == 1
-    assert "1 symbols failed: server_error 1" in stdout
+    assert "1 symbol failed: server_error 1" in stdout
     assert deployment.merged("passing", "a")["documented_count"] == 29
     deployment.behave()
     code, stdout, _ = run_command(environment, "resume", "passing")
@@ -221,7 +221,7 @@ def test_without_a_name_a_run_gets_one(tmp_path: Path) -> None:
     code, _, stderr = run_command(offline(tmp_path / "out"), "run", str(tmp_path / "a.json"), "--via", "local")
     (run,) = (path.name for path in (tmp_path / "out" / "bulk").iterdir())
     assert code == 0
-    assert f"run {run}: 1 sources via local" in stderr
+    assert f"run {run}: 1 source via local" in stderr
     assert (tmp_path / "out" / run / "a.json").is_file()
 
 
@@ -235,7 +235,7 @@ def test_it_is_drawn_on_a_terminal(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps(payload(300)), encoding="utf-8")
     leader, follower = pty.openpty()
     command = [sys.executable, "-m", "generation.bulk", "run", str(tmp_path / "a.json"), "--via", "local"]
-    environment = {**os.environ, **offline(tmp_path / "out"), "TERM": "xterm", "COLUMNS": "200"}
+    environment = {**os.environ, **offline(tmp_path / "out"), "TERM": "xterm", "COLUMNS": "80"}
     ran = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=follower, check=True)
     os.close(follower)
     drawn = b""
@@ -245,7 +245,7 @@ def test_it_is_drawn_on_a_terminal(tmp_path: Path) -> None:
     except OSError:
         pass
     os.close(leader)
-    assert b"symbols 300/300" in drawn
+    assert b"300/300 symbols" in drawn
     assert b"300 of 300 symbols documented" in ran.stdout
 
 
@@ -274,6 +274,6 @@ def test_a_source_that_is_elsewhere_stops_the_run(tmp_path: Path) -> None:
     code, stdout, stderr = run_command(environment, "resume", "moved")
     assert code == 1
     assert "cannot be read here (No such file or directory): resume the run where it can" in stderr
-    assert "1 sources not begun: `resume moved` goes on" in stdout
+    assert "1 source not begun; to go on: python -m generation.bulk resume moved" in stdout
     (tmp_path / "elsewhere").rename(source)
     assert run_command(environment, "resume", "moved")[0] == 0
