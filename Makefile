@@ -40,13 +40,13 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # Who has no key yet gets a worker that works all the same.
-OFFLINE_WITHOUT_KEY = if [ -z "$${OPENAI_API_KEY:-}" ] && [ -z "$${MODEL_NAME:-}" ]; then \
+OFFLINE_WITHOUT_KEY = if [ -z "$${OPENAI_API_KEY:-}$${MODEL_NAME:-}" ] && ! grep -qs '^OPENAI_API_KEY=.' .env; then \
 		echo "OPENAI_API_KEY is not set, so the summaries are written offline, without a model (MODEL_NAME=offline)." >&2; \
 		export MODEL_NAME=offline; \
 	fi
 
 run: $(INSTALLED) $(VOCABULARY) ## document test_input.json, or FILE=symbols.json (without a key: offline)
-	@$(OFFLINE_WITHOUT_KEY); exec $(IN_VENV) -u handler.py $(FILE)
+	@$(OFFLINE_WITHOUT_KEY); exec $(IN_VENV) -u handler.py $(if $(FILE),"$(FILE)")
 
 demo: $(INSTALLED) $(VOCABULARY) ## document this repository into a .docpack, offline, and show it
 	MODEL_NAME=offline $(IN_VENV) -m doctown build . --embeddings words

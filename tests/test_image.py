@@ -200,14 +200,43 @@ def test_the_example_of_an_environment_is_a_valid_one() -> None:
     assert Settings.from_env({**given, "OPENAI_API_KEY": "sk-test"}).max_concurrent_requests == 10
 
 
-@pytest.mark.parametrize(("script", "target"), [("setup.sh", "setup"), ("run.sh", "run-service")])
-def test_a_script_is_a_door_to_make(script: str, target: str, tmp_path: Path) -> None:
-    options = ["--dry-run", "--always-make", "--no-print-directory"]
-    ended = subprocess.run(
-        [REPOSITORY / script, *options], cwd=tmp_path, env=BARE_ENVIRONMENT, capture_output=True, text=True, check=True
-    )
+@pytest.fixture
+def stamped_environment(tmp_path: Path) -> Path:
+    """A virtual environment that is whole by its stamps, with a Python that prints what it is asked and the model."""
+    venv = tmp_path / "venv"
+    (venv / "bin").mkdir(parents=True)
+    for name in ("pyvenv.cfg", ".made", ".installed"):
+        (venv / name).touch()
+    python = venv / "bin" / "python"
+    python.write_text('#!/bin/sh\necho "$* MODEL_NAME=${MODEL_NAME:-}"\n')
+    python.chmod(0o755)
+    return venv
 
-    assert ended.stdout == dry_run(target)
+
+@pytest.mark.parametrize(
+    ("given", "model"), [({}, "offline"), ({"OPENAI_API_KEY": "k"}, ""), ({"MODEL_NAME": "gpt-4o"}, "gpt-4o")]
+)
+def test_the_scripts_need_no_make_and_take_over_what_make_has_made(
+    stamped_environment: Path, given: dict[str, str], model: str
+) -> None:
+    """`run.sh` sets up what is missing and starts the service with its arguments, offline where there is no key."""
+    environment = {**BARE_ENVIRONMENT, "VENV": str(stamped_environment), "ENV_FILE": "", **given}
+    command = [REPOSITORY / "run.sh", "--port", "0"]
+    ended = subprocess.run(command, cwd="/", env=environment, capture_output=True, text=True, check=True)
+
+    assert ended.stdout.splitlines() == [
+        f"builder/fetch_vocabulary.py vocabulary MODEL_NAME={given.get('MODEL_NAME', '')}",
+        f"-u -m generation.service --port 0 MODEL_NAME={model}",
+    ]
+    assert "make" not in (REPOSITORY / "run.sh").read_text().split("set -eu")[1]
+
+
+def test_the_set_up_clears_nothing_that_is_no_virtual_environment(tmp_path: Path) -> None:
+    environment = {**BARE_ENVIRONMENT, "VENV": str(tmp_path)}
+    ended = subprocess.run([REPOSITORY / "setup.sh"], env=environment, capture_output=True, text=True, check=False)
+
+    assert ended.returncode == 1
+    assert f"{tmp_path} is there and is no virtual environment" in ended.stderr
 
 
 def test_make_runs_the_service_with_the_same_set_up_as_the_worker() -> None:
