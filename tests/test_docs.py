@@ -317,7 +317,7 @@ def test_the_example_of_the_public_api_runs(tmp_path: Path) -> None:
         [sys.executable, "-c", example], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )
 
-    assert ran.stdout.splitlines()[-1] == "Slugify: a python function in src/text.py that takes title."
+    assert ran.stdout.splitlines()[-1] == "Slugify: a python function that takes title."
 
 
 def json_example(name: str, key: str) -> dict[str, Any]:

@@ -221,7 +221,7 @@ def test_the_scripts_need_no_make_and_take_over_what_make_has_made(
 ) -> None:
     """`run.sh` sets up what is missing and starts the service with its arguments, offline where there is no key."""
     environment = {**BARE_ENVIRONMENT, "VENV": str(stamped_environment), "ENV_FILE": "", **given}
-    command = [REPOSITORY / "run.sh", "--port", "0"]
+    command = [str(REPOSITORY / "run.sh"), "--port", "0"]
     ended = subprocess.run(command, cwd="/", env=environment, capture_output=True, text=True, check=True)
 
     assert ended.stdout.splitlines() == [

@@ -2,13 +2,14 @@
 
 For environments without a model, symbols below `min_centrality`, a first run, and symbols of which the model's summary
 fails the hard checks. Such summaries have the source `offline`. The text is the first sentence of the documentation if
-there is one, else a sentence about the symbol's kind and place, and then facts: parameters, what is returned and
+there is one, else a sentence about the symbol's name and kind, and then facts: parameters, what is returned and
 raised, bases, calls and callers. Of several such texts the first is taken that satisfies the checks of summaries.
 """
 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -21,8 +22,9 @@ from generation.offline.doc_comments import first_sentence
 _MAX_NAME_CHARS = 120
 _MAX_FACTS = 4
 _WORDS_IN_NAME = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-# A summary is in the language of the documentation, whatever language was asked for.
-_NOT_HELD = {"language"}
+# A summary is in the language of the documentation, whatever language was asked for; and the names that a job knows are
+# not known here.
+_NOT_HELD = {"language", "identifiers"}
 
 
 def document_offline(symbol: Symbol) -> Documented:
@@ -45,33 +47,45 @@ def summarize_facts(context: SymbolContext) -> str:
 
     >>> from generation.domain.context import SymbolContext
     >>> summarize_facts(SymbolContext("a", "read_lines", "function", "python", "io.py", calls=["open"]))
-    'Read lines: a python function in io.py. It calls open.'
+    'Read lines: a python function. It calls open.'
     """
-    texts = list(_texts(context))
-    return next((text for text in texts if _passes(text, context)), texts[-1])
+    documented, described = _texts(context)
+    hard, _, text = _best(documented, context)
+    return text if text and not hard else _best(described, context)[2]
 
 
-def _texts(context: SymbolContext) -> Iterator[str]:
-    """Yield summaries, the best one first; the last one says the least."""
-    declaration = read_declaration(context)
-    own, others = list(_own_facts(context, declaration)), list(_connections(context))
-    name, place = _spoken(context.name), _place(context)
-    if purpose := first_sentence(context):
-        yield f"{purpose} {_sentence(others or own)}".strip()
-        yield f"{purpose} {_sentence([*own, *others])}".strip()
-        yield f"{purpose} It is {place}{_clause(own)}."
-    yield f"{name}: {place}{_clause(own)}. {_sentence(others)}".strip()
-    yield f"{name}: {place}. {_sentence(others)}".strip()
+def _best(texts: Sequence[str], context: SymbolContext) -> tuple[int, int, str]:
+    """Return the first text with the fewest findings, hard ones first, and their numbers."""
+    best = (sys.maxsize, 0, "")
+    for text in texts:
+        hard, soft = _count_findings(text, context)
+        if (hard, soft) < best[:2]:
+            best = (hard, soft, text)
+        if not hard and not soft:
+            break
+    return best
 
 
-def _passes(text: str, context: SymbolContext) -> bool:
-    findings = check_summary(text, context, frozenset()).hard
-    return all(finding.check in _NOT_HELD for finding in findings)
+def _texts(context: SymbolContext) -> tuple[list[str], list[str]]:
+    """Return summaries that begin with the documentation, if there is any, and others; the ones that say most first."""
+    own, name = list(_own_facts(context, read_declaration(context))), _spoken(context.name)
+    calls = [f"calls {_some(context.calls)}"] if context.calls else []
+    thing, purpose = _article(context.kind, context.language), first_sentence(context)
+    facts = (_sentence(calls or own), _sentence([*own, *calls]), "", f"It is {thing}{_clause(own)}.")
+    documented = [f"{purpose} {fact}".strip() for fact in facts] if purpose else []
+    described = [
+        f"{name}: {thing}{_clause(own)}{_served(context, [*own, *calls])}. {_sentence(calls)}".strip(),
+        f"{name}: {thing}{_clause(own)}.",
+        f"{name}: {thing}.",
+    ]
+    return documented, described
 
 
-def _place(context: SymbolContext) -> str:
-    parent = f" of {_shortened(context.parent)}" if context.parent else ""
-    return f"{_article(context.kind, context.language)}{parent} in {_shortened(context.file_path)}"
+def _count_findings(text: str, context: SymbolContext) -> tuple[int, int]:
+    """Return how many hard and how many soft findings a summary has, of the checks that hold for these summaries."""
+    findings = [one for one in check_summary(text, context, frozenset()).findings if one.check not in _NOT_HELD]
+    hard = sum(one.hard for one in findings)
+    return hard, len(findings) - hard
 
 
 def _own_facts(context: SymbolContext, declaration: Declaration) -> Iterator[str]:
@@ -86,10 +100,9 @@ def _own_facts(context: SymbolContext, declaration: Declaration) -> Iterator[str
             yield f"{verb} {_some(names)}"
 
 
-def _connections(context: SymbolContext) -> Iterator[str]:
-    for verb, names in (("calls", context.calls), ("is called by", context.called_by)):
-        if names:
-            yield f"{verb} {_some(names)}"
+def _served(context: SymbolContext, facts: Sequence[str]) -> str:
+    """Return which callers a symbol serves, if nothing else is known of it."""
+    return f" for {_some(context.called_by)}" if context.called_by and not facts else ""
 
 
 def _sentence(facts: Sequence[str]) -> str:
@@ -107,6 +120,11 @@ def _spoken(name: str) -> str:
 
 
 def _article(kind: str, language: str) -> str:
+    """Return what a symbol is, with its article.
+
+    >>> _article("function", "ada")
+    'an ada function'
+    """
     thing = _shortened(f"{language} {kind}")
     return f"{'an' if thing[:1].lower() in 'aeiou' else 'a'} {thing}"
 
