@@ -16,7 +16,8 @@ PEERS := litellm==1.82.2 langchain-openai==1.7.3 instructor==1.17.0 pydantic-ai-
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run run-service demo test test-loaded test-kills fuzz docs lint bench bench-graph bench-peers setup vocabulary schemas types lock clean
+.PHONY: help run run-service demo test test-loaded test-kills test-llama fuzz docs lint bench bench-graph bench-quality \
+	bench-peers setup vocabulary schemas types lock clean
 
 MODEL := models/minilm-l6/model.onnx
 VOCABULARY := vocabulary/fb374d419588a4632f3f557e76b4b70aebbca790
@@ -84,6 +85,17 @@ bench: $(INSTALLED_BENCH) $(VOCABULARY) ## measure the worker, beside its peers 
 
 bench-graph: $(INSTALLED_DEV) ## measure the call graph against compilers (Node 20; some rows need Go, Java, ctags)
 	$(WITHOUT_FOREIGN) $(IN_VENV) -m benchmarks.graph $(if $(ONLY),--only $(ONLY))
+
+# A real server and a small code model, outside of the virtual environment: LLAMA=FOLDER takes what is there.
+LLAMA ?= .cache/llama
+
+test-llama: $(INSTALLED_DEV) $(VOCABULARY) $(MODEL) ## run 40 symbols on a real llama.cpp server, and kill it in mid-run
+	builder/set_up_llama.sh $(IN_VENV) $(LLAMA)
+	$(WITHOUT_FOREIGN) TIKTOKEN_CACHE_DIR=$(dir $(VOCABULARY)) $(IN_VENV) -m benchmarks.quality test --folder $(LLAMA)
+
+bench-quality: $(INSTALLED_DEV) $(VOCABULARY) $(MODEL) ## compare summaries of a real code model with human docstrings
+	builder/set_up_llama.sh $(IN_VENV) $(LLAMA)
+	$(WITHOUT_FOREIGN) TIKTOKEN_CACHE_DIR=$(dir $(VOCABULARY)) $(IN_VENV) -m benchmarks.quality bench --folder $(LLAMA)
 
 bench-peers: $(VENV)-peers/.installed ## install what `make bench` can compare the worker with
 

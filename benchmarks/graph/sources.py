@@ -28,6 +28,7 @@ SOURCES = {
     "flask": Source("wheel", "flask==3.1.3", WHOLE, ("flask",)),
     "requests": Source("wheel", "requests==2.34.2", WHOLE, ("requests",)),
     "zod": Source("npm", "zod@4.6.7", "package", ("src", "package.json")),
+    "rxjs": Source("npm", "rxjs@7.8.1", "package", ("src", "package.json")),
     "svelte": Source("npm", "svelte@5.57.3", "package", ("src", "package.json")),
     "pycg": Source("sdist", "PyCG==0.0.8", "pycg-0.0.8/micro-benchmark/snippets"),
     "sympy": Source("sdist", "sympy==1.14.0", "sympy-1.14.0"),
