@@ -28,6 +28,7 @@ from generation.errors import ConfigError, JobError, StorageError
 from generation.job import run_job, warm_up
 from generation.local import run_file
 from generation.logs import set_up_logging
+from generation.process import protect_streams
 from generation.prompts.tokens import VocabularyMissing
 from generation.reporting.progress import ProgressPump
 from generation.storage import check_storage, open_storage
@@ -150,6 +151,7 @@ def warm_up_quietly(settings: Settings) -> None:
 
 def main() -> None:
     """Read the settings and run the SDK's loop, or one local job. Exit with one sentence where a setting is wrong."""
+    protect_streams()
     for warning in prepare_environment(os.environ):
         print(f"handler.py: warning: {warning}", file=sys.stderr)  # noqa: T201 - logging is not set up yet
     try:

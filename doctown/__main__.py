@@ -7,7 +7,6 @@ return an exit code.
 """
 
 import os
-import signal
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -15,7 +14,7 @@ from importlib import import_module
 import shtab
 
 from doctown.errors import DoctownError
-from generation import CommandParser, __version__, prepare_environment
+from generation import CommandParser, __version__, interrupted_by_signals, prepare_environment, protect_streams
 
 # The commands and their modules; `build-llm` is the name that scripts of earlier versions use.
 COMMANDS = {
@@ -33,11 +32,13 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells say it
 
 def command() -> None:
     """Run the command of the process's arguments and exit with its code."""
-    # Told to stop, a build saves what it has bought, as it does at Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    protect_streams()
     for warning in prepare_environment(os.environ):
         print(f"doctown: warning: {warning}", file=sys.stderr)  # noqa: T201
-    sys.exit(main(sys.argv[1:], os.environ))
+    # Told to stop, a build saves what it has bought, as it does at Ctrl-C.
+    with interrupted_by_signals():
+        code = main(sys.argv[1:], os.environ)
+    sys.exit(code)
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:

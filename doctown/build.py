@@ -42,7 +42,7 @@ from doctown.parsing.languages import LANGUAGES
 from doctown.reading import Sources, read_licence, read_sources
 from doctown.repository import Checkout, open_source
 from doctown.telling import Event, Steps, Tell, progress
-from generation import JobError, Settings, SymbolContext, __version__, open_storage
+from generation import JobError, Settings, SymbolContext, __version__, cancelled_on_signals, open_storage
 from generation.domain.catalogue import OFFLINE
 
 WORK_FOLDER = ".work"
@@ -405,7 +405,7 @@ def _upload(written: PackFile, settings: Settings) -> str | None:
         return storage.url(key) or f"{settings.r2_bucket}/{key}"
 
     try:
-        return asyncio.run(upload())
+        return asyncio.run(cancelled_on_signals(upload()))
     except JobError as error:
         raise OutputError(f"The pack is at {str(written.path)!a}, and was not uploaded: {error}") from None
 

@@ -19,7 +19,7 @@ from doctown.docpack import Pack
 from doctown.docpack.schema import CheckCounts, Documentation, Failure, SummaryChecks, TokenUsage
 from doctown.errors import DocumentError, OutputError
 from doctown.telling import Event, Tell
-from generation import JobError, JobOptions, JobRequest, Settings, SymbolContext, document
+from generation import JobError, JobOptions, JobRequest, Settings, SymbolContext, cancelled_on_signals, document
 from generation.domain.limits import MAX_JOB_SYMBOLS
 from generation.domain.outcome import Documented, Failed, Outcome
 from generation.domain.output import JobOutput, PlannedOutput
@@ -270,7 +270,7 @@ def _add_totals(summaries: Summaries, output: JobOutput) -> None:
 def _run(work: Coroutine[Any, Any, Result]) -> Result:
     """Run the worker to its end. Raise DocumentError, in its sentence."""
     try:
-        return asyncio.run(work)
+        return asyncio.run(cancelled_on_signals(work))
     except JobError as error:
         raise DocumentError(str(error)) from None
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from generation.intake.job_input import JobOptions
     from generation.intake.validation import validate_payload
     from generation.job import JobRequest, document, run_job
+    from generation.process import cancelled_on_signals, interrupted_by_signals, protect_streams
     from generation.storage import open_storage
 
 __version__ = "0.1.0"  # of the whole project
@@ -37,9 +38,12 @@ _HOMES = {
     "RelatedSymbol": "generation.domain.context",
     "Settings": "generation.config",
     "SymbolContext": "generation.domain.context",
+    "cancelled_on_signals": "generation.process",
     "document": "generation.job",
+    "interrupted_by_signals": "generation.process",
     "open_storage": "generation.storage",
     "prepare_environment": "generation.command_line",
+    "protect_streams": "generation.process",
     "run_job": "generation.job",
     "validate_payload": "generation.intake.validation",
 }
@@ -56,9 +60,12 @@ __all__ = [
     "RelatedSymbol",
     "Settings",
     "SymbolContext",
+    "cancelled_on_signals",
     "document",
+    "interrupted_by_signals",
     "open_storage",
     "prepare_environment",
+    "protect_streams",
     "run_job",
     "validate_payload",
 ]

@@ -28,6 +28,7 @@ from generation.errors import InputError, JobError
 from generation.intake.job_input import JobInput, parse_job
 from generation.intake.sources import decompressed, read_payload
 from generation.job import run_job
+from generation.process import stopping_on_signals
 from generation.reporting.events import Event, print_event
 from generation.results.report import Totals
 from generation.storage import check_storage, open_storage
@@ -41,6 +42,8 @@ def run_file(path: Path, settings: Settings, environ: Mapping[str, str]) -> int:
 
     The file has any form that a job's symbols may have (`intake.sources`). The job has no deadline unless DEADLINE_S
     is set: only the user ends this process. `environ` is for a bulk run, which reads the settings anew.
+
+    The first SIGINT or SIGTERM ends the job in order, with what is done and the exit code 1.
     """
     console = Console()
     outcomes: list[Outcome] = []
@@ -50,7 +53,7 @@ def run_file(path: Path, settings: Settings, environ: Mapping[str, str]) -> int:
         job = parse_job(payload, job_id)
         if len(job.symbols or []) > MAX_JOB_SYMBOLS:
             return _run_in_bulk(path, job, environ)
-        output = asyncio.run(_run(payload, job_id, settings, outcomes, console))
+        output, is_stopped = asyncio.run(_run(payload, job_id, settings, outcomes, console))
     except JobError as error:
         console.print(f"{path.name}: {error}", markup=False, highlight=False, soft_wrap=True)
         return 1
@@ -59,7 +62,7 @@ def run_file(path: Path, settings: Settings, environ: Mapping[str, str]) -> int:
         return 0
     for part in report(outcomes, output, settings):
         console.print(part, markup=False, highlight=False, soft_wrap=isinstance(part, str))
-    return 1 if output["status"] == "failed" else 0
+    return 1 if output["status"] == "failed" or is_stopped else 0
 
 
 def read_file(path: Path) -> object:
@@ -96,9 +99,11 @@ def _run_in_bulk(path: Path, job: JobInput, environ: Mapping[str, str]) -> int:
 
 async def _run(
     payload: object, job_id: str, settings: Settings, outcomes: list[Outcome], console: Console
-) -> JobOutput | PlannedOutput:
-    """Run the job with a progress bar on a terminal, otherwise with its events as JSON lines."""
-    await check_storage(open_storage(settings))
+) -> tuple[JobOutput | PlannedOutput, bool]:
+    """Run the job with a progress bar on a terminal, otherwise with its events as JSON lines.
+
+    Return its output, and whether a signal has stopped it.
+    """
     if "deadline_s" not in settings.model_fields_set:
         settings = settings.model_copy(update={"deadline_s": MAX_DEADLINE_S})
     emit = _ignore_event if console.is_terminal else print_event
@@ -109,7 +114,10 @@ async def _run(
             outcomes.append(outcome)
             progress.update(bar, total=totals.total, completed=totals.completed + totals.failed)
 
-        return await run_job(payload, settings, default_job_id=job_id, emit=emit, watch=watch)
+        with stopping_on_signals() as stopping:
+            await check_storage(open_storage(settings))
+            output = await run_job(payload, settings, default_job_id=job_id, emit=emit, watch=watch, stopping=stopping)
+            return output, stopping.is_set()
 
 
 def _ignore_event(event: Event) -> None:

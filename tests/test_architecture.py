@@ -72,6 +72,7 @@ MAY_IMPORT = {
     "logs": set(),
     "backoff": set(),
     "fan_out": {"errors"},
+    "process": set(),
     "config": {"domain", "errors"},
     "intake": {"domain", "errors"},
     "prompts": {"domain", "config"},
@@ -191,6 +192,7 @@ def test_nothing_prints_but_the_sink_of_events_and_the_command() -> None:
     found = {source: set(outputs(tree)) for source, tree in SOURCES.items()}
 
     assert {source: how for source, how in found.items() if how} == {
+        "generation/process.py": {"standard output"},
         "generation/reporting/events.py": {"standard output"},
         "generation/bulk/__main__.py": {"print"},
         "handler.py": {"print"},  # warnings, to standard error, before logging is set up

@@ -2,7 +2,7 @@
 
 It reads the arguments and the environment, runs an engine, and reports progress and errors on standard error and the
 summary on standard output; with --json, progress and summary on standard output, as JSON lines. The exit status is 0 if
-every symbol is documented, 1 if some are not, and 2 if nothing ran.
+every symbol is documented, 1 if some are not, 2 if nothing ran, and 130 after a second Ctrl-C.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import asyncio
 import json
 import os
 import secrets
-import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -37,6 +36,7 @@ from generation.errors import ConfigError, InputError, JobError
 from generation.intake.faults import describe_fault
 from generation.intake.job_input import JobOptions
 from generation.logs import set_up_logging
+from generation.process import cancelled_on_signals, protect_streams, stopping_on_signals
 from generation.storage import open_storage
 from generation.storage.base import Storage
 from generation.storage.keys import run_lease_key
@@ -65,6 +65,7 @@ class CommandContext:
 
 def main() -> None:
     """Run the subcommand and exit with its status."""
+    protect_streams()
     for warning in prepare_environment(os.environ):
         print_status(f"warning: {warning}")
     sys.exit(run_command(sys.argv[1:], os.environ))
@@ -77,7 +78,7 @@ def run_command(command_line: Sequence[str], environ: Mapping[str, str]) -> int:
     try:
         settings = _settings(arguments, environ)
         context = CommandContext(arguments, environ, settings, open_storage(settings))
-        return asyncio.run(COMMANDS[arguments.command](context))
+        return asyncio.run(cancelled_on_signals(COMMANDS[arguments.command](context)))
     except JobError as error:
         print_status(f"{error}")
         return NOTHING_RAN
@@ -300,10 +301,11 @@ async def _go_on(context: CommandContext, run: Run) -> int:
     """Run the engine until the run has ended or is stopped, print the summary and return the exit status."""
     settings = Settings.from_env(context.environ) if run.engine != "runpod" else context.settings
     settings = planning.with_options(settings, run.options)
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopping.set)
+    with stopping_on_signals() as stopping:
+        return await _run_until_stopped(context, run, settings, stopping)
+
+
+async def _run_until_stopped(context: CommandContext, run: Run, settings: Settings, stopping: asyncio.Event) -> int:
     try:
         with display.shown(sys.stderr, print_line if context.arguments.json else None) as report:
             async with lease(context.storage, run_lease_key(run.name), ttl_s=RUN_TTL_S, on_wait=_say_that_it_waits):

@@ -6,6 +6,7 @@ than an event, is in `progress`.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -57,9 +58,10 @@ Sink = Callable[[Event], None]
 
 
 def print_event(event: Event) -> None:
-    """Write an event to standard output as one line, and flush it. Raises OSError where standard output is closed."""
-    sys.stdout.write(f"{event.as_json()}\n")
-    sys.stdout.flush()
+    """Write an event to standard output as one line, and flush it. A reader that has gone away misses it."""
+    with contextlib.suppress(OSError):
+        sys.stdout.write(f"{event.as_json()}\n")
+        sys.stdout.flush()
 
 
 def started(job_id: str, symbol_count: int, estimated_tokens: int) -> Event:
