@@ -25,7 +25,9 @@ code or a part of a key. Leaves out: the SDK's exception classes, which `model.c
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from generation.domain.outcome import Outcome
@@ -115,6 +117,15 @@ class StorageError(JobError):
 def disk_error(what: str, error: OSError) -> StorageError:
     """Return the error for data that this machine's disk cannot take, because it is full or for another reason."""
     return StorageError(f"{what} cannot be kept on this machine's disk ({error.strerror or type(error).__name__})")
+
+
+@contextlib.contextmanager
+def kept_on_disk(what: str) -> Iterator[None]:
+    """Translate the OSErrors of a block that only writes `what` to local files. Raises StorageError."""
+    try:
+        yield
+    except OSError as error:
+        raise disk_error(what, error) from None
 
 
 class RequestError(DoctownError):

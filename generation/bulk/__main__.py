@@ -369,18 +369,20 @@ async def _cancel(context: CommandContext) -> int:
     if run.engine == "runpod":
         from generation.bulk.engines.runpod import engine as runpod_engine
 
-        count = await runpod_engine.cancel(run, context.storage, RunPodSettings.from_env(context.environ))
-        jobs = display.counted(count, "job")
+        found = await runpod_engine.cancel(run, context.storage, RunPodSettings.from_env(context.environ))
+        jobs = display.counted(found.jobs - len(found.errors), "job")
         go_on = f"to go on: {command_name()} resume {run.name}"
         print_line(f"run {run.name}: {jobs} cancelled, as far as they had not ended; {go_on}")
-        return ALL_DOCUMENTED
+        if found.errors:
+            print_status(f"{len(found.errors)} of {found.jobs} jobs could not be cancelled: {found.errors[0]}")
+        return SOME_FAILED if found.errors else ALL_DOCUMENTED
     if run.engine == "batch":
         from generation.bulk.engines.batch import engine as batch_engine
 
         settings = Settings.from_env(context.environ)
         with display.shown(sys.stderr, print_line if context.arguments.json else None) as report:
-            await batch_engine.cancel(run, context.storage, settings, report)
-        print_line(f"run {run.name}: its batches are cancelled; to go on: {command_name()} resume {run.name}")
+            count = await batch_engine.cancel(run, context.storage, settings, report)
+        print_line(f"run {run.name}: {count} batches cancelled; to go on: {command_name()} resume {run.name}")
         return ALL_DOCUMENTED
     go_on = f"to go on: {command_name()} resume {run.name}"
     raise InputError(f"run {run.name} is local: stop its process (Ctrl-C, or SIGTERM); {go_on}")

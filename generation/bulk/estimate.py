@@ -49,7 +49,7 @@ async def plan_source(
 ) -> SourcePlan:
     """Read a source and estimate its cost. Raises StorageError; an unreadable form is reported as `fault`."""
     previous = await storage.read(source.previous_key) if source.previous_key and not renew else None
-    found = Found(previous=read_results(previous.body) if previous else None)
+    found = Found(previous=await asyncio.to_thread(read_results, previous.body) if previous else None)
     ask = functools.partial(questions, settings, today or utc_today(), models_in(found))
     try:
         async with opened(source, storage) as plain:

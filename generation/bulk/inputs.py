@@ -6,6 +6,7 @@ not (`intake.sources`). How symbols are partitioned into shards is defined in `p
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -119,8 +120,9 @@ async def opened(source: Source, storage: Storage) -> AsyncIterator[BinaryIO]:
         reason = error.strerror or type(error).__name__
         # StorageError, which does not fail the source: the run may have been started on another machine.
         raise StorageError(f"{source.place} cannot be read here ({reason}): resume the run where it can") from None
-    with file, decompressed(file, source.place) as plain:
-        yield plain
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(file)
+        yield await asyncio.to_thread(stack.enter_context, decompressed(file, source.place))
 
 
 def _open(path: str) -> BinaryIO:
@@ -146,14 +148,12 @@ def read_symbols(file: BinaryIO, name: str, ignored_fields: set[str]) -> Iterato
 
 async def read_shard(storage: Storage, shard: Shard, key: str) -> list[Symbol]:
     """Return the symbols of a shard from its contexts under `key`; `position` is the position in the source."""
-    async with storage_file(storage, key) as plain:
+    with await storage.open(key) as file:
+        return await asyncio.to_thread(_read_shard, file, shard, key)
+
+
+def _read_shard(file: BinaryIO, shard: Shard, key: str) -> list[Symbol]:
+    with decompressed(file, key) as plain:
         parsed_items = [parsed for _, parsed in read_symbols(plain, key, set())]
     symbols = [parsed for parsed in parsed_items if isinstance(parsed, Symbol)]
     return [Symbol(position, symbol.context) for position, symbol in zip(shard.positions, symbols, strict=True)]
-
-
-@contextlib.asynccontextmanager
-async def storage_file(storage: Storage, key: str) -> AsyncIterator[BinaryIO]:
-    """Open a document and decompress it. Raises StorageError or InputError."""
-    with await storage.open(key) as file, decompressed(file, key) as plain:
-        yield plain

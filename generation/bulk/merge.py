@@ -7,6 +7,7 @@ records come from the results of shards (`engines.coordinator`) or the answers o
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -163,7 +164,11 @@ def _in_order(records: Mapping[int, bytes]) -> bytes:
 async def removed_symbols(storage: Storage, source: Source, division: Division) -> tuple[str, ...]:
     """Return the ids of symbols in a source's previous results that the source no longer has."""
     stored = await storage.read(source.previous_key) if source.previous_key else None
-    previous = read_results(stored.body) if stored else None
+    return await asyncio.to_thread(_removed, stored.body, division) if stored else ()
+
+
+def _removed(body: bytes, division: Division) -> tuple[str, ...]:
+    previous = read_results(body)
     if previous is None:
         return ()
     present = {symbol_id for shard in division.shards for symbol_id in shard.ids}

@@ -21,7 +21,7 @@ from generation.bulk.manifest import Division, Run, Shard, Source, State, load_s
 from generation.config import Settings
 from generation.domain.outcome import Failed, Symbol
 from generation.domain.usage import Usage, cost_usd
-from generation.errors import InputError
+from generation.errors import InputError, kept_on_disk
 from generation.planning.planner import EXPECTED_OUTPUT_TOKENS
 from generation.prompts.builder import estimate_part_tokens, estimate_rules_tokens
 from generation.results.records import stored_record
@@ -57,7 +57,8 @@ class _GatheredSource:
         context = parsed.context
         line = json.dumps(item).encode()
         self.places[position] = (self.file.tell(), len(line))
-        self.file.write(line)
+        with kept_on_disk(f"symbol {parsed.symbol_id}"):
+            self.file.write(line)
         self.ids[position] = parsed.symbol_id
         self.tokens[position] = estimate_part_tokens(context)
         self.entries.append(Entry(position, context.cluster_label or "", context.file_path))
@@ -107,6 +108,8 @@ async def _gather(source: Source, storage: Storage, file: BinaryIO) -> _Gathered
 def _read(plain: BinaryIO, name: str, gathered: _GatheredSource) -> None:
     for item, parsed in read_symbols(plain, name, gathered.ignored_fields):
         gathered.add(item, parsed)
+    with kept_on_disk(name):
+        gathered.file.flush()
 
 
 def _division(run: Run, source: Source, gathered: _GatheredSource, settings: Settings) -> Division:

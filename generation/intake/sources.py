@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO, cast
 
-from generation.errors import InputError, disk_error
+from generation.errors import InputError, kept_on_disk
 from generation.intake.job_input import unwrapped
 from generation.intake.json_text import NotJson, parse_json
 from generation.intake.symbols import UnreadableLine
@@ -117,11 +117,9 @@ def decompressed(file: BinaryIO, name: str, max_bytes: int | None = None) -> Ite
 def _decompress(file: BinaryIO, plain: BinaryIO, name: str, max_bytes: int) -> None:
     with gzip.GzipFile(fileobj=file) as packed:
         while chunk := _next_chunk(packed, name):
-            try:
+            with kept_on_disk(f"{name}, unpacked,"):
                 plain.write(chunk)
                 plain.flush()
-            except OSError as error:
-                raise disk_error(f"{name}, unpacked,", error) from None
             if plain.tell() > max_bytes:
                 raise InputError(f"{name} unpacks to more than {max_bytes} bytes")
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from generation.errors import AccountError, ConfigError, InputError, JobError, StorageError
+from generation.errors import AccountError, ConfigError, InputError, JobError, Stopped, StorageError
 from generation.results.report import as_json
 
 log = logging.getLogger("generation.service")
@@ -22,6 +22,8 @@ STATUSES: tuple[tuple[type[JobError], int], ...] = (
     (AccountError, 502),
     (StorageError, 502),
     (ConfigError, 503),
+    (Stopped, 503),
+    (JobError, 500),
 )
 
 

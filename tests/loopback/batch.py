@@ -26,7 +26,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from aiohttp import BodyPartReader, web
 
-from tests.loopback.faults import AFTER, BEFORE, CALL_FAULTS, Calls, Script, check_script
+from tests.loopback.faults import AFTER, BEFORE, CALL_FAULTS, REFUSALS, Calls, Script, check_script
 from tests.loopback.limits import INVALID, UNREADABLE, ApiError, Json, invalid, read_messages
 
 ENDPOINT = "/v1/chat/completions"
@@ -306,6 +306,8 @@ class BatchApi:
         if fault == "too_many":
             headers = {"retry-after": f"{self._behaviour.retry_after_s:g}"}
             raise ApiError(429, "requests", "rate_limit_exceeded", "Too many requests.", headers=headers)
+        if fault in REFUSALS:
+            raise ApiError(REFUSALS[fault], "invalid_request_error", None, "On purpose.")
         raise ApiError(500, "server_error", None, "The server had an error while processing your request.")
 
     async def _route(self, request: web.BaseRequest, parts: list[str]) -> Json | bytes:

@@ -16,8 +16,10 @@ from typing import Any
 Script = Sequence[Mapping[str, Any]]
 
 # Faults of an API's calls. Those in AFTER strike when the call has been carried out: to try again is to do it twice.
-BEFORE = ("server_error", "too_many", "disconnect")
+BEFORE = ("server_error", "too_many", "disconnect", "refused", "gone")
 AFTER = ("server_error_after", "disconnect_after")
+# Final answers: for a call that is wrong, and for what is not there.
+REFUSALS = {"refused": 400, "gone": 404}
 CALL_FAULTS = frozenset((*BEFORE, *AFTER))
 
 

@@ -37,7 +37,7 @@ import aiohttp
 from aiohttp import web
 
 from tests.loopback import by_hand
-from tests.loopback.faults import AFTER, BEFORE, CALL_FAULTS, Calls, Script, check_script
+from tests.loopback.faults import AFTER, BEFORE, CALL_FAULTS, REFUSALS, Calls, Script, check_script
 from tests.support.worker_process import REPOSITORY_ROOT
 
 ENDPOINT_ID = "ep"
@@ -622,6 +622,8 @@ async def _answer_caller(request: web.Request, name: str, handler: Handler, faul
         return web.json_response({"error": "unauthorized"}, status=401)
     if fault == "too_many" or not queue._admit(name):
         return web.json_response({"error": "too many requests"}, status=429)
+    if fault in REFUSALS:
+        return web.json_response({"error": fault}, status=REFUSALS[fault])
     if queue._rules.answer_delay_s:
         rules = queue._rules
         await queue._until(lambda: queue._rules is not rules, rules.answer_delay_s)

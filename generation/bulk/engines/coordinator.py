@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
@@ -35,7 +35,7 @@ from generation.bulk.partition import states
 from generation.bulk.progress import ProgressSink, ProgressTracker
 from generation.config import Settings
 from generation.domain.catalogue import Pricing
-from generation.domain.outcome import Failed
+from generation.domain.outcome import Failed, Symbol
 from generation.domain.usage import Counts
 from generation.errors import JobError, Stopped
 from generation.results.records import stored_record
@@ -287,8 +287,8 @@ class Coordinator:
             if results:
                 heading.add(results.document)
                 await asyncio.to_thread(merger.add_all, shard_records(shard, results.document))
-            async for position, record in self._failed_records(work, shard, merger):
-                merger.add(position, record)
+            missing = await self._missing_symbols(shard, merger)
+            await asyncio.to_thread(merger.add_all, _failed_records(missing, work.shard_failures.get(shard.job_id)))
         header = heading.header(
             f"{self._run.name}/{work.source.name}",
             await removed_symbols(self._storage, work.source, work.division),
@@ -298,30 +298,28 @@ class Coordinator:
         await self._storage.write(merged_key(self._run.name, work.source.name), body)
         return summary
 
-    async def _failed_records(
-        self, work: _Work, shard: Shard, merger: Merger
-    ) -> AsyncIterator[tuple[int, dict[str, Any]]]:
-        """Yield failed records for the symbols of a shard that its results do not contain."""
+    async def _missing_symbols(self, shard: Shard, merger: Merger) -> list[Symbol]:
+        """Return the symbols of a shard where its results do not contain all of them."""
         if all(position in merger for position in shard.positions):
-            return
-        shard_failure = work.shard_failures.get(shard.job_id) or _ShardFailure(
-            SHARD_FAILED, "its results do not have it"
-        )
-        for symbol in await read_shard(self._storage, shard, self._engine.contexts_of(shard)):
-            failed = Failed(
-                symbol.position,
-                symbol.symbol_id,
-                symbol.context.file_path,
-                shard_failure.failure,
-                shard_failure.sentence,
-            )
-            yield symbol.position, stored_record(failed)
+            return []
+        return await read_shard(self._storage, shard, self._engine.contexts_of(shard))
 
     async def _delete_contexts(self, shard: Shard) -> None:
         """Delete everything of a merged shard, its contexts last."""
         await self._storage.delete([results_key(shard.job_id)])
         await self._storage.delete(await self._storage.list_keys(prefix_of(shard.job_id)))
         await self._engine.forget(shard)
+
+
+def _failed_records(
+    symbols: Iterable[Symbol], shard_failure: _ShardFailure | None
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield failed records for symbols without results."""
+    failure, sentence = shard_failure or _ShardFailure(SHARD_FAILED, "its results do not have it")
+    for symbol in symbols:
+        context = symbol.context
+        failed = Failed(symbol.position, symbol.symbol_id, context.file_path, failure, sentence)
+        yield symbol.position, stored_record(failed)
 
 
 class _Work:

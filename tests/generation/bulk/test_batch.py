@@ -7,9 +7,10 @@ import itertools
 import json
 import os
 import random
+import resource
 import sys
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 
 from generation.bulk.engines.batch import engine as batch_engine
+from generation.bulk.engines.batch import store as store_module
 from generation.bulk.engines.batch.api import Delays
 from generation.bulk.engines.batch.engine import Limits
 from generation.bulk.engines.batch.rows import NEW, Row, judge, next_state, read_lines
@@ -29,7 +31,7 @@ from generation.domain.context import SymbolContext
 from generation.domain.finding import Finding, Findings
 from generation.domain.outcome import Documented, Failed, Symbol
 from generation.domain.usage import Usage, cost_usd
-from generation.errors import JobError, Stopped, Taken
+from generation.errors import JobError, Stopped, StorageError, Taken
 from generation.repairs import Review
 from generation.storage.folder import FolderStorage
 from tests.loopback.openai import BatchBehaviour, Behaviour, RunningServer, running
@@ -103,11 +105,25 @@ class Bulk:
         asyncio.run(main())
         return self.document(name) if not self.stopping.is_set() else {}
 
+    def stop_when(self, condition: Callable[[], bool]) -> None:
+        """Let the next run be stopped at the first progress at which the condition holds."""
+        bulk = self
+
+        class UntilThen(list[Progress]):
+            def append(self, progress: Progress) -> None:
+                super().append(progress)
+                if condition():
+                    bulk.stopping.set()
+
+        self.told = UntilThen()
+
     def cancel(self) -> dict[str, Any]:
         async def main() -> None:
             run = await self.manifest("all")
             start = batch_engine.cancel(run, self.storage, self.settings, self.told.append, waits=DELAYS)
-            await asyncio.wait_for(start, LIMIT_S)
+            self.cancelled = await asyncio.wait_for(start, LIMIT_S)
+
+        self.told = []
 
         asyncio.run(main())
         return self.document()
@@ -663,6 +679,66 @@ def test_stopped_cancelled_and_resumed_a_run_buys_each_symbol_once(tmp_path: Pat
     assert {one["failure"] for one in cancelled["failed_symbols"]} == {"worker_stopping"}
     assert document["status"] == "success"
     assert server.batch_bill()["bought"] == dict.fromkeys(names_of(symbols), 1)
+
+
+@pytest.mark.parametrize("fault", ["refused", "gone"])
+def test_one_batch_that_is_not_cancelled_leaves_the_others_cancelled(tmp_path: Path, fault: str) -> None:
+    """A batch that the server refuses to cancel, or does not know any more, stops neither the others nor the merge."""
+    symbols = items(30)
+    with running(cheap(in_progress_s=LIMIT_S, cancelling_s=0.02), good) as server:
+        bulk = Bulk(server, tmp_path)
+        bulk.put("one", symbols)
+        bulk.stop_when(lambda: server.batch_bill()["batches"].get("in_progress") == 3)
+        bulk.run(limits=Limits(rows=10))
+        script = [{"fault": fault, "only": ["POST /v1/batches/{id}/cancel"], "times": 1}]
+        unlisted = 1_000 if fault == "gone" else 0
+        server.set_behaviour(
+            cheap(in_progress_s=LIMIT_S, cancelling_s=0.02, call_script=script, unlisted_looks=unlisted)
+        )
+        document = bulk.cancel()
+        ended = server.batch_bill()["batches"]
+    assert bulk.cancelled == 3
+    assert ended == ({"cancelled": 3} if fault == "refused" else {"cancelled": 2, "in_progress": 1})
+    assert document["documented_count"] + document["failed_count"] == len(symbols)
+
+
+def test_batches_that_the_server_does_not_know_are_an_error(tmp_path: Path) -> None:
+    """Where the server knows none of a run's batches, the key is another account's, and the error says what to do."""
+    with running(cheap(in_progress_s=LIMIT_S), good) as server:
+        bulk = Bulk(server, tmp_path)
+        bulk.put("one", items(3))
+        bulk.stop_when(lambda: server.batch_bill()["batches"].get("in_progress") == 1)
+        bulk.run()
+        script = [{"fault": "gone", "only": ["POST /v1/batches/{id}/cancel"]}]
+        server.set_behaviour(cheap(in_progress_s=LIMIT_S, call_script=script, unlisted_looks=1_000))
+        with pytest.raises(JobError, match=r"is not known to the server \(HTTP 404\): use the key that began the run"):
+            bulk.cancel()
+
+
+def test_a_symbol_that_the_disk_takes_in_pieces_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system writes less than it is asked to, the rest is written too."""
+    write = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda file, data, offset: write(file, bytes(data[:7]), offset))
+    spool = store_module._Spool()
+    starts = [spool.add(text) for text in (b"a" * 100, b"", b"b" * 20)]
+    assert [spool.read(start) for start in starts] == [b"a" * 100, b"", b"b" * 20]
+    spool.close()
+
+
+def test_a_symbol_that_the_disk_has_no_room_for_is_an_error() -> None:
+    """A record that does not fit on the disk is refused with the system's words, and what was there is still whole."""
+    spool = store_module._Spool()
+    first = spool.add(b"a" * 1_000)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_500, hard))
+    try:
+        with pytest.raises(StorageError, match="File too large"):
+            spool.add(b"b" * 1_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    second = spool.add(b"c" * 1_000)
+    assert (spool.read(first), spool.read(second)) == (b"a" * 1_000, b"c" * 1_000)
+    spool.close()
 
 
 def test_a_run_that_has_ended_leaves_its_results_and_nothing_else(tmp_path: Path) -> None:

@@ -26,8 +26,8 @@ from generation.errors import (
     RequestError,
     SlowDown,
     Stopped,
-    StorageError,
     Transient,
+    kept_on_disk,
     meaning_of,
 )
 from generation.model.client import shared_client_and_limiter, translated
@@ -35,6 +35,9 @@ from generation.model.codec import error_inside, read_reply
 
 ENDPOINT = "/v1/chat/completions"
 ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
+
+# Elsewhere a 404 means that the model does not exist; here it is the file or the batch.
+NOT_FOUND = "model_not_found"
 
 # For a file of 200 MB, including the server's validation of it.
 TRANSFER_TIMEOUT_S = 600.0
@@ -193,13 +196,21 @@ class BatchApi:
 
         return await self._call(f"the batch {batch_id}", attempt)
 
-    async def cancel(self, batch_id: str) -> None:
-        """Request the cancellation of a batch. A rejection is ignored: the batch may have ended already."""
+    async def cancel(self, batch_id: str) -> bool:
+        """Request the cancellation of a batch and return whether the server knows it.
+
+        A rejection is ignored: the batch may have ended already.
+        """
         try:
             with translated(self._settings):
                 await self._client.post(f"/batches/{batch_id}/cancel", cast_to=httpx2.Response)
         except RequestError:
-            return
+            return True
+        except AccountError as error:
+            if error.failure != NOT_FOUND:
+                raise
+            return False
+        return True
 
     async def download(self, file_id: str, into: BinaryIO) -> bool:
         """Replace the content of `into`, a file on disk, by that of a file of the API, and rewind it.
@@ -216,15 +227,17 @@ class BatchApi:
                     content = self._client.files.with_streaming_response.content(file_id, timeout=TRANSFER_TIMEOUT_S)
                     async with content as reply:
                         async for chunk in reply.iter_bytes():
-                            _write(into, chunk)
+                            with kept_on_disk("the answers of a batch"):
+                                into.write(chunk)
             except AccountError as error:
-                if error.failure != "model_not_found":
+                if error.failure != NOT_FOUND:
                     raise
                 return False
             return True
 
         is_there = await self._call(f"the file {file_id}", attempt)
-        into.seek(0)
+        with kept_on_disk("the answers of a batch"):
+            into.seek(0)
         return is_there
 
     async def _call(self, what: str, call: Callable[[], Awaitable[Result]]) -> Result:
@@ -242,11 +255,9 @@ class BatchApi:
             away = f"{what} cannot be had for {self._waits.outage_s:g} s now ({error})"
             raise Stopped(f"{away}: what is done is kept, resume the run later", error.failure) from None
         except AccountError as error:
-            # Elsewhere a 404 means that the model does not exist; here it is the file or the batch.
-            if error.failure != "model_not_found":
+            if error.failure != NOT_FOUND:
                 raise
-            advice = "use the key that began the run, and a server that has OpenAI's Batch API"
-            raise AccountError(f"{what} is not known to the server (HTTP 404): {advice}", "not_permitted") from None
+            raise unknown(what) from None
 
     def _wait_s(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
@@ -315,8 +326,7 @@ def _read_page(value: object) -> Mapping[str, Any] | None:
     return page if isinstance(page.get("data"), list) else None
 
 
-def _write(into: BinaryIO, chunk: bytes) -> None:
-    try:
-        into.write(chunk)
-    except OSError as error:
-        raise StorageError(f"the answers of a batch cannot be kept on this machine ({type(error).__name__})") from None
+def unknown(what: str) -> AccountError:
+    """Return the error for a file or a batch that the server does not know."""
+    advice = "use the key that began the run, and a server that has OpenAI's Batch API"
+    return AccountError(f"{what} is not known to the server (HTTP 404): {advice}", "not_permitted")

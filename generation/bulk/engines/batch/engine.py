@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import BinaryIO, cast
 
-from generation.bulk.engines.batch.api import Batch, BatchApi, Delays
+from generation.bulk.engines.batch.api import Batch, BatchApi, Delays, unknown
 from generation.bulk.engines.batch.ledger import BatchState
 from generation.bulk.engines.batch.rows import RowWriter, batch_settings, fault_of
 from generation.bulk.engines.batch.store import Part, PartStore
@@ -33,8 +33,9 @@ from generation.config import Settings
 from generation.domain.catalogue import OFFLINE, utc_today
 from generation.domain.outcome import Outcome, Request, Symbol
 from generation.domain.usage import NO_USAGE, Usage, cost_usd
-from generation.errors import AccountError, ConfigError, JobError, Stopped, Taken
+from generation.errors import AccountError, ConfigError, JobError, Stopped, Taken, kept_on_disk
 from generation.executor import generate
+from generation.fan_out import fan_out
 from generation.intake.job_input import JobOptions
 from generation.job import warm_up
 from generation.model.budget import Budget
@@ -51,6 +52,7 @@ QUEUE_FULL = "token_limit_exceeded"
 # Answers per object in the store, and symbols per round of direct requests.
 MAX_CONCURRENT_SAVES = 1_000
 MAX_CONCURRENT_DIRECT_REQUESTS = 100
+MAX_CONCURRENT_CANCELS = 10
 # Minimum cost, as a share of the spend cap, of a batch that the cap limits: a smaller one is not worth a day's wait.
 MIN_CAP_SHARE = 0.03
 CANCELLED = "worker_stopping"
@@ -108,17 +110,16 @@ async def cancel(  # noqa: PLR0913 - as `run`
     *,
     waits: Delays = DELAYS,
     today: Callable[[], date] = utc_today,
-) -> None:
-    """Cancel a run's batches and merge what they have finished; resuming the run requests the rest.
+) -> int:
+    """Cancel a run's batches, merge what they have finished, and return their number.
 
-    Raises Stopped where another process keeps working on the run.
+    Resuming the run requests the rest. Raises Stopped where another process keeps working on the run.
     """
     for _ in range(MAX_CONFLICTS):
         engine = _Engine(run, storage, settings, report, waits=waits, limits=LIMITS, today=today())
         # Another process that is running the run may collect the cancelled batches first (Taken).
         with contextlib.closing(engine), contextlib.suppress(Taken):
-            await engine.end()
-            return
+            return await engine.end()
     raise Stopped(f"another process works on the run {run.name}: stop it, and cancel the run again", CANCELLED)
 
 
@@ -194,23 +195,50 @@ class _Engine:
         await self._finish(direct)
         await self._merge_rest(CAP_REACHED, self._cap_sentence())
 
-    async def end(self) -> None:
-        """Cancel the submitted batches and merge the answers that exist."""
+    async def end(self) -> int:
+        """Cancel the submitted batches, merge the answers that exist, and return the number of batches."""
         await self._store.open()
         await self._store.mark_cancelled(is_cancelled=True)
         await self._load()
         for part in list(self._open.values()):
             await self._withdraw_or_find(part)
+        count = len(self._open)
         pause_s = self._waits.first_s
         while self._open:
-            for part in self._open.values():
-                await self._api.cancel(str(part.batch_id))
+            await self._cancel_all()
             await self._look(self._pending)
             self._publish_progress()
             if self._open:
                 await asyncio.sleep(pause_s)
             pause_s = min(self._waits.most_s, 2 * pause_s)
         await self._merge_rest(CANCELLED, "the run was cancelled: resume it to go on")
+        return count
+
+    async def _cancel_all(self) -> None:
+        """Cancel every batch; an error of one does not stop the others. Raises the first error after all of them.
+
+        A batch that the server does not know, under this id or another, has no answers: its part is withdrawn, unless
+        the server knows none.
+        """
+        gone: list[Part] = []
+
+        async def cancel(part: Part) -> None:
+            if await self._api.cancel(str(part.batch_id)):
+                return
+            if batch := await self._api.find(self._metadata(part), 0.0):
+                await self._save(replace(part, batch_id=batch.id))
+            else:
+                gone.append(part)
+
+        parts = list(self._open.values())
+        if errors := await fan_out(cancel, parts, MAX_CONCURRENT_CANCELS):
+            sentence = f"{len(errors)} of {len(parts)} batches could not be cancelled: {errors[0]}"
+            raise JobError(sentence, errors[0].failure)
+        if len(gone) == len(parts):
+            raise unknown(f"the batch {gone[0].batch_id}")
+        for part in gone:
+            log.warning("the batch %s is not known to the server any more: its requests are left", part.batch_id)
+            await self._withdraw(part)
 
     # --- State of earlier starts
 
@@ -400,10 +428,13 @@ class _Engine:
                 break
             if left_usd is not None and cost_usd(at_most + usage, self._ledger.money.half) > left_usd:
                 return numbers, at_most, True
-            file.write(line)
+            with kept_on_disk("a file of requests"):
+                file.write(line)
             size += len(line)
             at_most += usage
             numbers.append(self._pending.popleft())
+        with kept_on_disk("a file of requests"):
+            file.flush()
         return numbers, at_most, False
 
     def _left_usd(self) -> float | None:
@@ -422,7 +453,8 @@ class _Engine:
         with tempfile.TemporaryFile() as file:
             for number in self._numbers[part.number]:
                 line, _ = await asyncio.to_thread(self._ledger.line, number, self._writer)
-                file.write(line)
+                with kept_on_disk("a file of requests"):
+                    file.write(line)
             await self._upload(part, cast(BinaryIO, file), is_new=False)
 
     async def _upload(self, part: Part, file: BinaryIO, *, is_new: bool) -> Part:

@@ -293,15 +293,21 @@ class BatchState:
         found = Found(previous=await self._previous(source))
         for shard in division.shards:
             symbols = await read_shard(self._storage, shard, contexts_key(self._run.name, shard.job_id))
-            asked = questions(self._settings, self._today, models_in(found), symbols)
-            for symbol in symbols:
-                number = numbers[symbol.position]
-                self.symbols.put(number, symbol, asked.hashes[symbol.position])
-                names |= known_names([symbol.context])
-                if kept := reusable(found.previous, symbol, asked):
-                    self._store_outcome(number, replace(kept, usage=NO_USAGE))
+            names |= await asyncio.to_thread(self._load_symbols, symbols, numbers, found)
         self._known[source.number] = frozenset(names)
-        self._select(numbers)
+        await asyncio.to_thread(self._select, numbers)
+
+    def _load_symbols(self, symbols: Sequence[Symbol], numbers: Sequence[int], found: Found) -> set[str]:
+        """Store symbols, finish those that earlier results have, and return the names that occur in them."""
+        names: set[str] = set()
+        asked = questions(self._settings, self._today, models_in(found), symbols)
+        for symbol in symbols:
+            number = numbers[symbol.position]
+            self.symbols.put(number, symbol, asked.hashes[symbol.position])
+            names |= known_names([symbol.context])
+            if kept := reusable(found.previous, symbol, asked):
+                self._store_outcome(number, replace(kept, usage=NO_USAGE))
+        return names
 
     async def _previous(self, source: Source) -> Results | None:
         """Return the source's earlier results, unless the run is to write every summary anew."""

@@ -27,7 +27,7 @@ from generation.domain.bookkeeping import as_list, as_object, parse_json
 from generation.domain.context import SymbolContext
 from generation.domain.outcome import Outcome, Symbol
 from generation.domain.usage import NO_USAGE, Usage
-from generation.errors import StorageError, Taken
+from generation.errors import StorageError, Taken, kept_on_disk
 from generation.results.records import read_records, stored_record
 from generation.results.report import as_json
 from generation.storage.base import Storage
@@ -208,8 +208,15 @@ class _Spool:
         self._file.close()
 
     def add(self, text: bytes) -> int:
+        """Append a record and return its offset. Raises StorageError where the disk has no room for it."""
         start = self._end
-        self._end += os.pwrite(self._file.fileno(), self._SIZE.pack(len(text)) + text, start)
+        record = memoryview(self._SIZE.pack(len(text)) + text)
+        written = 0
+        with kept_on_disk("a symbol of the run"):
+            # A write may be shorter than asked for; where the disk is full, the next one fails.
+            while written < len(record):
+                written += os.pwrite(self._file.fileno(), record[written:], start + written)
+        self._end += written
         return start
 
     def read(self, start: int) -> bytes:

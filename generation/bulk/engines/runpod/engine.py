@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -29,8 +30,11 @@ from generation.config import Settings
 from generation.domain.bookkeeping import as_count, as_object
 from generation.domain.usage import Counts
 from generation.errors import JobError, StorageError, Unreachable
+from generation.fan_out import fan_out
 from generation.storage.base import Storage
 from generation.storage.keys import cancelled_key, contexts_key, contexts_prefix, job_lease_key, prefix_of, results_key
+
+log = logging.getLogger(__name__)
 
 CANCELLED = "cancelled"
 
@@ -87,19 +91,31 @@ async def run(  # noqa: PLR0913 - the parameters of every engine, and this one's
         await Coordinator(run, storage, settings, engine, report).coordinate(stopping)
 
 
-async def cancel(run: Run, storage: Storage, runpod: RunPodSettings) -> int:
-    """Cancel every job of a run that may be in flight, and return their number.
+class Cancelled(NamedTuple):
+    """How many jobs were to be cancelled, and why those were not that RunPod refused to cancel."""
+
+    jobs: int
+    errors: Sequence[JobError]
+
+
+async def cancel(run: Run, storage: Storage, runpod: RunPodSettings) -> Cancelled:
+    """Cancel every job of a run that may be in flight; an error of one does not stop the others.
 
     The marker is written first, so that a coordinator in another process knows why its jobs were cancelled. Raises
-    JobError at the first call that fails.
+    StorageError.
     """
     await storage.write(cancelled_key(run.name), b"{}")
     submissions = Submissions(storage, run.name)
     await submissions.load()
     ids = submissions.runpod_ids()
     async with open_api(runpod) as api:
-        await asyncio.gather(*(api.cancel(runpod_id) for runpod_id in ids))
-    return len(ids)
+        return Cancelled(len(ids), await cancel_each(api, ids))
+
+
+async def cancel_each(api: RunPodApi, ids: Sequence[str]) -> list[JobError]:
+    """Cancel jobs and return the errors of those that could not be."""
+    # All at once, so that in an outage all are given up together; the API's own limits apply to the calls.
+    return await fan_out(api.cancel, ids, max(1, len(ids)))
 
 
 @contextlib.asynccontextmanager
@@ -146,8 +162,9 @@ class RunPodEngine:
 
     async def abort(self) -> None:
         """Cancel the jobs in flight, which would meet the same fault or spend money for unused results."""
-        with contextlib.suppress(JobError):
-            await asyncio.gather(*(self._api.cancel(runpod_id) for runpod_id in set(self._in_flight)))
+        ids = sorted(self._in_flight)
+        if errors := await cancel_each(self._api, ids):
+            log.warning("%d of %d jobs could not be cancelled and may go on: %s", len(errors), len(ids), errors[0])
 
     async def attempt(self, shard: Shard, job_input: dict[str, Any], progress: ProgressTracker) -> AttemptResult:
         give_up_s = time.monotonic() + OUTAGE_S
