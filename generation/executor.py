@@ -71,6 +71,8 @@ class _Run:
                 results = (isinstance(error, JobError) and error.partial_outcomes) or [request]
             self._busy -= 1
             self._take(results)
+            # A documenter that waits for nothing would keep the loop from everything else.
+            await asyncio.sleep(0)
 
     def _take(self, results: Results) -> None:
         for result in results:

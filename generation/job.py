@@ -14,7 +14,8 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from importlib import import_module
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from itertools import chain
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeVar
 
 from generation.checks import known_names
 from generation.config import Settings
@@ -54,6 +55,10 @@ log = logging.getLogger(__name__)
 SETTLE_S = 5.0
 SAVE_S = 3.0
 
+# Outcomes that are added without a request before the loop does other work: some milliseconds.
+PAUSE_AFTER = 50
+
+Item = TypeVar("Item")
 Watch = Callable[[str, Outcome, Totals], None]
 
 
@@ -181,9 +186,10 @@ async def _document(
     if with_model:
         await _check_results_can_be_stored(job.storage)
     documenter = await _documenter(plan, prompt_context, budget, settings) if with_model else None
-    run = _Run(job, plan, call.emit, call.watch, held)
+    schedule = await asyncio.to_thread(Schedule, plan)
+    run = _Run(job, plan, schedule, call, held)
     call.emit(events.started(job.job_id, run.report.totals.total, plan.expected.total_tokens))
-    run.fold_without_requests(plan, prompt_context)
+    await run.fold_without_requests(plan, prompt_context)
     # Now only the schedule references the contexts, and drops each when it is done: most of the memory of a large job.
     del plan, prepared
     try:
@@ -207,7 +213,7 @@ async def _document(
 class _Run:
     """One run of a job, from its plan to its report."""
 
-    def __init__(self, job: _Job, plan: Plan, emit: events.Sink, watch: Watch, held: JobLease) -> None:
+    def __init__(self, job: _Job, plan: Plan, schedule: Schedule, call: _Call, held: JobLease) -> None:
         self._name = new_run()
         self.report = Report(job.job_id, job.settings, len(job.failed) + len(job.hashes))
         self.report.warnings += job.warnings
@@ -218,17 +224,18 @@ class _Run:
         self.checkpoint = Checkpoint(job.storage, job.job_id, self._name, settings.pricing, max_requested)
         self.ending = asyncio.Event()
         self._held = held
-        self._schedule = Schedule(plan)
+        self._schedule = schedule
         self._job = job
-        self._emit = emit
-        self._watch = watch
+        self._emit = call.emit
+        self._watch = call.watch
 
-    def fold_without_requests(self, plan: Plan, prompt_context: PromptContext) -> None:
+    async def fold_without_requests(self, plan: Plan, prompt_context: PromptContext) -> None:
         """Add the outcomes that need no request: invalid, left out, written offline, or known from earlier runs."""
-        free: list[Outcome] = [*self._job.failed, *plan.left_out, *(document_offline(one) for one in plan.offline)]
-        for outcome in free:
+        offline = (document_offline(one) for one in plan.offline)
+        free: Iterable[Outcome] = chain(self._job.failed, plan.left_out, offline)
+        async for outcome in _with_pauses(free):
             self._fold(self._hashed(outcome))
-        for symbol in plan.known:
+        async for symbol in _with_pauses(plan.known):
             known = self._job.earlier.outcomes[symbol.position]
             prompt_context.add_summary(known)
             self._report_outcome(known, known.usage)
@@ -292,6 +299,14 @@ class _Run:
         if count:
             advice = f"send it again as {self._job.job_id} and it goes on, at no cost for what is done"
             self.report.warnings.append(f"the job stopped before its end, with {count} symbols left: {error}; {advice}")
+
+
+async def _with_pauses(items: Iterable[Item]) -> AsyncIterator[Item]:
+    """Yield items, and let the loop do other work after every PAUSE_AFTER of them."""
+    for number, item in enumerate(items, start=1):
+        yield item
+        if not number % PAUSE_AFTER:
+            await asyncio.sleep(0)
 
 
 async def _prepare(  # noqa: PLR0913, PLR0917 - what a job has been given, and the date

@@ -46,7 +46,7 @@ class _StoredResults:
     """The stored document; `theirs` is it parsed, where another run stored it."""
 
     body: bytes
-    theirs: dict[str, Any] | None = None
+    theirs: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +84,12 @@ async def publish(report: Report, place: ResultsTarget, checkpoint: Checkpoint, 
     await _delete_segments(place, checkpoint, ends_at_s)
     url = storage.url(key)
     log.info("job %s: results are in %s", report.job_id, url or f"{storage.bucket or 'RESULTS_DIR'}: {key}")
-    results = {"results": pointer(storage.bucket, key, url, stored_results.body)}
+    results = {"results": await asyncio.to_thread(pointer, storage.bucket, key, url, stored_results.body)}
     limit = _max_output_bytes(storage, settings)
     if stored_results.theirs is None:
         return await asyncio.to_thread(_own_output, report, results, len(stored_results.body), limit)
-    output = _as_output(stored_results.theirs) | results
     spent_usd = cost_usd(report.own_usage, settings.pricing)
-    first = "another run of this job stored its results first, and these are they"
-    output["warnings"] = [*output["warnings"], f"{first}; this run has spent ${spent_usd:.6f} beside"]
-    return cast("JobOutput", await asyncio.to_thread(fitted, output, limit))
+    return await asyncio.to_thread(_their_output, stored_results.theirs, results, spent_usd, limit)
 
 
 def _max_output_bytes(storage: Storage, settings: Settings) -> int:
@@ -122,6 +119,14 @@ def _own_output(report: Report, results: dict[str, Any], body_bytes: int, max_by
     return cast("JobOutput", output)
 
 
+def _their_output(document: Mapping[str, Any], results: dict[str, Any], spent_usd: float, max_bytes: int) -> JobOutput:
+    """Return the output for results that another run has stored, with what this run has spent."""
+    output = _as_output(document) | results
+    first = "another run of this job stored its results first, and these are they"
+    output["warnings"] = [*output["warnings"], f"{first}; this run has spent ${spent_usd:.6f} beside"]
+    return cast("JobOutput", fitted(output, max_bytes))
+
+
 async def _store_results(report: Report, place: ResultsTarget, key: str) -> _StoredResults:
     storage, version = place.storage, place.version
     for _ in range(MAX_CONFLICTS):
@@ -130,22 +135,28 @@ async def _store_results(report: Report, place: ResultsTarget, key: str) -> _Sto
             return _StoredResults(body)
         present = await storage.read(key)
         version = present.version if present else None
-        theirs = await asyncio.to_thread(read_results, present.body) if present else None
-        if present and theirs and _is_valid_output(theirs.document):
-            if covers(theirs, report.outcomes):
-                return _StoredResults(present.body, dict(theirs.document))
-            report.replace_outcomes(dict(_merged(report, theirs, know_us=place.run in theirs.included)))
+        theirs = await asyncio.to_thread(_read_valid, present.body) if present else None
+        if present and theirs:
+            if await asyncio.to_thread(covers, theirs, report.outcomes):
+                return _StoredResults(present.body, theirs.document)
+            await asyncio.to_thread(_merge, report, theirs, know_us=place.run in theirs.included)
     raise StorageError(f"{key} is changed by others faster than it can be written")
 
 
-def _is_valid_output(document: Mapping[str, Any]) -> bool:
-    """Return whether a document, which another version or a person may have written, can be an output."""
+def _read_valid(body: bytes) -> Results | None:
+    """Return the results that another version or a person may have written, or None where they can be no output."""
+    results = read_results(body)
     try:
-        output = _as_output(document)
-        as_json([*output["warnings"], output])
+        if results:
+            output = _as_output(results.document)
+            as_json([*output["warnings"], output])
     except (AttributeError, KeyError, TypeError, ValueError):
-        return False
-    return True
+        return None
+    return results
+
+
+def _merge(report: Report, theirs: Results, *, know_us: bool) -> None:
+    report.replace_outcomes(dict(_merged(report, theirs, know_us=know_us)))
 
 
 def _merged(report: Report, theirs: Results, *, know_us: bool) -> Iterator[tuple[int, Outcome]]:
@@ -171,14 +182,16 @@ async def _keep_in_output(report: Report, checkpoint: Checkpoint, error: Storage
     rest_note = (
         "and are not saved yet" if unsaved else f"and are in its checkpoint: send the job again as {report.job_id}"
     )
-    output = await asyncio.to_thread(limit_symbols, _as_output(report.document()), EMERGENCY_OUTPUT_BYTES, rest_note)
-    return cast("JobOutput", output)
+    return await asyncio.to_thread(_emergency_output, report, rest_note)
+
+
+def _emergency_output(report: Report, rest_note: str) -> JobOutput:
+    return cast("JobOutput", limit_symbols(_as_output(report.document()), EMERGENCY_OUTPUT_BYTES, rest_note))
 
 
 def _as_output(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a results document in the format of a job's output. Modifies its record lists in place, to save memory."""
+    """Return a results document in the format of a job's output."""
+    output = {name: value for name, value in document.items() if name != "checkpoint"}
     for name in SYMBOL_LISTS[:2]:
-        records = document[name]
-        for place, record in enumerate(records):
-            records[place] = as_output(record)
-    return {name: value for name, value in document.items() if name != "checkpoint"}
+        output[name] = [as_output(record) for record in document[name]]
+    return output

@@ -685,16 +685,14 @@ def test_stopped_cancelled_and_resumed_a_run_buys_each_symbol_once(tmp_path: Pat
 def test_one_batch_that_is_not_cancelled_leaves_the_others_cancelled(tmp_path: Path, fault: str) -> None:
     """A batch that the server refuses to cancel, or does not know any more, stops neither the others nor the merge."""
     symbols = items(30)
-    with running(cheap(in_progress_s=LIMIT_S, cancelling_s=0.02), good) as server:
+    slow = cheap(in_progress_s=LIMIT_S, cancelling_s=0.02, unlisted_looks=1_000 if fault == "gone" else 0)
+    with running(slow, good) as server:
         bulk = Bulk(server, tmp_path)
         bulk.put("one", symbols)
         bulk.stop_when(lambda: server.batch_bill()["batches"].get("in_progress") == 3)
         bulk.run(limits=Limits(rows=10))
         script = [{"fault": fault, "only": ["POST /v1/batches/{id}/cancel"], "times": 1}]
-        unlisted = 1_000 if fault == "gone" else 0
-        server.set_behaviour(
-            cheap(in_progress_s=LIMIT_S, cancelling_s=0.02, call_script=script, unlisted_looks=unlisted)
-        )
+        server.set_behaviour(cheap(in_progress_s=LIMIT_S, cancelling_s=0.02, call_script=script))
         document = bulk.cancel()
         ended = server.batch_bill()["batches"]
     assert bulk.cancelled == 3
@@ -704,13 +702,13 @@ def test_one_batch_that_is_not_cancelled_leaves_the_others_cancelled(tmp_path: P
 
 def test_batches_that_the_server_does_not_know_are_an_error(tmp_path: Path) -> None:
     """Where the server knows none of a run's batches, the key is another account's, and the error says what to do."""
-    with running(cheap(in_progress_s=LIMIT_S), good) as server:
+    with running(cheap(in_progress_s=LIMIT_S, unlisted_looks=1_000), good) as server:
         bulk = Bulk(server, tmp_path)
         bulk.put("one", items(3))
         bulk.stop_when(lambda: server.batch_bill()["batches"].get("in_progress") == 1)
         bulk.run()
         script = [{"fault": "gone", "only": ["POST /v1/batches/{id}/cancel"]}]
-        server.set_behaviour(cheap(in_progress_s=LIMIT_S, call_script=script, unlisted_looks=1_000))
+        server.set_behaviour(cheap(in_progress_s=LIMIT_S, call_script=script))
         with pytest.raises(JobError, match=r"is not known to the server \(HTTP 404\): use the key that began the run"):
             bulk.cancel()
 

@@ -1,0 +1,57 @@
+"""A job leaves the event loop to others: to other jobs, their progress, and the renewal of leases."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from generation.config import Settings
+from generation.job import run_job
+from generation.reporting.events import Event
+from tests.loopback.openai import Behaviour, running_process
+from tests.support.contexts import payload
+from tests.support.slow_callbacks import slow_callbacks
+
+MAX_CALLBACK_S = 0.05
+
+
+def run(job_input: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    def emit(event: Event) -> None:
+        event.as_json()
+
+    return dict(asyncio.run(run_job(job_input, settings, default_job_id="j", emit=emit)))
+
+
+def stored_input(folder: Path, count: int) -> dict[str, Any]:
+    folder.mkdir(exist_ok=True)
+    (folder / "in.json").write_text(json.dumps(payload(count)), encoding="utf-8")
+    return {"symbols_key": "results/in.json"}
+
+
+@pytest.mark.parametrize("count", [5_000, pytest.param(50_000, marks=pytest.mark.slow)])
+def test_a_large_job_leaves_the_loop_to_others(tmp_path: Path, count: int) -> None:
+    """No step of a job uses more than 50 ms of CPU on the loop: from the input, from its results, and left out."""
+    settings = Settings.from_env({"MODEL_NAME": "offline", "RESULTS_DIR": str(tmp_path)})
+    job_input = stored_input(tmp_path, count)
+    with slow_callbacks(MAX_CALLBACK_S) as found:
+        first = run(job_input, settings)
+        again = run(job_input, settings)
+        rest = run({**job_input, "job_id": "rest", "options": {"max_symbols": 1}}, settings)
+    assert [first["documented_count"], again["documented_count"], rest["failed_count"]] == [count, count, count - 1]
+    assert found == []
+
+
+@pytest.mark.slow
+def test_a_large_job_with_a_model_leaves_the_loop_to_others(tmp_path: Path) -> None:
+    """... nor of a job of 50,000 symbols that a model documents."""
+    with running_process(Behaviour(count_by="characters")) as openai:
+        environment = {"OPENAI_API_KEY": "any", "OPENAI_BASE_URL": openai.base_url, "RESULTS_DIR": str(tmp_path)}
+        settings = Settings.from_env({**environment, "MAX_CONCURRENT_REQUESTS": "64", "DEADLINE_S": "3600"})
+        with slow_callbacks(MAX_CALLBACK_S) as found:
+            output = run(stored_input(tmp_path, 50_000), settings)
+    assert output["documented_count"] == 50_000
+    assert found == []
