@@ -58,6 +58,12 @@ real_s, real_ns = time.time, time.time_ns
 time.time = lambda: real_s() + 3600
 time.time_ns = lambda: real_ns() + 3600 * 10**9
 """
+STDOUT_TO_A_PIPE = """
+import os, sys
+os.dup2(os.open({pipe!r}, os.O_WRONLY), 1)
+# As at the start of a process, which this one, a fork, has behind it.
+sys.stdout = sys.__stdout__ = open(1, "w", encoding="utf-8", closefd=False)
+"""
 MOMENTS = ("at the start", "in the middle", "while uploading")
 # What one run may buy again: what was in flight, and what was in no segment.
 MAX_LOST = AT_ONCE + MAX_UNSAVED
@@ -128,7 +134,7 @@ class Deployment:
         os.mkfifo(pipe)
         self.shipper = self.stack.enter_context(subprocess.Popen(["cat", pipe], stdout=subprocess.DEVNULL))
         self.stack.callback(self.shipper.kill)
-        self.start_worker(f"import os; os.dup2(os.open({str(pipe)!r}, os.O_WRONLY), 1)")
+        self.start_worker(STDOUT_TO_A_PIPE.format(pipe=str(pipe)))
 
     def living_worker(self) -> RunningProcess:
         if self.worker is None or self.worker.returncode is not None:
