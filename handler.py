@@ -16,13 +16,14 @@ import sys
 import threading
 import traceback
 from collections.abc import Awaitable, Callable
+from datetime import date
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from generation.command_line import prepare_environment
 from generation.config import Settings
-from generation.domain.catalogue import OFFLINE
+from generation.domain.catalogue import OFFLINE, utc_today
 from generation.domain.output import ProgressSnapshot
 from generation.errors import ConfigError, JobError, StorageError
 from generation.job import run_job, warm_up
@@ -45,7 +46,10 @@ PROGRESS_TIMEOUT_S = 30.0
 
 
 def make_handler(
-    settings: Settings, send_progress: Callable[[Job, ProgressSnapshot], Awaitable[None]], stopping: asyncio.Event
+    settings: Settings,
+    send_progress: Callable[[Job, ProgressSnapshot], Awaitable[None]],
+    stopping: asyncio.Event,
+    today: Callable[[], date] = utc_today,
 ) -> Callable[[Job], Awaitable[Job]]:
     """Return the handler for the SDK's loop.
 
@@ -55,7 +59,8 @@ def make_handler(
 
     async def handle(job: Job) -> Job:
         pump = ProgressPump(functools.partial(send_progress, job))
-        run = functools.partial(run_job, default_job_id=str(job["id"]), watch=pump.observe, stopping=stopping)
+        observed = functools.partial(run_job, watch=pump.observe, stopping=stopping, today=today)
+        run = functools.partial(observed, default_job_id=str(job["id"]))
         try:
             output = dict(await run(job.get("input"), settings))
             await pump.close()
@@ -156,6 +161,7 @@ def main() -> None:
         print(f"handler.py: warning: {warning}", file=sys.stderr)  # noqa: T201 - logging is not set up yet
     try:
         settings = Settings.from_env(os.environ)
+        settings.as_of(utc_today()).require_usable_model()
     except ConfigError as error:
         sys.exit(f"handler.py: {error}")
     # The SDK's own rule: without a job queue and without any of its options, this is a local run.
@@ -166,6 +172,8 @@ def main() -> None:
 
     # Only after the import, which configures the root logger to write to standard output.
     set_up_logging(settings.log_level)
+    for warning in settings.model_warnings(utc_today()):
+        log.warning("%s", warning)
     send_progress = send_to_runpod if os.environ.get("RUNPOD_WEBHOOK_POST_OUTPUT") else send_nowhere
     runpod.serverless.register_fitness_check(results_store_check(settings))
     stopping = asyncio.Event()

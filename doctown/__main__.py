@@ -14,7 +14,14 @@ from importlib import import_module
 import shtab
 
 from doctown.errors import DoctownError
-from generation import CommandParser, __version__, interrupted_by_signals, prepare_environment, protect_streams
+from generation import (
+    CommandParser,
+    __version__,
+    interrupted_by_signals,
+    prepare_environment,
+    protect_streams,
+    set_up_logging,
+)
 
 # The commands and their modules; `build-llm` is the name that scripts of earlier versions use.
 COMMANDS = {
@@ -35,6 +42,7 @@ def command() -> None:
     protect_streams()
     for warning in prepare_environment(os.environ):
         print(f"doctown: warning: {warning}", file=sys.stderr)  # noqa: T201
+    set_up_logging(os.environ.get("LOG_LEVEL") or "WARNING")
     # Told to stop, a build saves what it has bought, as it does at Ctrl-C.
     with interrupted_by_signals():
         code = main(sys.argv[1:], os.environ)

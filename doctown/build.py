@@ -17,6 +17,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,7 +44,7 @@ from doctown.reading import Sources, read_licence, read_sources
 from doctown.repository import Checkout, open_source
 from doctown.telling import Event, Steps, Tell, progress
 from generation import JobError, Settings, SymbolContext, __version__, cancelled_on_signals, open_storage
-from generation.domain.catalogue import OFFLINE
+from generation.domain.catalogue import OFFLINE, utc_today
 
 WORK_FOLDER = ".work"
 BUCKET_FOLDER = "docpacks"
@@ -58,12 +59,13 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 class Doors(NamedTuple):
     """What a build reports to, and asks: `confirm` says whether the summaries are wanted at their price.
 
-    `environ` has git's PATH and tokens.
+    `environ` has git's PATH and tokens; `today` decides which models exist.
     """
 
     tell: Tell
     confirm: Callable[[Estimate], bool]
     environ: Mapping[str, str]
+    today: Callable[[], date] = utc_today
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,6 +100,8 @@ def run_build(options: BuildOptions, settings: Settings, parse_cache: Cache | No
 
     Interrupted, it keeps what was bought, and the same call goes on from there.
     """
+    today = doors.today()
+    settings = settings.as_of(today)
     steps = Steps(doors.tell)
     check_output(options.output)
     with _assembled(options, settings, parse_cache, doors, steps) as found:
@@ -105,7 +109,8 @@ def run_build(options: BuildOptions, settings: Settings, parse_cache: Cache | No
         work = options.output / WORK_FOLDER / found.checkout.name
         _check_disk(options.output, len(found.parsed.symbols))
         with steps.step("document") as results:
-            estimate, summaries = _document(found, options, settings, work, doors)
+            documenting = _documenting(found, options, settings, work, today)
+            estimate, summaries = _document(found, documenting, doors)
             results.extend(_told_summaries(summaries, settings))
         with steps.step("pack") as results, collector_paused():
             pack = _make_pack(found, summaries, settings)
@@ -124,13 +129,15 @@ def run_build(options: BuildOptions, settings: Settings, parse_cache: Cache | No
 
 def plan_build(options: BuildOptions, settings: Settings, parse_cache: Cache | None, doors: Doors) -> Estimate:
     """Return what a build would cost; buy and write nothing but caches. Raise DoctownError."""
+    today = doors.today()
+    settings = settings.as_of(today)
     steps = Steps(doors.tell)
     with (
         _assembled(options, settings, parse_cache, doors, steps) as found,
         # The summaries of an earlier pack are handed over in a file, away from a build that may be under way.
         tempfile.TemporaryDirectory(prefix="doctown-") as folder,
     ):
-        estimate = _documenting(found, options, settings, Path(folder)).estimate()
+        estimate = _documenting(found, options, settings, Path(folder), today).estimate()
     _tell_estimate(estimate, doors.tell)
     return estimate
 
@@ -304,15 +311,12 @@ def _assemble(  # noqa: PLR0913, PLR0917 - what the steps before have left
     )
 
 
-def _documenting(found: Assembled, options: BuildOptions, settings: Settings, work: Path) -> Documenting:
+def _documenting(found: Assembled, options: BuildOptions, settings: Settings, work: Path, today: date) -> Documenting:
     job_id = job_id_of(found.repository, options.selection.subdir)
-    return Documenting(found.contexts, job_id, work, settings, found.previous)
+    return Documenting(found.contexts, job_id, work, settings, found.previous, today=today, renew=options.renew)
 
 
-def _document(
-    found: Assembled, options: BuildOptions, settings: Settings, work: Path, doors: Doors
-) -> tuple[Estimate, Summaries]:
-    documenting = _documenting(found, options, settings, work)
+def _document(found: Assembled, documenting: Documenting, doors: Doors) -> tuple[Estimate, Summaries]:
     estimate = documenting.estimate()
     _tell_estimate(estimate, doors.tell)
     if not doors.confirm(estimate):
@@ -322,7 +326,8 @@ def _document(
     for line in failure_lines(summaries.failures):
         doors.tell(Event("failed", line))
     for warning in summaries.warnings:
-        doors.tell(Event("warning", warning))
+        if warning not in estimate.warnings:
+            doors.tell(Event("warning", warning))
     return estimate, summaries
 
 
@@ -438,6 +443,8 @@ def _tell_estimate(estimate: Estimate, tell: Tell) -> None:
     tokens = f"{estimate.estimated_input_tokens:,} input and {estimate.estimated_output_tokens:,} output tokens"
     lines.append(f"estimate: {estimate.requests:,} requests, {tokens}, ${estimate.estimated_cost:.4f}")
     tell(Event("estimate", "\n".join(lines), dataclasses.asdict(estimate)))
+    for warning in estimate.warnings:
+        tell(Event("warning", warning))
 
 
 def _told_summaries(summaries: Summaries, settings: Settings) -> list[str]:

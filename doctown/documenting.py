@@ -12,6 +12,7 @@ import json
 from collections import Counter
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -30,6 +31,8 @@ PREVIOUS_KEY = "results/previous.json"
 # Not chosen because of max_symbols: no failure, and not worth a line for each.
 NOT_SELECTED = "not_selected"
 MAX_TOLD_FAILURES = 5
+# A job whose estimate does not fit what the jobs before it have left.
+ESTIMATE_ABOVE_CAP = "estimate_above_cap"
 # Of an output that is only too large to list all symbols: they are known already.
 LISTS_LEFT_OUT = "the symbols are left out of this output"
 
@@ -110,9 +113,19 @@ class Job(NamedTuple):
 class Documenting:
     """The jobs of one build."""
 
-    def __init__(
-        self, contexts: Sequence[SymbolContext], job_id: str, work: Path, settings: Settings, previous: Pack | None
+    def __init__(  # noqa: PLR0913 - what a build knows
+        self,
+        contexts: Sequence[SymbolContext],
+        job_id: str,
+        work: Path,
+        settings: Settings,
+        previous: Pack | None,
+        *,
+        today: date,
+        renew: bool = False,
     ) -> None:
+        self._today = today
+        self._renew = renew
         self._jobs = split(contexts, job_id)
         self._work = work
         # Not in the bucket: a build that ends removes what it has kept, and counts nothing that an earlier one paid.
@@ -134,7 +147,7 @@ class Documenting:
         counts: Counter[str] = Counter()
         cost_usd, warnings = 0.0, []
         for job in self._jobs:
-            output = await self._call(job, JobOptions(dry_run=True), Summaries(), {}, lambda _: None)
+            output = await self._call(job, JobOptions(dry_run=True, renew=self._renew), Summaries(), {}, lambda _: None)
             if output["status"] == "planned":
                 counts.update({name: value for name, value in output["plan"].items() if isinstance(value, int)})
                 cost_usd += output["plan"]["estimated_cost"]
@@ -154,7 +167,14 @@ class Documenting:
             if options is None:
                 summaries.left_out += len(job.contexts)
                 continue
-            output = await self._call(job, options, summaries, hashes, tell)
+            try:
+                output = await self._call(job, options, summaries, hashes, tell)
+            except JobError as error:
+                if not number or error.failure != ESTIMATE_ABOVE_CAP:
+                    raise
+                # What the jobs before it have bought stays.
+                summaries.left_out += len(job.contexts)
+                continue
             if output["status"] != "planned":
                 _add_totals(summaries, output)
         return summaries
@@ -168,7 +188,7 @@ class Documenting:
             max_cost_usd -= summaries.total_cost
         if (max_symbols is not None and max_symbols <= 0) or (max_cost_usd is not None and max_cost_usd <= 0):
             return None
-        return JobOptions(max_symbols=max_symbols, max_cost_usd=max_cost_usd)
+        return JobOptions(max_symbols=max_symbols, max_cost_usd=max_cost_usd, renew=self._renew)
 
     async def _call(
         self, job: Job, options: JobOptions, summaries: Summaries, hashes: Mapping[str, str], tell: Tell
@@ -184,7 +204,14 @@ class Documenting:
             said = f"document {done:,}/{total:,}, {len(summaries.failures):,} failed, ${cost:.4f}"
             tell(Event("progress", said, {**data, "total_cost": cost}))
 
-        return await document(request, job.contexts, self._settings, emit=lambda _event: None, watch=watch)
+        return await document(
+            request,
+            job.contexts,
+            self._settings,
+            emit=lambda _event: None,
+            watch=watch,
+            today=lambda: self._today,
+        )
 
 
 def split(contexts: Sequence[SymbolContext], job_id: str, most: int = MAX_JOB_SYMBOLS) -> list[Job]:
@@ -200,7 +227,8 @@ def split(contexts: Sequence[SymbolContext], job_id: str, most: int = MAX_JOB_SY
 
 def previous_results(pack: Pack) -> dict[str, object]:
     """Return the summaries of a pack in the form of a job's results, for the worker to take over."""
-    return {"documented_symbols": list(_previous_records(pack)), "failed_symbols": []}
+    model = pack.manifest["documentation"]["model"]
+    return {"model": model, "documented_symbols": list(_previous_records(pack)), "failed_symbols": []}
 
 
 def failure_lines(failures: Mapping[str, Failure]) -> Iterator[str]:

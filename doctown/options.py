@@ -16,9 +16,9 @@ class BuildOptions:
     """One build: what is read, what is documented of it, and where the pack goes.
 
     `kinds` are those of symbols to document, None for the default ones; `clusters` is their number, None for a good
-    one. `previous` is an earlier pack whose summaries are taken over; by default it is the one that will be replaced.
-    Without
-    `may_replace_model` an offline build does not replace a pack with a model's summaries. `cache_folder` keeps vectors.
+    one. `previous` is an earlier pack whose summaries are taken over, unless `renew` has every summary written anew; by
+    default it is the one that will be replaced. Without `may_replace_model` an offline build does not replace a pack
+    with a model's summaries. `cache_folder` keeps vectors.
     """
 
     source: str
@@ -30,6 +30,7 @@ class BuildOptions:
     embedding_settings: EmbeddingSettings = field(default_factory=EmbeddingSettings)
     clusters: int | None = None
     previous: Path | None = None
+    renew: bool = False
     may_replace_model: bool = True
     limits: Limits = field(default_factory=Limits)
     cache_folder: Path | None = None

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from generation.intake.job_input import JobOptions
     from generation.intake.validation import validate_payload
     from generation.job import JobRequest, document, run_job
+    from generation.logs import set_up_logging
     from generation.process import cancelled_on_signals, interrupted_by_signals, protect_streams
     from generation.storage import open_storage
 
@@ -45,6 +46,7 @@ _HOMES = {
     "prepare_environment": "generation.command_line",
     "protect_streams": "generation.process",
     "run_job": "generation.job",
+    "set_up_logging": "generation.logs",
     "validate_payload": "generation.intake.validation",
 }
 
@@ -67,6 +69,7 @@ __all__ = [
     "prepare_environment",
     "protect_streams",
     "run_job",
+    "set_up_logging",
     "validate_payload",
 ]
 

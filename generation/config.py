@@ -193,6 +193,9 @@ class Settings(EnvironmentSettings):
     r2_public_base_url: str | None = Field(
         None, description="Public base URL of the bucket; used for the `url` of results"
     )
+    readable_prefixes: str = Field(
+        "", description="Prefixes of the keys that callers may have read, separated by commas; default: all inputs"
+    )
     results_dir: Path = Field(Path("results"), description="Folder for results when no bucket is set")
     storage_retry_s: float = Field(
         30.0, ge=0, le=600, allow_inf_nan=False, description="Seconds for which an unavailable bucket is retried"
@@ -223,7 +226,6 @@ class Settings(EnvironmentSettings):
     def _fits_together(self) -> Settings:
         if missing := self._missing_r2_settings():
             raise ValueError(f"{', '.join(missing)} must be set too where another R2 setting is")
-        self.require_usable_model()
         return self
 
     def _missing_r2_settings(self) -> list[str]:
@@ -234,14 +236,17 @@ class Settings(EnvironmentSettings):
         missing = [name.upper() for name in needed if not r2[name]]
         return missing if self.r2_account_id or self.r2_endpoint_url else ["R2_ACCOUNT_ID", *missing]
 
-    def require_usable_model(self) -> None:
-        """Raise ValueError if the key is missing or the model does not accept the reasoning effort."""
-        if self.model_name != OFFLINE and self.openai_api_key is None:
-            raise ValueError("OPENAI_API_KEY must be set, or MODEL_NAME=offline for summaries without a model")
+    def require_usable_model(self, *, needs_key: bool = True) -> None:
+        """Raise ConfigError if the key is missing or the model does not accept the reasoning effort.
+
+        For the start of a job, and of a process that is there for jobs only; a plan needs no key.
+        """
+        if needs_key and self.model_name != OFFLINE and self.openai_api_key is None:
+            raise ConfigError("OPENAI_API_KEY must be set, or MODEL_NAME=offline for summaries without a model")
         efforts = self.model.reasoning_efforts
         if self.reasoning_effort and self.model.listed and self.reasoning_effort not in efforts:
             takes = ", ".join(efforts) or "no reasoning effort"
-            raise ValueError(f"REASONING_EFFORT must be one that {self.model_name} takes: {takes}")
+            raise ConfigError(f"REASONING_EFFORT must be one that {self.model_name} takes: {takes}")
 
     @property
     def model(self) -> Model:
@@ -264,6 +269,11 @@ class Settings(EnvironmentSettings):
         cached_ratio = listed.cached_input_per_1m / listed.input_per_1m if listed.input_per_1m else 1.0
         output_price = listed.output_per_1m if self.output_token_price is None else self.output_token_price
         return Pricing(input_price, round(input_price * cached_ratio, 6), output_price)
+
+    @property
+    def key_prefixes(self) -> tuple[str, ...]:
+        """Return the prefixes of the keys that callers may have read; none if nothing is restricted."""
+        return tuple(one.strip() for one in self.readable_prefixes.split(",") if one.strip())
 
     @property
     def r2_endpoint(self) -> str:
@@ -295,17 +305,11 @@ class Settings(EnvironmentSettings):
         """Return these settings with a job's (already validated) options in their place.
 
         Prices and effort that are set belong to the configured model; a job with another model uses the catalogue's.
-        Raise ConfigError if the combination does not work, such as a model without a key.
         """
         update = dict(options)
         if update.get("model_name", self.model_name) != self.model_name:
             update |= {"input_token_price": None, "output_token_price": None, "reasoning_effort": None}
-        changed = self.model_copy(update=update)
-        try:
-            changed.require_usable_model()
-        except ValueError as error:
-            raise ConfigError(str(error)) from None
-        return changed
+        return self.model_copy(update=update)
 
 
 class ServiceSettings(EnvironmentSettings):

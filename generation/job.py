@@ -27,6 +27,7 @@ from generation.domain.usage import NO_USAGE, Usage
 from generation.errors import ConfigError, InputError, JobError, Stopped, StorageError
 from generation.executor import generate
 from generation.intake.job_input import JobInput, JobOptions, parse_job
+from generation.intake.readable import check_previous_results_key, check_symbols_key
 from generation.intake.sources import decompressed, read_items
 from generation.intake.symbols import ParsedSymbols, check_ids, check_symbol_count, read_symbols
 from generation.model.budget import Budget
@@ -106,6 +107,7 @@ async def run_job(  # noqa: PLR0913 - the keyword arguments come from the entry 
     started_s = asyncio.get_running_loop().time()
     job = parse_job(payload, default_job_id)
     request = JobRequest(str(job.job_id), job.options, job.previous_results_key)
+    _check_keys(job, settings)
     storage = open_storage(settings)
     call = _Call(emit, watch, stopping or asyncio.Event(), started_s, today())
     return await _document_alone(request, await _read_symbols(job, storage), storage, settings, call)
@@ -314,6 +316,7 @@ async def _prepare(  # noqa: PLR0913, PLR0917 - what a job has been given, and t
 ) -> tuple[_Job, Plan]:
     """Plan the requests that are still needed after earlier runs."""
     settings = settings.as_of(today).with_options(request.options.as_settings())
+    settings.require_usable_model(needs_key=not request.options.dry_run)
     symbols, failed, warnings = parsed
     ask = functools.partial(questions, settings, today, models_in(found), renew=request.options.renew)
     plan, earlier, hashes = await asyncio.to_thread(_plan, symbols, failed, found, settings, ask)
@@ -408,6 +411,14 @@ def _last_s(settings: Settings, started_s: float) -> float:
 
 def _deadline_passed(settings: Settings) -> Stopped:
     return Stopped(f"its deadline (deadline_s, {settings.deadline_s:g}) has passed", "deadline_exceeded")
+
+
+def _check_keys(job: JobInput, settings: Settings) -> None:
+    """Raise InputError if the payload names a key that callers may not read."""
+    if job.symbols_key is not None:
+        check_symbols_key(job.symbols_key, str(job.job_id), settings.key_prefixes)
+    if job.previous_results_key is not None:
+        check_previous_results_key(job.previous_results_key, str(job.job_id), settings.key_prefixes)
 
 
 async def _read_symbols(job: JobInput, storage: Storage) -> ParsedSymbols:

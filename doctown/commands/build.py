@@ -22,6 +22,7 @@ from doctown.telling import Event
 
 SUMMARY = "Document a repository and write its pack."
 ASK_ABOVE_USD = 1.0
+MAX_DIGITS = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +41,7 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--previous", type=Path, metavar="PACK", help="take over what has not changed (default: the pack in --output)"
     )
+    parser.add_argument("--renew", action="store_true", help="write every summary anew, also of unchanged symbols")
     parser.add_argument("--json", action="store_true", help="print JSON lines")
     add_worker_arguments(parser)
 
@@ -58,6 +60,7 @@ def build_options(
         embedding_settings=EmbeddingSettings.from_env(environ),
         clusters=_clusters(options.clusters),
         previous=options.previous,
+        renew=options.renew,
         may_replace_model=may_replace_model,
         limits=Limits.from_env(environ),
         cache_folder=None if options.no_cache else options.cache or default_folder(),
@@ -114,7 +117,7 @@ def record(result: BuildResult) -> dict[str, object]:
 def _clusters(text: str) -> int | None:
     if text == "auto":
         return None
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
+    if not (text.isascii() and text.isdigit() and len(text) < MAX_DIGITS and int(text) > 0):
         raise ConfigError("--clusters must be auto or a whole number above 0")
     return int(text)
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from doctown.errors import ConfigError
 from generation import JobError, Settings
-from generation.domain.catalogue import OFFLINE
+from generation.domain.catalogue import OFFLINE, utc_today
 
 NO_KEY = "OPENAI_API_KEY is not set: summaries are written offline, from signatures and docstrings, at no cost."
 
@@ -64,12 +64,12 @@ def worker_settings(options: argparse.Namespace, environ: Mapping[str, str], *, 
             merged = {name: value for name, value in merged.items() if name not in _OF_ONE_MODEL}
         merged["MODEL_NAME"] = options.model
     is_keyless = not environ.get("OPENAI_API_KEY", "").strip()
-    if is_keyless and is_plan:
-        merged["OPENAI_API_KEY"] = "none"
     is_fallback = is_keyless and not is_plan and not merged.get("MODEL_NAME", "").strip()
     if is_fallback:
         merged["MODEL_NAME"] = OFFLINE
     try:
-        return Worker(Settings.from_env(merged), is_fallback)
+        settings = Settings.from_env(merged)
+        settings.as_of(utc_today()).require_usable_model(needs_key=not is_plan)
+        return Worker(settings, is_fallback)
     except JobError as error:
         raise ConfigError(str(error)) from None

@@ -13,9 +13,9 @@ import json
 import os
 import secrets
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +25,14 @@ from pydantic import ValidationError
 import generation
 from generation.bulk import display
 from generation.bulk import estimate as planning
-from generation.bulk.engines.runpod.settings import RunPodSettings, settings_without_key
+from generation.bulk.engines.runpod.settings import RunPodSettings
 from generation.bulk.inputs import find_sources, previous_warning
 from generation.bulk.manifest import Run, Source, check_run_name, load_run, save_new_run, save_run
 from generation.bulk.progress import ProgressSink
 from generation.bulk.status import Survey, survey
 from generation.command_line import CommandParser, prepare_environment
 from generation.config import Settings
+from generation.domain.catalogue import utc_today
 from generation.errors import ConfigError, InputError, JobError
 from generation.intake.faults import describe_fault
 from generation.intake.job_input import JobOptions
@@ -61,6 +62,7 @@ class CommandContext:
     environ: Mapping[str, str]
     settings: Settings
     storage: Storage
+    today: Callable[[], date] = utc_today
 
 
 def main() -> None:
@@ -76,7 +78,7 @@ def run_command(command_line: Sequence[str], environ: Mapping[str, str]) -> int:
     arguments = parser().parse_args(command_line)
     set_up_logging(environ.get("LOG_LEVEL") or "WARNING")
     try:
-        settings = _settings(arguments, environ)
+        settings = Settings.from_env(environ)
         context = CommandContext(arguments, environ, settings, open_storage(settings))
         return asyncio.run(cancelled_on_signals(COMMANDS[arguments.command](context)))
     except JobError as error:
@@ -98,16 +100,6 @@ def print_line(line: str) -> None:
     except BrokenPipeError:
         # Further writes, and Python's own flush at the end, go nowhere; the run itself goes on.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-
-
-def _settings(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Settings:
-    """Return the settings. Only `run` with the batch or the local engine needs OPENAI_API_KEY at this point.
-
-    `resume` learns its engine from the manifest and reads the settings again (`_go_on`).
-    """
-    if arguments.command == "run" and arguments.via != "runpod":
-        return Settings.from_env(environ)
-    return settings_without_key(environ)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -250,7 +242,7 @@ async def _asked_for(context: CommandContext) -> Run:
     if arguments.via == "runpod":
         RunPodSettings.from_env(context.environ)
     options = read_options(arguments.option)
-    planning.with_options(context.settings, options)
+    planning.with_options(context.settings.as_of(context.today()), options, needs_key=arguments.via != "runpod")
     return Run(
         name=name,
         engine=arguments.via,
@@ -299,13 +291,17 @@ async def _resume(context: CommandContext) -> int:
 
 async def _go_on(context: CommandContext, run: Run) -> int:
     """Run the engine until the run has ended or is stopped, print the summary and return the exit status."""
-    settings = Settings.from_env(context.environ) if run.engine != "runpod" else context.settings
-    settings = planning.with_options(settings, run.options)
+    settings = context.settings.as_of(context.today())
+    # Of a run on RunPod only the workers ask a model.
+    settings = planning.with_options(settings, run.options, needs_key=run.engine != "runpod")
     with stopping_on_signals() as stopping:
         return await _run_until_stopped(context, run, settings, stopping)
 
 
 async def _run_until_stopped(context: CommandContext, run: Run, settings: Settings, stopping: asyncio.Event) -> int:
+    warnings = settings.model_warnings(context.today())
+    for warning in warnings:
+        print_status(warning)
     try:
         with display.shown(sys.stderr, print_line if context.arguments.json else None) as report:
             async with lease(context.storage, run_lease_key(run.name), ttl_s=RUN_TTL_S, on_wait=_say_that_it_waits):
@@ -319,7 +315,7 @@ async def _run_until_stopped(context: CommandContext, run: Run, settings: Settin
         found = await survey(run, context.storage)
     if stopping.is_set():
         print_status(f"stopped; to go on: {command_name()} resume {run.name}")
-    _print_survey(context, found)
+    _print_survey(context, found, warnings)
     return ALL_DOCUMENTED if found.is_complete else SOME_FAILED
 
 
@@ -338,7 +334,7 @@ async def _engine(
     elif run.engine == "local":
         from generation.bulk.engines import local as local_engine
 
-        await local_engine.run(run, context.storage, settings, report, stopping)
+        await local_engine.run(run, context.storage, settings, report, stopping, today=context.today)
     else:
         from generation.bulk.engines.batch import engine as batch_engine
 
@@ -347,20 +343,23 @@ async def _engine(
 
 
 async def _status(context: CommandContext) -> int:
-    found = await survey(await _stored_run(context), context.storage)
-    _print_survey(context, found)
+    run = await _stored_run(context)
+    found = await survey(run, context.storage)
+    settings = planning.with_options(context.settings.as_of(context.today()), run.options, needs_key=False)
+    _print_survey(context, found, settings.model_warnings(context.today()))
     return ALL_DOCUMENTED if found.is_complete else SOME_FAILED
 
 
-def _print_survey(context: CommandContext, found: Survey) -> None:
+def _print_survey(context: CommandContext, found: Survey, warnings: Sequence[str]) -> None:
     if context.arguments.json:
-        print_line(json.dumps(found.as_record()))
+        print_line(json.dumps({**found.as_record(), "warnings": list(warnings)}))
         return
     key = f"results/{found.run}/"
     place = (
         f"{context.storage.bucket}/{key}" if context.storage.bucket else str(context.settings.results_dir / found.run)
     )
-    for line in display.summary_lines(found, place, command_name()):
+    told = display.summary_lines(found, place, command_name())
+    for line in (*told, *(f"  warning: {warning}" for warning in warnings)):
         print_line(line)
 
 
@@ -379,7 +378,8 @@ async def _cancel(context: CommandContext) -> int:
     if run.engine == "batch":
         from generation.bulk.engines.batch import engine as batch_engine
 
-        settings = Settings.from_env(context.environ)
+        settings = context.settings.as_of(context.today())
+        settings.require_usable_model()
         with display.shown(sys.stderr, print_line if context.arguments.json else None) as report:
             count = await batch_engine.cancel(run, context.storage, settings, report)
         print_line(f"run {run.name}: {count} batches cancelled; to go on: {command_name()} resume {run.name}")
@@ -390,15 +390,21 @@ async def _cancel(context: CommandContext) -> int:
 
 async def _plan(context: CommandContext) -> int:
     arguments = context.arguments
-    settings = planning.with_options(context.settings, read_options(arguments.option))
+    options, today = read_options(arguments.option), context.today()
+    settings = planning.with_options(context.settings.as_of(today), options, needs_key=False)
+    warnings = settings.model_warnings(today)
+    renew = bool(options.get("renew"))
     sources = await _sources(context)
-    plans = [await planning.plan_source(source, context.storage, settings) for source in sources]
+    plans = [
+        await planning.plan_source(source, context.storage, settings, renew=renew, today=today) for source in sources
+    ]
     if arguments.json:
         for plan in plans:
             costs = {"runpod": plan.cost_usd, "local": plan.cost_usd, "batch": plan.cost_usd * planning.BATCH_SHARE}
-            print_line(json.dumps({"type": "bulk.plan.v1", **asdict(plan), "cost_usd": costs}))
+            record = {"type": "bulk.plan.v1", **asdict(plan), "cost_usd": costs, "warnings": warnings}
+            print_line(json.dumps(record))
     else:
-        for line in display.plan_lines(plans):
+        for line in (*display.plan_lines(plans), *(f"warning: {warning}" for warning in warnings)):
             print_line(line)
     return SOME_FAILED if any(plan.fault for plan in plans) else ALL_DOCUMENTED
 

@@ -89,6 +89,8 @@ def _planned(
     )
 
 
-def with_options(settings: Settings, options: Mapping[str, Any]) -> Settings:
+def with_options(settings: Settings, options: Mapping[str, Any], *, needs_key: bool) -> Settings:
     """Return the settings with a run's options applied. Raises ConfigError where they are incompatible."""
-    return settings.with_options(JobOptions.model_validate(dict(options)).as_settings())
+    changed = settings.with_options(JobOptions.model_validate(dict(options)).as_settings())
+    changed.require_usable_model(needs_key=needs_key)
+    return changed

@@ -129,11 +129,14 @@ def _open(path: str) -> BinaryIO:
     return Path(path).open("rb")
 
 
-def read_symbols(file: BinaryIO, name: str, ignored_fields: set[str]) -> Iterator[tuple[Any, Symbol | Failed]]:
+def read_symbols(
+    file: BinaryIO, name: str, ignored_fields: set[str], replaced: list[str] | None = None
+) -> Iterator[tuple[Any, Symbol | Failed]]:
     """Yield each item of an open source and the symbol or failure parsed from it, in order; `position` counts from 0.
 
     An item whose id has occurred before is Failed. Names of unknown context fields are added to `ignored_fields`.
-    Raises InputError where the file has no known format.
+    The places of texts whose control characters were replaced are added to `replaced`. Raises InputError where the file
+    has no known format.
     """
     raw: list[Any] = [None]
 
@@ -142,7 +145,7 @@ def read_symbols(file: BinaryIO, name: str, ignored_fields: set[str]) -> Iterato
             raw[0] = item
             yield item
 
-    for parsed in parse_symbols(kept(), ignored_fields):
+    for parsed in parse_symbols(kept(), ignored_fields, replaced=replaced):
         yield raw[0], parsed
 
 

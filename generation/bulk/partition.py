@@ -22,6 +22,7 @@ from generation.config import Settings
 from generation.domain.outcome import Failed, Symbol
 from generation.domain.usage import Usage, cost_usd
 from generation.errors import InputError, kept_on_disk
+from generation.intake.symbols import ignored_fields_warning, replaced_warning
 from generation.planning.planner import EXPECTED_OUTPUT_TOKENS
 from generation.prompts.builder import estimate_part_tokens, estimate_rules_tokens
 from generation.results.records import stored_record
@@ -47,6 +48,7 @@ class _GatheredSource:
     tokens: dict[int, int] = field(default_factory=dict)
     invalid: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
     ignored_fields: set[str] = field(default_factory=set)
+    replaced: list[str] = field(default_factory=list)
 
     def add(self, item: object, parsed: Symbol | Failed) -> None:
         """Add an item of the source and the symbol or failure parsed from it."""
@@ -106,7 +108,7 @@ async def _gather(source: Source, storage: Storage, file: BinaryIO) -> _Gathered
 
 
 def _read(plain: BinaryIO, name: str, gathered: _GatheredSource) -> None:
-    for item, parsed in read_symbols(plain, name, gathered.ignored_fields):
+    for item, parsed in read_symbols(plain, name, gathered.ignored_fields, gathered.replaced):
         gathered.add(item, parsed)
     with kept_on_disk(name):
         gathered.file.flush()
@@ -124,8 +126,7 @@ def _division(run: Run, source: Source, gathered: _GatheredSource, settings: Set
                 cost_usd(usage, settings.pricing),
             )
         )
-    named = ", ".join(sorted(gathered.ignored_fields)[:10])
-    warnings = (f"context fields that are not known here were ignored: {named}",) if named else ()
+    warnings = (*ignored_fields_warning(gathered.ignored_fields), *replaced_warning(gathered.replaced))
     symbols = len(gathered.entries) + len(gathered.invalid)
     return Division(symbols, tuple(shards), tuple(gathered.invalid), warnings)
 

@@ -1,7 +1,8 @@
 """What static analysis knows of one symbol, as a job's input contains it.
 
-The types validate: texts have no control characters, numbers are within their bounds. Leaves out: how an item of the
-payload becomes a context (`intake`).
+The types validate: texts have no control characters, numbers are within their bounds. Control characters in what is
+quoted from files (docstring, source) are replaced, and a number that only rounding has put outside of its bounds is put
+on them. Leaves out: how an item of the payload becomes a context (`intake`).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import re
 import sys
 from array import array
+from collections.abc import Callable
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator, Field, Tag
@@ -19,6 +21,28 @@ from generation.domain.limits import MAX_SOURCE_CHARS
 # Control characters, and lone surrogates, which no UTF-8 can carry.
 _FORBIDDEN_IN_LINE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _FORBIDDEN_IN_TEXT = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+_CONTROLS = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f]")
+
+# More than any sum of 32-bit floats that should be 1 is off, and far less than what is wrong on purpose.
+ROUNDING = 1e-6
+
+
+def _without_controls(text: str) -> str:
+    return _CONTROLS.sub(REPLACEMENT, text)
+
+
+def _clamped(least: float) -> Callable[[object], object]:
+    """Return a validator that puts a number from just outside of `least` to 1 on that bound."""
+
+    def clamp(value: object) -> object:
+        if isinstance(value, float) and least - ROUNDING <= value <= 1 + ROUNDING:
+            return min(1.0, max(least, value))
+        return value
+
+    return clamp
 
 
 def _line(text: str) -> str:
@@ -50,9 +74,13 @@ SharedLine = Annotated[Line, AfterValidator(sys.intern)]
 Label = Annotated[str, Field(max_length=1_024), AfterValidator(_text), AfterValidator(sys.intern)]
 Name = Annotated[str, Field(max_length=10_000), AfterValidator(_text)]
 Signature = Annotated[str, Field(max_length=100_000), AfterValidator(_text)]
-Source = Annotated[str, Field(max_length=MAX_SOURCE_CHARS), AfterValidator(_text)]
+Source = Annotated[str, Field(max_length=MAX_SOURCE_CHARS), AfterValidator(_without_controls)]
 Key = Annotated[Line, Field(max_length=1_024)]
 Names = Annotated[tuple[Name, ...], Field(max_length=10_000), BeforeValidator(_or_empty), AfterValidator(_shared)]
+
+
+Cosine = Annotated[float, Field(strict=True, ge=-1, le=1, allow_inf_nan=False), BeforeValidator(_clamped(-1.0))]
+Share = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False), BeforeValidator(_clamped(0.0))]
 
 
 @pydantic_dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid"))
@@ -60,7 +88,7 @@ class RelatedSymbol:
     """A related symbol of which more is known than its name; `similarity` is a cosine, -1 to 1."""
 
     name: Line
-    similarity: Annotated[float, Field(strict=True, ge=-1, le=1, allow_inf_nan=False)] | None = None
+    similarity: Cosine | None = None
     note: Label | None = None
 
 
@@ -80,7 +108,6 @@ NameOrObject = Annotated[
     Discriminator(lambda value: AS_OBJECT if isinstance(value, dict) else AS_TEXT),
 ]
 Related = Annotated[tuple[NameOrObject, ...], Field(max_length=10_000), BeforeValidator(_or_empty)]
-Share = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
 Component = Annotated[float, Field(strict=True, ge=-1e6, le=1e6, allow_inf_nan=False)]
 Embedding = Annotated[list[Component], Field(min_length=1, max_length=8_192), AfterValidator(_embedding)]
 
@@ -103,7 +130,7 @@ class SymbolContext:
     ] = ()
     cluster_label: Annotated[Label | None, Field(description="Part of the codebase that it belongs to.")] = None
     centrality: Annotated[
-        Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)] | None,
+        Share | None,
         Field(description="From 0 to 1; 1 is the most central symbol."),
     ] = None
     docstring: Annotated[Source | None, Field(description="Docstring as written in the source, without quotes.")] = None

@@ -12,7 +12,7 @@ from generation.domain.languages import check_language_name
 ConcurrentRequests = Annotated[int, Field(ge=1, le=1_000)]
 MAX_DEADLINE_S = 7 * 24 * 3600.0
 DeadlineS = Annotated[float, Field(gt=0, le=MAX_DEADLINE_S, allow_inf_nan=False)]
-MaxSymbols = Annotated[int, Field(ge=1)]
+MaxSymbols = Annotated[int, Field(ge=1, le=1_000_000_000)]
 BatchSize = Annotated[int, Field(ge=1, le=50)]
 BatchTokens = Annotated[int, Field(ge=2_000, le=500_000)]
 Centrality = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -33,5 +33,17 @@ MIN_PROMPT_TOKENS = 800
 
 MAX_JOB_SYMBOLS = 50_000
 MAX_SOURCE_CHARS = 1_000_000
+
+# Beyond every limit here, and below the 4,300 digits at which Python refuses to convert an integer.
+MAX_INTEGER_DIGITS = 300
+
+
+def parse_integer(digits: str) -> int | float:
+    """Return an integer of a JSON text; one that is too long for any field as a number that its field refuses.
+
+    For `json.loads(..., parse_int=parse_integer)`, which otherwise raises ValueError for the document as a whole.
+    """
+    return int(digits) if len(digits) <= MAX_INTEGER_DIGITS else float(digits)
+
 
 JOB_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")

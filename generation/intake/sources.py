@@ -25,7 +25,7 @@ MAX_SOURCE_BYTES = 1_000_000_000
 _GZIP_MAGIC = b"\x1f\x8b"
 _BOM = b"\xef\xbb\xbf"
 _CHUNK_BYTES = 1 << 20
-_OF_A_JOB = {"input", "symbols", "symbols_key"}
+_OF_A_JOB = {"input", "symbols", "symbols_key", "documented_symbols"}
 
 
 def read_payload(file: BinaryIO, name: str) -> Any:  # noqa: ANN401 - any JSON, for `parse_job`
@@ -43,6 +43,8 @@ def read_items(file: BinaryIO, name: str) -> Iterator[Any]:
     if isinstance(document, Iterator):
         return document
     document = unwrapped(document)
+    if isinstance(document, dict) and "documented_symbols" in document:
+        raise InputError(f"{name} holds results, not symbols")
     symbols = document.get("symbols") if isinstance(document, dict) else document
     if not isinstance(symbols, list):
         raise InputError(f"{name} must hold a list of symbols, an object with symbols, or a symbol a line")

@@ -8,12 +8,12 @@ Messages name the place (`symbols[17].context.name`) and never repeat the value.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
-from generation.domain.context import CONTEXT_FIELDS, SymbolContext
+from generation.domain.context import CONTEXT_FIELDS, REPLACEMENT, SymbolContext
 from generation.domain.limits import MAX_JOB_SYMBOLS
 from generation.domain.outcome import Failed, Symbol
 from generation.errors import InputError
@@ -39,18 +39,24 @@ def check_ids(contexts: Iterable[SymbolContext]) -> None:
 
 
 def parse_symbols(
-    items: Iterable[object], ignored_fields: set[str], max_faults: int = MAX_SHOWN_FAULTS
+    items: Iterable[object],
+    ignored_fields: set[str],
+    max_faults: int = MAX_SHOWN_FAULTS,
+    *,
+    replaced: list[str] | None = None,
 ) -> Iterator[Symbol | Failed]:
     """Yield a `Symbol` or a `Failed` for each item `{"symbol_id", "context"}`, in their order.
 
-    Add the names of context fields that are not part of the contract to `ignored_fields`. A message names `max_faults`
-    faults of its symbol at most.
+    Add the names of context fields that are not part of the contract to `ignored_fields`, and to `replaced` the places
+    of texts whose control characters were replaced. A message names `max_faults` faults of its symbol at most.
     """
     ids: dict[str, int] = {}
     dimensions: dict[int, int] = {}
     for position, item in enumerate(items):
         parsed_item = _parse_symbol(position, item, ignored_fields, max_faults)
         if isinstance(parsed_item, Symbol):
+            if replaced is not None:
+                replaced += _replaced_texts(position, item, parsed_item.context)
             yield _conflict_with_others(parsed_item, ids, dimensions) or parsed_item
         else:
             yield parsed_item
@@ -70,14 +76,15 @@ def read_symbols(items: Iterable[object]) -> ParsedSymbols:
         check_symbol_count(len(items))
     parsed = ParsedSymbols([], [], [])
     ignored_fields: set[str] = set()
-    for parsed_item in parse_symbols(items, ignored_fields):
+    replaced: list[str] = []
+    for parsed_item in parse_symbols(items, ignored_fields, replaced=replaced):
         if isinstance(parsed_item, Symbol):
             parsed.symbols.append(parsed_item)
         else:
             parsed.failed.append(parsed_item)
         check_symbol_count(len(parsed.symbols) + len(parsed.failed))
     check_symbol_count(len(parsed.symbols) + len(parsed.failed))
-    parsed.warnings.extend(ignored_fields_warning(ignored_fields))
+    parsed.warnings.extend([*ignored_fields_warning(ignored_fields), *replaced_warning(replaced)])
     return parsed
 
 
@@ -85,6 +92,23 @@ def ignored_fields_warning(fields: set[str]) -> list[str]:
     """Return the warning that context fields were ignored, or an empty list if none were."""
     named = ", ".join(sorted(fields)[:10])
     return [f"context fields that are not known here were ignored: {named}"] if fields else []
+
+
+def replaced_warning(places: Sequence[str]) -> list[str]:
+    """Return the warning that control characters were replaced, or an empty list if none were."""
+    if not places:
+        return []
+    others = f" and in {len(places) - 1} other texts" if len(places) > 1 else ""
+    return [f"control characters in {places[0]}{others} were replaced by U+FFFD"]
+
+
+def _replaced_texts(position: int, item: object, context: SymbolContext) -> Iterator[str]:
+    raw = item["context"] if isinstance(item, Mapping) else {}
+    for name in ("docstring", "source_code"):
+        # A replaced character is none of ASCII's: most texts need no comparison.
+        text = getattr(context, name)
+        if text and not text.isascii() and REPLACEMENT in text and raw[name] != text:
+            yield f"symbols[{position}].context.{name}"
 
 
 def _conflict_with_others(symbol: Symbol, ids: dict[str, int], dimensions: dict[int, int]) -> Failed | None:

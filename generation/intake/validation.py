@@ -16,7 +16,7 @@ from generation.domain.outcome import Failed
 from generation.errors import InputError
 from generation.intake.job_input import find_job_faults, unwrapped
 from generation.intake.sources import decompressed, read_payload
-from generation.intake.symbols import ignored_fields_warning, parse_symbols
+from generation.intake.symbols import ignored_fields_warning, parse_symbols, replaced_warning
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,11 @@ def validate_payload(file: BinaryIO, name: str) -> Validation:
     if not symbols:
         return Validation(faults=[*faults, "symbols is empty: there is nothing to document"])
     ignored_fields: set[str] = set()
-    parsed = parse_symbols(symbols, ignored_fields, max_faults=sys.maxsize)
+    replaced: list[str] = []
+    parsed = parse_symbols(symbols, ignored_fields, max_faults=sys.maxsize, replaced=replaced)
     faults += [fault for one in parsed if isinstance(one, Failed) for fault in one.message.split("; ")]
-    return Validation(len(symbols), faults, ignored_fields_warning(ignored_fields) + list(_too_many(len(symbols))))
+    warnings = [*ignored_fields_warning(ignored_fields), *replaced_warning(replaced), *_too_many(len(symbols))]
+    return Validation(len(symbols), faults, warnings)
 
 
 def _too_many(count: int) -> Iterator[str]:

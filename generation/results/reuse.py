@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from generation.domain.context import SymbolContext
+from generation.domain.limits import parse_integer
 from generation.domain.outcome import Documented, Failed, Origin, Outcome, Symbol
 from generation.domain.usage import NO_USAGE, Usage
 from generation.errors import InputError, StorageError
@@ -101,7 +102,7 @@ def _refuse_constant(name: str) -> None:
 def read_results(body: bytes) -> Results | None:
     """Return the parsed results document, of this or an earlier version, or None where `body` is not one."""
     try:
-        document = json.loads(body, parse_constant=_refuse_constant)
+        document = json.loads(body, parse_constant=_refuse_constant, parse_int=parse_integer)
     except (ValueError, RecursionError):
         return None
     if not isinstance(document, dict) or not isinstance(document.get("documented_symbols"), list):

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Mapping
 from types import FrameType
 from typing import Any
 
@@ -15,6 +14,7 @@ import uvicorn
 import generation
 from generation.command_line import CommandParser, prepare_environment
 from generation.config import ServiceSettings, Settings
+from generation.domain.catalogue import utc_today
 from generation.errors import ConfigError
 from generation.logs import set_up_logging
 from generation.service.app import Service, current_request_id, make_app
@@ -46,18 +46,6 @@ class Server(uvicorn.Server):
             self._loop.call_soon_threadsafe(self._stopping.set)
 
 
-def read_settings(environ: Mapping[str, str]) -> Settings:
-    """Return the worker's settings.
-
-    A missing OPENAI_API_KEY does not stop the service: `/health` and every job report it. Raises ConfigError for other
-    faults.
-    """
-    if environ.get("OPENAI_API_KEY", "").strip():
-        return Settings.from_env(environ)
-    settings = Settings.from_env({**environ, "OPENAI_API_KEY": "missing"})
-    return settings.model_copy(update={"openai_api_key": None})
-
-
 def _add_request_id(record: logging.LogRecord) -> bool:
     record.request_id = current_request_id.get()
     return True
@@ -84,12 +72,14 @@ def main() -> None:
     arguments = {name.upper(): value for name, value in vars(parser().parse_args()).items() if value is not None}
     warnings = prepare_environment(os.environ)
     try:
-        settings = read_settings(os.environ)
+        settings = Settings.from_env(os.environ)
+        # A missing key does not stop the service: `/health` and every job report it.
+        settings.as_of(utc_today()).require_usable_model(needs_key=False)
         service_settings = ServiceSettings.from_env({**os.environ, **arguments})
     except ConfigError as error:
         sys.exit(f"generation.service: {error}")
     set_up_logging(settings.log_level, LINE, _add_request_id)
-    for warning in warnings:
+    for warning in (*warnings, *settings.model_warnings(utc_today())):
         log.warning("%s", warning)
     if service_settings.is_open_to_others:
         log.warning("SERVICE_TOKEN is not set: whoever reaches %s may spend on this account", service_settings.host)

@@ -18,6 +18,7 @@ import re
 import sys
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import date
 from typing import Any
 
 import anyio
@@ -30,6 +31,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from generation.config import ServiceSettings, Settings
+from generation.domain.catalogue import utc_today
 from generation.domain.limits import JOB_ID
 from generation.domain.output import JobOutput, PlannedOutput
 from generation.errors import InputError, JobError
@@ -110,11 +112,14 @@ class EventWriter:
 class Service:
     """The state that all requests of the process share."""
 
-    def __init__(self, settings: Settings, service_settings: ServiceSettings) -> None:
+    def __init__(
+        self, settings: Settings, service_settings: ServiceSettings, today: Callable[[], date] = utc_today
+    ) -> None:
         # The caller may have no other way to the results: its answer has every symbol, whatever its size.
         self.settings = settings.model_copy(update={"max_output_bytes": sys.maxsize})
         self.service_settings = service_settings
-        self.readiness = Readiness(functools.partial(why_not_ready, settings))
+        self.readiness = Readiness(functools.partial(why_not_ready, settings, today))
+        self._today = today
         self.stopping = asyncio.Event()
         self._gate = Gate(settings.jobs_per_worker)
         self._waiting: set[asyncio.Task[Any]] = set()
@@ -123,7 +128,8 @@ class Service:
     async def health(self) -> Response:
         """Return whether a job submitted now could use its model, as of the latest background check."""
         reason = self.readiness.reason
-        answer = {"status": "healthy", "model": self.settings.model_name, "ready": reason is None}
+        model = self.settings.as_of(self._today()).model_name
+        answer = {"status": "healthy", "model": model, "ready": reason is None}
         if reason is not None:
             answer["reason"] = reason
         return Response(as_json(answer), 503 if reason else 200, media_type="application/json")
@@ -208,7 +214,7 @@ class Service:
                 payload = await asyncio.to_thread(body.parsed)
                 body.release()
                 run = functools.partial(run_job, default_job_id=uuid.uuid4().hex, stopping=self.stopping)
-                output = await run(payload, self.settings, emit=emit, watch=watch)
+                output = await run(payload, self.settings, emit=emit, watch=watch, today=self._today)
                 if output.get("failed_count"):
                     self.readiness.check_now()
                 return output

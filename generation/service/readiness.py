@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import date
 
 from generation.config import Settings
-from generation.domain.catalogue import OFFLINE, shutdown_advice
+from generation.domain.catalogue import OFFLINE, is_shut_down, shutdown_advice, utc_today
 from generation.errors import ConfigError
 from generation.job import warm_up
 from generation.prompts.tokens import VocabularyMissing
@@ -72,17 +72,17 @@ class Readiness:
             return f"the service cannot look at its model ({type(error).__name__})"
 
 
-async def why_not_ready(settings: Settings) -> str | None:
+async def why_not_ready(settings: Settings, today: Callable[[], date] = utc_today) -> str | None:
     """Return why a job would fail now, in one sentence, or None. Also loads what the first job will need."""
+    settings = settings.as_of(today())
     if settings.model_name == OFFLINE:
         return None
     try:
         settings.require_usable_model()
         await asyncio.to_thread(warm_up, settings)
-    except (ValueError, VocabularyMissing) as error:
+    except (ConfigError, VocabularyMissing) as error:
         return str(error)
-    today = datetime.now(UTC).date()
-    if settings.model.shutdown_date and today >= settings.model.shutdown_date:
+    if is_shut_down(settings.model, today()):
         return shutdown_advice(settings.model)
     from generation.model.client import probe_model
 

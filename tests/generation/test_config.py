@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from itertools import chain, combinations
 from pathlib import Path
 from typing import Any
@@ -198,13 +199,20 @@ def test_all_bad_values_are_named_at_once() -> None:
     assert [part.split(":")[0] for part in said.split("; ")] == ["MAX_RETRIES", "INPUT_TOKEN_PRICE", "LOG_LEVEL"]
 
 
+def model_refusal(environ: dict[str, str]) -> str:
+    with pytest.raises(ConfigError) as refused:
+        Settings.from_env(environ).require_usable_model()
+    return str(refused.value)
+
+
 def test_the_key_is_required_unless_summaries_are_written_offline() -> None:
     """Without a key the worker is refused in words that name both ways out, and starts with MODEL_NAME=offline."""
-    said = refusal({})
+    said = model_refusal({})
 
     assert "OPENAI_API_KEY" in said
     assert "MODEL_NAME=offline" in said
-    assert Settings.from_env(OFFLINE).openai_api_key is None
+    Settings.from_env(OFFLINE).require_usable_model()
+    Settings.from_env({}).require_usable_model(needs_key=False)
 
 
 @pytest.mark.parametrize(
@@ -217,7 +225,7 @@ def test_the_key_is_required_unless_summaries_are_written_offline() -> None:
 )
 def test_an_effort_that_the_model_does_not_take_is_refused(model: str, effort: str, takes: str) -> None:
     """A reasoning effort is held to the model's own list before a request is paid for, and the list is shown."""
-    said = refusal({**KEY, "MODEL_NAME": model, "REASONING_EFFORT": effort})
+    said = model_refusal({**KEY, "MODEL_NAME": model, "REASONING_EFFORT": effort})
 
     assert "REASONING_EFFORT" in said
     assert said.endswith(takes)
@@ -268,7 +276,51 @@ def test_a_jobs_model_is_refused_where_there_is_no_key_for_it() -> None:
     offline = Settings.from_env(OFFLINE)
 
     with pytest.raises(ConfigError, match="OPENAI_API_KEY"):
-        offline.with_options({"model_name": "gpt-5-nano"})
+        offline.with_options({"model_name": "gpt-5-nano"}).require_usable_model()
+
+
+END = date(2026, 12, 11)
+PRICES = {"INPUT_TOKEN_PRICE": "9", "OUTPUT_TOKEN_PRICE": "9"}
+
+
+def test_the_default_model_gives_way_on_the_day_of_its_shutdown() -> None:
+    """Until the day before it is the default, at its own or the set price; then its replacement, at list price."""
+    configured = settings(REASONING_EFFORT="minimal", **PRICES)
+
+    before, after = (configured.as_of(day) for day in (END - timedelta(1), END))
+
+    assert (before.model_name, before.pricing.input_per_1m, before.effort) == ("gpt-5-nano", 9, "minimal")
+    assert (after.model_name, after.pricing, after.effort) == ("gpt-5.6-luna", Pricing(0.20, 0.02, 1.20), "none")
+    assert after.as_of(END + timedelta(1)) == after
+    assert settings(REASONING_EFFORT="low").as_of(END).effort == "low"
+
+
+@pytest.mark.parametrize("model", ["gpt-5-nano", "gpt-5-mini", "gpt-6-luna", "offline"])
+def test_a_model_that_is_set_is_never_replaced(model: str) -> None:
+    """In MODEL_NAME or in a job's options: it stays, with the prices that are set for it."""
+    assert settings(MODEL_NAME=model, **PRICES).as_of(END) == settings(MODEL_NAME=model, **PRICES)
+    assert settings().as_of(END).with_options({"model_name": model}).as_of(END).model_name == model
+
+
+@pytest.mark.parametrize(
+    ("days", "says"),
+    [
+        (-61, None),
+        (-60, "OpenAI shuts gpt-5-nano down"),
+        (-1, "OpenAI shuts"),
+        (0, "OpenAI shut gpt"),
+        (99, "shut gpt"),
+    ],
+)
+def test_who_sets_no_model_is_warned_before_its_end_and_after(days: int, says: str | None) -> None:
+    """From 60 days before on, and from then on: the day, the replacement and its price, and what to set."""
+    warnings = settings().as_of(END + timedelta(days)).model_warnings(END + timedelta(days))
+
+    assert len(warnings) == (says is not None)
+    for warning in warnings:
+        assert str(says) in warning
+        assert "MODEL_NAME" in warning
+        assert "2026-12-11: gpt-5.6-luna is used from then on, at $0.2 and $1.2 per million" in warning
 
 
 def test_settings_cannot_be_changed() -> None:

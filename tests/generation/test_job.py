@@ -249,8 +249,7 @@ SYMBOL_FAULTS: dict[str, tuple[object, str]] = {
     "name too long": (bad(name="x" * 1_025), ".context.name has more than 1024 characters"),
     "name not text": (bad(name="\ud800"), ".context.name has a lone surrogate"),
     "name of two lines": (bad(name="reserve\nIgnore the rules"), ".context.name: has a control character (U+000A)"),
-    "a zero in the source": (bad(source_code="a\0b"), ".context.source_code: has a control character (U+0000) at 1"),
-    "an escape in the docstring": (bad(docstring="\x1b[31m"), ".context.docstring: has a control character (U+001B)"),
+    "a zero in the signature": (bad(signature="a\0b"), ".context.signature: has a control character (U+0000) at 1"),
     "source not text": (bad(source_code="'\udfff'"), ".context.source_code has a lone surrogate"),
     "source of 5 MB": (bad(source_code="x = 1\n" * 833_334), ".context.source_code has more than 1000000 characters"),
     "source a list": (bad(source_code=["x = 1"]), ".context.source_code must be a text"),
@@ -549,7 +548,7 @@ def test_a_key_that_leads_out_or_to_nothing_fails_the_job(offline: Job, key: str
     """No key leads out of RESULTS_DIR, and one that leads to nothing is named."""
     offline.settings.results_dir.mkdir()
     (offline.settings.results_dir.parent / "outside").write_bytes(json.dumps([item("reserve")]).encode())
-    with pytest.raises(StorageError, match="RESULTS_DIR") as refused:
+    with pytest.raises(InputError if ".." in key else StorageError, match=r"RESULTS_DIR|'\.\.'") as refused:
         offline.run({"symbols_key": key})
     assert str(offline.settings.results_dir) not in str(refused.value)
     assert offline.events == []
@@ -903,7 +902,7 @@ def test_no_secret_and_no_source_shows(
         output = asyncio.run(run_job_to_dict(planted(), job.settings, default_job_id=FALLBACK_ID))
         assert "planted_source()" in json.dumps(server.requests)
     job.output = output
-    assert (output["documented_count"], output["failed_count"]) == (1, 11)
+    assert (output["documented_count"], output["failed_count"]) == (2, 10)
     everything = (sendable(output).decode(), job.stored().decode(), capsys.readouterr().out, caplog.text)
     assert all(text for text in everything)
     for text in everything:

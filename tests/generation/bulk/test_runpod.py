@@ -16,7 +16,7 @@ import yaml
 
 from generation.bulk.engines.runpod import engine as runpod_engine
 from generation.bulk.engines.runpod.engine import PollIntervals
-from generation.bulk.engines.runpod.settings import RunPodSettings, settings_without_key
+from generation.bulk.engines.runpod.settings import RunPodSettings
 from generation.bulk.inputs import find_sources
 from generation.bulk.manifest import Run, save_new_run
 from generation.bulk.progress import Progress
@@ -56,7 +56,7 @@ def run_here(deployment: Deployment, folder: Path, name: str, report: Any = None
     """A run in this process, which is as quick to look and to doubt as tests need it."""
 
     async def start() -> Run:
-        settings = settings_without_key(deployment.environment())
+        settings = Settings.from_env(deployment.environment())
         storage = open_storage(settings)
         run = Run(name, "runpod", tuple(await find_sources([str(folder)], storage)), **changes)
         await save_new_run(storage, run)

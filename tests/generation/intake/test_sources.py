@@ -16,7 +16,7 @@ from generation.errors import InputError, StorageError
 from generation.intake import sources
 from generation.intake.job_input import parse_job
 from generation.intake.sources import decompressed, read_items, read_payload
-from generation.intake.symbols import UnreadableLine
+from generation.intake.symbols import UnreadableLine, read_symbols
 from tests.support.contexts import payload
 
 SYMBOLS = payload(3)["symbols"]
@@ -117,6 +117,20 @@ def test_the_first_line_is_no_different(broken: bytes) -> None:
     assert items[1:] == SYMBOLS
 
 
+@pytest.mark.parametrize("form", ["input", "lines"])
+def test_an_integer_of_any_length_fails_its_symbol_by_place(form: str) -> None:
+    """A number of 5,000 digits, which Python does not convert, is refused by its place alone."""
+    digits = "9" * 5_000
+    facts = '{"symbol_id": "a", "name": "a", "kind": "f", "language": "p", "file_path": "a.py", "centrality": %s}'
+    lines = [f'{{"symbol_id": "a", "context": {facts % number}}}' for number in (digits, "0.5")]
+    body = f'{{"symbols": [{", ".join(lines)}]}}' if form == "input" else "\n".join(lines)
+
+    parsed = read_symbols(read(body.encode()))
+
+    assert [one.message for one in parsed.failed] == ["symbols[0].context.centrality must be a finite number"]
+    assert [one.centrality for one in parsed.symbols] == [0.5]
+
+
 def test_a_line_is_read_when_it_is_asked_for() -> None:
     """Lines are read one by one: a long object is not held twice."""
     assert next(iter(read_items(io.BytesIO(LINES), "k"))) == SYMBOLS[0]
@@ -128,7 +142,7 @@ BODIES_OF_NO_FORM = [
     pytest.param(b"planted", "neither JSON nor JSON Lines", id="text"),
     pytest.param(b'{"symbols": [', "neither JSON nor JSON Lines", id="half an object"),
     pytest.param(b"\xff\xfe\x00planted", "neither JSON nor JSON Lines", id="bytes"),
-    pytest.param(b"[1" + b"1" * 5_000 + b"]", "neither JSON nor JSON Lines", id="a number without end"),
+    pytest.param(b'{"documented_symbols": [{"summary": "planted"}]}', "holds results, not symbols", id="results"),
     pytest.param(b'"planted"', "must hold a list of symbols", id="a text"),
     pytest.param(b"17", "must hold a list of symbols", id="a number"),
     pytest.param(b"null", "must hold a list of symbols", id="null"),

@@ -10,18 +10,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generation.domain.context import CONTEXT_FIELDS, SymbolContext
+from generation.domain.context import CONTEXT_FIELDS, RelatedSymbol, SymbolContext
 from generation.domain.limits import MAX_JOB_SYMBOLS
 from generation.domain.outcome import Failed, Symbol
 from generation.errors import InputError
 from generation.intake.faults import printable
 from generation.intake.job_input import parse_job
-from generation.intake.symbols import UnreadableLine, check_symbol_count, parse_symbols
+from generation.intake.symbols import UnreadableLine, check_symbol_count, parse_symbols, read_symbols
 from tests.support.contexts import context, item, payload
 
 REQUIRED = ("symbol_id", "name", "kind", "language", "file_path")
 LISTS = ("calls", "called_by", "imports", "related_symbols", "bases", "decorators")
 TEXTS = ("signature", "cluster_label", "docstring", "source_code")
+# Of these, control characters are replaced; in the others they are refused.
+QUOTED = ("docstring", "source_code")
+PLAIN = ("signature", "cluster_label")
 
 
 def verdicts(*items: object) -> list[Symbol | Failed]:
@@ -191,6 +194,47 @@ def test_a_centrality_from_0_to_1_is_taken(value: float) -> None:
     assert one.centrality == value
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "taken"),
+    [
+        ("centrality", 1 + 1e-9, 1.0),
+        ("centrality", 1.0000000000000002, 1.0),
+        ("centrality", -1e-17, 0.0),
+        ("similarity", 1.0000001192092896, 1.0),
+        ("similarity", -1.0000001, -1.0),
+    ],
+)
+def test_what_only_rounding_has_put_outside_is_put_on_the_bound(field: str, value: float, taken: float) -> None:
+    """Sums of floats are a hair above 1 or below 0: such a number is the bound, and loses no symbol."""
+    facts = {"related_symbols": [{"name": "g", "similarity": value}]} if field == "similarity" else {field: value}
+    one = verdict(item("f", **facts))
+
+    assert isinstance(one, Symbol)
+    if field == "similarity":
+        (related,) = one.context.related_symbols
+        assert isinstance(related, RelatedSymbol)
+        assert related.similarity == taken
+    else:
+        assert one.centrality == taken
+
+
+def test_control_characters_in_what_is_quoted_are_replaced_and_named_once() -> None:
+    """A docstring and a source with control characters keep the rest; one warning names the first place."""
+    items = [
+        item("f", docstring="Bell\x07.", source_code="a\0b\x1b[31m\tc\n"),
+        item("g", docstring="It was \ufffd before.", source_code="pass"),
+        item("h", source_code="x = '\x85'"),
+    ]
+    parsed = read_symbols(items)
+
+    assert [one.context.docstring for one in parsed.symbols[:2]] == ["Bell\ufffd.", "It was \ufffd before."]
+    assert parsed.symbols[0].context.source_code == "a\ufffdb\ufffd[31m\tc\n"
+    (warning,) = parsed.warnings
+    assert warning == (
+        "control characters in symbols[0].context.docstring and in 2 other texts were replaced by U+FFFD"
+    )
+
+
 LONE = "planted\ud800 7731"
 BAD_FIELDS: list[tuple[str, Any, str]] = [
     *[(name, None, "must be a text") for name in REQUIRED[1:]],
@@ -198,9 +242,9 @@ BAD_FIELDS: list[tuple[str, Any, str]] = [
     *[(name, 7731, "must be a text") for name in (*REQUIRED[1:], *TEXTS)],
     *[(name, ["planted"], "must be a text") for name in (*REQUIRED[1:], *TEXTS)],
     *[(name, "planted\n7731", "has a control character (U+000A) at 7") for name in REQUIRED[1:]],
-    *[(name, "planted\x00", "has a control character (U+0000) at 7") for name in (*REQUIRED[1:], *TEXTS)],
-    *[(name, "planted\x1b[0m", "has a control character (U+001B) at 7") for name in (*REQUIRED[1:], *TEXTS)],
-    *[(name, "planted\x85", "has a control character (U+0085) at 7") for name in (*REQUIRED[1:], *TEXTS)],
+    *[(name, "planted\x00", "has a control character (U+0000) at 7") for name in (*REQUIRED[1:], *PLAIN)],
+    *[(name, "planted\x1b[0m", "has a control character (U+001B) at 7") for name in (*REQUIRED[1:], *PLAIN)],
+    *[(name, "planted\x85", "has a control character (U+0085) at 7") for name in (*REQUIRED[1:], *PLAIN)],
     *[(name, LONE, "has a lone surrogate") for name in REQUIRED[1:]],
     *[(name, "planted" * 200, "has more than 1024 characters") for name in REQUIRED[1:]],
     *[(name, "planted", "must be a list") for name in LISTS],
@@ -423,10 +467,13 @@ def test_what_is_taken_can_be_sent(name: str, text: str) -> None:
     taken = verdict(item("f", **{name: [text] if name in LISTS else text}))
 
     forbidden = "\x00\x85\ud800\n\t" if name in REQUIRED else "\x00\x85\ud800"
+    if name in QUOTED:
+        forbidden = "\ud800"
     is_good = not set(text) & set(forbidden) and bool(text or name not in REQUIRED)
     assert isinstance(taken, Symbol) == is_good
     if isinstance(taken, Symbol):
         sent = json.dumps(asdict(taken.context), ensure_ascii=False, allow_nan=False).encode("utf-8")
+        text = text.translate(dict.fromkeys(map(ord, "\x00\x85"), "\ufffd")) if name in QUOTED else text
         names = [text] if text.strip() or name == "related_symbols" else []
         assert json.loads(sent)[name] == (names if name in LISTS else text)
 

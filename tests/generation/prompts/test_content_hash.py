@@ -85,6 +85,7 @@ NOT_DECIDING: dict[str, Any] = {
     "r2_bucket": "d",
     "r2_endpoint_url": "https://example.com",
     "r2_public_base_url": "https://example.com",
+    "readable_prefixes": "inputs/",
     "results_dir": Path("elsewhere"),
     "storage_retry_s": 1.0,
     "max_output_bytes": 5_000,

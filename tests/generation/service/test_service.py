@@ -341,7 +341,7 @@ DEEP = b'{"symbols": ' + b"[" * 200_000 + b"]" * 200_000 + b"}"
         (b'{"symbols":\n [}', "line 2, column 3"),
         (b'{"symbols": "\xff"}', "not JSON in UTF-8"),
         ('{"symbols": []}'.encode("utf-16"), "not JSON in UTF-8"),
-        (b'{"symbols": [' + b"9" * 5_000 + b"]}", "not JSON"),
+        (b'{"symbols": [1], "options": {"max_symbols": ' + b"9" * 5_000 + b"}}", "input.options.max_symbols"),
         (DEEP, "nested too deeply"),
         (b"[]", "input must be an object"),
         (b"null", "input must be an object"),

@@ -5,14 +5,9 @@ Everything else, such as the store, is among the worker's own settings.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from pydantic import Field, SecretStr, field_validator
 
-from generation.config import EnvironmentSettings, Settings, check_key, check_web_address
-
-# Placeholder: `Settings` requires a key for any model, but only the workers use one.
-NO_KEY_NEEDED = "not-needed-here"
+from generation.config import EnvironmentSettings, check_key, check_web_address
 
 
 class RunPodSettings(EnvironmentSettings):
@@ -36,9 +31,3 @@ class RunPodSettings(EnvironmentSettings):
     def endpoint_url(self) -> str:
         """The base URL of /run, /status and /cancel."""
         return f"{self.runpod_api_url}/{self.runpod_endpoint_id}"
-
-
-def settings_without_key(environ: Mapping[str, str]) -> Settings:
-    """Return the worker's settings for a process that makes no model requests: OPENAI_API_KEY may be unset."""
-    key = environ.get("OPENAI_API_KEY", "").strip() or NO_KEY_NEEDED
-    return Settings.from_env({**environ, "OPENAI_API_KEY": key})
