@@ -10,6 +10,7 @@ import tarfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -462,6 +463,31 @@ def test_the_commands_work_on_one_pack(project: Path, tmp_path: Path, capsys: py
     old.write_bytes(first)
     code, said, _ = command(["diff", str(old), str(pack), "--json"], capsys)
     assert (code, list(json.loads(said)["changed"])) == (0, ["src/store.py::<module>", "src/store.py::read"])
+
+
+@pytest.mark.parametrize(("days", "model"), [(-1, "gpt-5-nano"), (0, "gpt-5.6-luna")], ids=["before", "after"])
+def test_builds_go_on_after_the_end_of_the_default_model(
+    project: Path, tmp_path: Path, server: RunningServer, days: int, model: str
+) -> None:
+    """The plan, the build and the pack name the model of the day and warn; an earlier pack's summaries stay valid."""
+    day = date(2026, 12, 11) + timedelta(days)
+    told, settings = Told(), with_model(server)
+    doors = Doors(told, lambda _: True, os.environ, lambda: day)
+    build = options(project, tmp_path / "output")
+    built(build, with_model(server, MODEL_NAME="gpt-5-nano"))
+    server.reset()
+
+    estimate = plan_build(build, settings, None, doors)
+    assert (estimate.model, estimate.symbols) == (model, 0)
+    assert [text[:22] for text in told.texts("warning")] == ["MODEL_NAME is not set,"]
+    told.clear()
+    result = run_build(build, settings, None, doors)
+    assert [text[:22] for text in told.texts("warning")] == ["MODEL_NAME is not set,"]
+    assert result.pack.manifest["documentation"]["model"] == model
+    assert any(text.startswith("MODEL_NAME is not set") for text in result.pack.manifest["warnings"])
+    assert not bought(server)
+    renewed = run_build(replace(build, renew=True), settings, None, doors)
+    assert sum(bought(server).values()) == renewed.pack.manifest["counts"]["documented"]
 
 
 def test_a_plan_needs_no_key(project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
