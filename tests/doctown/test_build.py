@@ -487,7 +487,7 @@ def test_builds_go_on_after_the_end_of_the_default_model(
     assert any(text.startswith("MODEL_NAME is not set") for text in result.pack.manifest["warnings"])
     assert not bought(server)
     renewed = run_build(replace(build, renew=True), settings, None, doors)
-    assert sum(bought(server).values()) == renewed.pack.manifest["counts"]["documented"]
+    assert len(bought(server)) == renewed.pack.manifest["counts"]["documented"]
 
 
 def test_a_plan_needs_no_key(project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
