@@ -13,6 +13,7 @@ import json
 import logging
 import random
 import re
+import ssl
 import subprocess
 import sys
 import threading
@@ -23,6 +24,7 @@ from typing import Any
 import httpx2
 import openai
 import pytest
+import trustme
 from openai.types.chat import ChatCompletion
 
 from generation.config import VOCABULARY_DIR, Settings
@@ -84,7 +86,7 @@ RawHandler = http.server.BaseHTTPRequestHandler
 
 
 @contextlib.contextmanager
-def raw_server(answer: Callable[[RawHandler, bytes], None]) -> Iterator[str]:
+def raw_server(answer: Callable[[RawHandler, bytes], None], context: ssl.SSLContext | None = None) -> Iterator[str]:
     """A server whose every byte is `answer`'s own, which gets a request and its body; its base URL."""
 
     class Handler(RawHandler):
@@ -99,11 +101,17 @@ def raw_server(answer: Callable[[RawHandler, bytes], None]) -> Iterator[str]:
         def log_message(self, *_: Any) -> None:
             """Say nothing."""
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(http.server.ThreadingHTTPServer):
+        def handle_error(self, *_: Any) -> None:
+            """Say nothing: clients hang up."""
+
+    server = Server(("127.0.0.1", 0), Handler)
+    if context:
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/v1"
+        yield f"{'https' if context else 'http'}://127.0.0.1:{server.server_address[1]}/v1"
     finally:
         server.shutdown()
         server.server_close()
@@ -1138,12 +1146,30 @@ def test_whatever_an_exchange_raises_is_an_attempt(counter: TokenCounter) -> Non
         else:
             send(handler, 200, COMPLETED, "application/json")
 
+    async def ask() -> list[Outcome]:
+        # One after the other: so many broken connections at once would be an outage.
+        documenter = documenter_for(settings, counter)
+        return [await documenter(symbol(name, place)) for place, name in enumerate(MALFORMED)]
+
     with raw_server(answer) as url:
         settings = Settings(openai_api_key=KEY, openai_base_url=url)
-        outcomes = document(settings, counter, *(symbol(name, place) for place, name in enumerate(MALFORMED)))
+        outcomes = asyncio.run(ask())
     assert broken == set(MALFORMED)
     assert [type(outcome) for outcome in outcomes] == [Documented] * len(MALFORMED)
     assert {outcome.usage.requests for outcome in outcomes} == {2}
+
+
+def test_a_certificate_that_is_not_trusted_ends_the_job_and_names_the_variable(counter: TokenCounter) -> None:
+    """Each request would fail for it: the job ends at the first, in words that say what to set."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    asked: list[bytes] = []
+    with raw_server(lambda _handler, body: asked.append(body), context) as url:
+        settings = Settings(openai_api_key=KEY, openai_base_url=url)
+        with pytest.raises(AccountError, match="SSL_CERT_FILE") as caught:
+            document(settings, counter, symbol())
+    assert caught.value.failure == "bad_setting"
+    assert asked == []
 
 
 def send(handler: RawHandler, status: int, body: bytes, kind: str) -> None:
