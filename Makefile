@@ -99,6 +99,9 @@ bench-quality: $(INSTALLED_DEV) $(VOCABULARY) $(MODEL) ## compare summaries of a
 
 bench-peers: $(VENV)-peers/.installed ## install what `make bench` can compare the worker with
 
+.PHONY: installed
+installed: $(INSTALLED) $(VOCABULARY) $(MODEL) ## install what the commands need
+
 setup: $(INSTALLED_DEV) $(VOCABULARY) $(MODEL) $(OLDEST_PIP) ## set up everything that run, test and lint need
 
 vocabulary: $(VOCABULARY) ## fetch the tokenizer's vocabulary, checked by its SHA-256

@@ -32,8 +32,8 @@ from doctown.assembly.symbols import ProgramSymbol, program_symbols, sure_calls
 from doctown.docpack import BuildInfo, Pack, PackFile, Vectors, make_pack, open_previous, write_pack
 from doctown.docpack.compare import Difference, compare_packs
 from doctown.docpack.schema import PACK_SUFFIX, Failure, Repository
-from doctown.documenting import Documenting, Estimate, Summaries, failure_lines
 from doctown.embedding import Embeddings, embed_texts
+from doctown.engines import Engine, Purchase
 from doctown.errors import DocumentError, OutputError, PackError, SourceError
 from doctown.graph.model import MODULE
 from doctown.graph.pagerank import centrality
@@ -42,6 +42,7 @@ from doctown.parsing.cache import Cache
 from doctown.parsing.languages import LANGUAGES
 from doctown.reading import Sources, read_licence, read_sources
 from doctown.repository import Checkout, open_source
+from doctown.summaries import Estimate, Summaries, failure_lines
 from doctown.telling import Event, Steps, Tell, progress
 from generation import JobError, Settings, SymbolContext, __version__, cancelled_on_signals, open_storage
 from generation.domain.catalogue import OFFLINE, utc_today
@@ -100,17 +101,15 @@ def run_build(options: BuildOptions, settings: Settings, parse_cache: Cache | No
 
     Interrupted, it keeps what was bought, and the same call goes on from there.
     """
-    today = doors.today()
-    settings = settings.as_of(today)
+    settings = settings.as_of(doors.today())
     steps = Steps(doors.tell)
     check_output(options.output)
     with _assembled(options, settings, parse_cache, doors, steps) as found:
+        purchase = _purchase(found, options, settings, doors)
         path = options.output / f"{found.checkout.name}{PACK_SUFFIX}"
-        work = options.output / WORK_FOLDER / found.checkout.name
         _check_disk(options.output, len(found.parsed.symbols))
         with steps.step("document") as results:
-            documenting = _documenting(found, options, settings, work, today)
-            estimate, summaries = _document(found, documenting, doors)
+            estimate, summaries = _document(found, purchase, doors)
             results.extend(_told_summaries(summaries, settings))
         with steps.step("pack") as results, collector_paused():
             pack = _make_pack(found, summaries, settings)
@@ -118,8 +117,8 @@ def run_build(options: BuildOptions, settings: Settings, parse_cache: Cache | No
             results.append(f"{written.size_bytes:,} bytes, read back and valid")
         with steps.step("store") as results:
             url = _upload(written, settings)
-            shutil.rmtree(work, ignore_errors=True)
-            _remove_if_empty(work.parent)
+            purchase.forget()
+            _remove_if_empty(purchase.work.parent)
             results.append(str(written.path) if url is None else f"{written.path} and {url}")
     difference = None if found.previous is None else compare_packs(found.previous, pack)
     if difference is not None:
@@ -127,19 +126,19 @@ def run_build(options: BuildOptions, settings: Settings, parse_cache: Cache | No
     return BuildResult(written, url, estimate, summaries, difference, steps.seconds)
 
 
-def plan_build(options: BuildOptions, settings: Settings, parse_cache: Cache | None, doors: Doors) -> Estimate:
-    """Return what a build would cost; buy and write nothing but caches. Raise DoctownError."""
-    today = doors.today()
-    settings = settings.as_of(today)
+def plan_build(
+    options: BuildOptions, settings: Settings, parse_cache: Cache | None, doors: Doors
+) -> dict[Engine, Estimate]:
+    """Return what a build would cost by each engine; buy and write nothing but caches. Raise DoctownError."""
+    settings = settings.as_of(doors.today())
     steps = Steps(doors.tell)
-    with (
-        _assembled(options, settings, parse_cache, doors, steps) as found,
-        # The summaries of an earlier pack are handed over in a file, away from a build that may be under way.
-        tempfile.TemporaryDirectory(prefix="doctown-") as folder,
-    ):
-        estimate = _documenting(found, options, settings, Path(folder), today).estimate()
-    _tell_estimate(estimate, doors.tell)
-    return estimate
+    with _assembled(options, settings, parse_cache, doors, steps) as found:
+        estimates = _purchase(found, options, settings, doors).estimates()
+    _tell_estimate(estimates[options.via], doors.tell)
+    for engine, estimate in estimates.items():
+        said = f"--via {engine}: {estimate.requests:,} requests, ${estimate.estimated_cost:.4f}"
+        doors.tell(Event("engine", said, {"engine": engine, **dataclasses.asdict(estimate)}))
+    return estimates
 
 
 def check_output(folder: Path) -> None:
@@ -311,17 +310,26 @@ def _assemble(  # noqa: PLR0913, PLR0917 - what the steps before have left
     )
 
 
-def _documenting(found: Assembled, options: BuildOptions, settings: Settings, work: Path, today: date) -> Documenting:
-    job_id = job_id_of(found.repository, options.selection.subdir)
-    return Documenting(found.contexts, job_id, work, settings, found.previous, today=today, renew=options.renew)
+def _purchase(found: Assembled, options: BuildOptions, settings: Settings, doors: Doors) -> Purchase:
+    return Purchase(
+        engine=options.via,
+        contexts=found.contexts,
+        job_id=job_id_of(found.repository, options.selection.subdir),
+        work=options.output / WORK_FOLDER / found.checkout.name,
+        settings=settings,
+        environ=doors.environ,
+        previous=found.previous,
+        today=doors.today(),
+        renew=options.renew,
+    )
 
 
-def _document(found: Assembled, documenting: Documenting, doors: Doors) -> tuple[Estimate, Summaries]:
-    estimate = documenting.estimate()
+def _document(found: Assembled, purchase: Purchase, doors: Doors) -> tuple[Estimate, Summaries]:
+    estimate = purchase.estimate(purchase.engine)
     _tell_estimate(estimate, doors.tell)
     if not doors.confirm(estimate):
         raise DocumentError("Nothing was bought: give --yes, or a lower --max-symbols or --max-cost-usd")
-    summaries = documenting.run(found.parsed.sources.hashes, doors.tell)
+    summaries = purchase.run(estimate, found.parsed.sources.hashes, doors.tell)
     summaries.failures.update(found.invalid)
     for line in failure_lines(summaries.failures):
         doors.tell(Event("failed", line))

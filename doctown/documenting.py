@@ -1,8 +1,9 @@
-"""The summaries of a build, bought through `generation`: what they would cost, and what came of each symbol.
+"""The summaries of a build, bought by jobs in this process.
 
 A build's symbols go to the worker in jobs of at most 50,000. A job keeps what it has paid in the build's work folder,
 under an id that is the same when the build is run again, so that nothing is paid twice; summaries of an earlier pack
-are handed to it as the results of an earlier job. Leaves out which symbols, and what the worker is told of them.
+are handed to it as the results of an earlier job (`previous`). Leaves out which symbols, what the worker is told of
+them, and the engines of bulk runs (`engines`).
 """
 
 from __future__ import annotations
@@ -10,32 +11,25 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Coroutine, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from doctown.docpack import Pack
-from doctown.docpack.schema import CheckCounts, Documentation, Failure, SummaryChecks, TokenUsage
 from doctown.errors import DocumentError, OutputError
-from doctown.telling import Event, Tell
+from doctown.summaries import Estimate, Summaries, add_outcome, add_totals
+from doctown.telling import Tell, documented_so_far
 from generation import JobError, JobOptions, JobRequest, Settings, SymbolContext, cancelled_on_signals, document
 from generation.domain.limits import MAX_JOB_SYMBOLS
-from generation.domain.outcome import Documented, Failed, Outcome
+from generation.domain.outcome import Outcome
 from generation.domain.output import JobOutput, PlannedOutput
 
 # A week: a build ends when it is done, not when a worker's time is up.
 BUILD_DEADLINE_S = 7 * 24 * 3600.0
-PREVIOUS_KEY = "results/previous.json"
-# Not chosen because of max_symbols: no failure, and not worth a line for each.
-NOT_SELECTED = "not_selected"
-MAX_TOLD_FAILURES = 5
+PREVIOUS_FILE = "previous.json"
+PREVIOUS_KEY = f"results/{PREVIOUS_FILE}"
 # A job whose estimate does not fit what the jobs before it have left.
 ESTIMATE_ABOVE_CAP = "estimate_above_cap"
-# Of an output that is only too large to list all symbols: they are known already.
-LISTS_LEFT_OUT = "the symbols are left out of this output"
-
 Result = TypeVar("Result")
 
 _R2_SETTINGS = (
@@ -48,61 +42,6 @@ _R2_SETTINGS = (
 )
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """What the summaries would take: symbols by what happens to them and by size, and tokens and US dollars."""
-
-    model: str
-    symbols: int = 0
-    known_symbols: int = 0
-    offline_symbols: int = 0
-    left_out_symbols: int = 0
-    large_symbols: int = 0
-    medium_symbols: int = 0
-    small_symbols: int = 0
-    requests: int = 0
-    estimated_input_tokens: int = 0
-    estimated_output_tokens: int = 0
-    estimated_cost: float = 0.0
-    warnings: tuple[str, ...] = ()
-
-
-@dataclass
-class Summaries:
-    """What came of the symbols, by id, and what it took."""
-
-    documentation: dict[str, Documentation] = field(default_factory=dict)
-    failures: dict[str, Failure] = field(default_factory=dict)
-    usage: Counter[str] = field(default_factory=Counter)
-    total_cost: float = 0.0
-    checks: Counter[str] = field(default_factory=Counter)
-    findings: Counter[str] = field(default_factory=Counter)
-    warnings: list[str] = field(default_factory=list)
-    taken_over: int = 0
-    left_out: int = 0
-
-    @property
-    def token_usage(self) -> TokenUsage:
-        """The tokens and requests as a pack has them."""
-        return {
-            "input_tokens": self.usage["input_tokens"],
-            "cached_input_tokens": self.usage["cached_input_tokens"],
-            "output_tokens": self.usage["output_tokens"],
-            "reasoning_tokens": self.usage["reasoning_tokens"],
-            "requests": self.usage["requests"],
-            "retries": self.usage["retries"],
-        }
-
-    @property
-    def check_counts(self) -> CheckCounts:
-        """How the summaries fared in their checks, as a pack has it."""
-        return {
-            "checked": self.checks["checked"],
-            "passed_all": self.checks["passed_all"],
-            "findings": dict(sorted(self.findings.items())),
-        }
-
-
 class Job(NamedTuple):
     """One job of a build: its id and its symbols."""
 
@@ -110,8 +49,17 @@ class Job(NamedTuple):
     contexts: Sequence[SymbolContext]
 
 
+def kept_in(work: Path, settings: Settings) -> Settings:
+    """Return the settings of jobs that keep their results in a folder of this machine.
+
+    Not in the bucket: a build that ends removes what it has kept, and counts nothing that an earlier one paid.
+    """
+    here: dict[str, object] = dict.fromkeys(_R2_SETTINGS)
+    return settings.model_copy(update={**here, "results_dir": work, "deadline_s": BUILD_DEADLINE_S})
+
+
 class Documenting:
-    """The jobs of one build."""
+    """The jobs of one build. `previous` are earlier results, as a results document."""
 
     def __init__(  # noqa: PLR0913 - what a build knows
         self,
@@ -119,7 +67,7 @@ class Documenting:
         job_id: str,
         work: Path,
         settings: Settings,
-        previous: Pack | None,
+        previous: Mapping[str, object] | None,
         *,
         today: date,
         renew: bool = False,
@@ -127,13 +75,10 @@ class Documenting:
         self._today = today
         self._renew = renew
         self._jobs = split(contexts, job_id)
-        self._work = work
-        # Not in the bucket: a build that ends removes what it has kept, and counts nothing that an earlier one paid.
-        here: dict[str, object] = dict.fromkeys(_R2_SETTINGS)
-        self._settings = settings.model_copy(update={**here, "results_dir": work, "deadline_s": BUILD_DEADLINE_S})
+        self._settings = kept_in(work, settings)
         self._previous_key = None if previous is None else PREVIOUS_KEY
         if previous is not None:
-            _write(work / PREVIOUS_KEY.removeprefix("results/"), previous_results(previous))
+            _write(work / PREVIOUS_FILE, previous)
 
     def estimate(self) -> Estimate:
         """Return what the jobs would cost. Raise DocumentError."""
@@ -146,8 +91,13 @@ class Documenting:
     async def _estimate(self) -> Estimate:
         counts: Counter[str] = Counter()
         cost_usd, warnings = 0.0, []
-        for job in self._jobs:
-            output = await self._call(job, JobOptions(dry_run=True, renew=self._renew), Summaries(), {}, lambda _: None)
+        for number, job in enumerate(self._jobs):
+            rest = self._rest(number, Summaries())
+            if rest is None:
+                counts["left_out_symbols"] += len(job.contexts)
+                continue
+            options = JobOptions(dry_run=True, max_symbols=rest.max_symbols, renew=self._renew)
+            output = await self._call(job, options, Summaries(), {}, lambda _: None)
             if output["status"] == "planned":
                 counts.update({name: value for name, value in output["plan"].items() if isinstance(value, int)})
                 cost_usd += output["plan"]["estimated_cost"]
@@ -176,7 +126,7 @@ class Documenting:
                 summaries.left_out += len(job.contexts)
                 continue
             if output["status"] != "planned":
-                _add_totals(summaries, output)
+                add_totals(summaries, output["usage"], output["total_cost"], output["checks"], output["warnings"])
         return summaries
 
     def _rest(self, number: int, summaries: Summaries) -> JobOptions | None:
@@ -197,12 +147,10 @@ class Documenting:
         total = sum(len(one.contexts) for one in self._jobs)
 
         def watch(_job_id: str, outcome: Outcome, totals: object) -> None:
-            _add(summaries, outcome, hashes)
+            add_outcome(summaries, outcome, hashes)
             done = len(summaries.documentation) + len(summaries.failures) + summaries.left_out
             cost = summaries.total_cost + float(getattr(totals, "total_cost", 0.0))
-            data = {"name": "document", "done": done, "total": total, "failed": len(summaries.failures)}
-            said = f"document {done:,}/{total:,}, {len(summaries.failures):,} failed, ${cost:.4f}"
-            tell(Event("progress", said, {**data, "total_cost": cost}))
+            tell(documented_so_far(done, total, len(summaries.failures), cost))
 
         return await document(
             request,
@@ -223,76 +171,6 @@ def split(contexts: Sequence[SymbolContext], job_id: str, most: int = MAX_JOB_SY
         Job(f"{job_id}-{number}", ordered[start : start + most])
         for number, start in enumerate(range(0, len(ordered), most), start=1)
     ]
-
-
-def previous_results(pack: Pack) -> dict[str, object]:
-    """Return the summaries of a pack in the form of a job's results, for the worker to take over."""
-    model = pack.manifest["documentation"]["model"]
-    return {"model": model, "documented_symbols": list(_previous_records(pack)), "failed_symbols": []}
-
-
-def failure_lines(failures: Mapping[str, Failure]) -> Iterator[str]:
-    """Yield a line for each of the first symbols that failed."""
-    for symbol_id, failure in list(failures.items())[:MAX_TOLD_FAILURES]:
-        yield f"failed: {symbol_id}: {failure['message']} ({failure['failure']})"
-    if len(failures) > MAX_TOLD_FAILURES:
-        yield f"and {len(failures) - MAX_TOLD_FAILURES:,} more failed"
-
-
-def _previous_records(pack: Pack) -> Iterator[dict[str, object]]:
-    for node in pack.nodes:
-        documentation = node["documentation"]
-        if documentation is not None:
-            checks = documentation["checks"]
-            yield {
-                "symbol_id": node["id"],
-                "summary": documentation["summary"],
-                "source": documentation["source"],
-                "content_hash": documentation["content_hash"],
-                "checks": {"passed": checks["passed"], "findings": checks["findings"]},
-            }
-
-
-def _add(summaries: Summaries, outcome: Outcome, hashes: Mapping[str, str]) -> None:
-    if isinstance(outcome, Documented):
-        summaries.documentation[outcome.symbol_id] = {
-            "summary": outcome.summary,
-            "source": outcome.source,
-            "content_hash": outcome.content_hash,
-            "checks": _checks(outcome, hashes.get(outcome.symbol_id)),
-        }
-        summaries.taken_over += outcome.source == "previous"
-    elif outcome.failure == NOT_SELECTED:
-        summaries.left_out += 1
-    else:
-        _add_failure(summaries, outcome)
-
-
-def _add_failure(summaries: Summaries, outcome: Failed) -> None:
-    summaries.failures[outcome.symbol_id] = {"failure": outcome.failure, "message": outcome.message or "no reason"}
-
-
-def _checks(outcome: Documented, source_hash: str | None) -> SummaryChecks:
-    found = outcome.checks
-    checks: SummaryChecks = {
-        "passed": [] if found is None else list(found.passed),
-        "findings": []
-        if found is None
-        else [{"check": one.check, "hard": one.hard, "reason": one.reason} for one in found.findings],
-    }
-    if source_hash is not None:
-        checks["source_hash"] = source_hash
-    return checks
-
-
-def _add_totals(summaries: Summaries, output: JobOutput) -> None:
-    summaries.usage.update(
-        {name: int(count) for name, count in dict(output["usage"]).items() if isinstance(count, int)}
-    )
-    summaries.total_cost = round(summaries.total_cost + output["total_cost"], 6)
-    summaries.checks.update(checked=output["checks"]["checked"], passed_all=output["checks"]["passed_all"])
-    summaries.findings.update(output["checks"]["findings"])
-    summaries.warnings += [one for one in output["warnings"] if not one.startswith(LISTS_LEFT_OUT)]
 
 
 def _run(work: Coroutine[Any, Any, Result]) -> Result:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from doctown.embedding import EmbeddingSettings, Method
+from doctown.engines import Engine
 from doctown.repository import Limits, Selection
 
 DEFAULT_OUTPUT = Path("output")
@@ -15,10 +16,10 @@ DEFAULT_OUTPUT = Path("output")
 class BuildOptions:
     """One build: what is read, what is documented of it, and where the pack goes.
 
-    `kinds` are those of symbols to document, None for the default ones; `clusters` is their number, None for a good
-    one. `previous` is an earlier pack whose summaries are taken over, unless `renew` has every summary written anew; by
-    default it is the one that will be replaced. Without `may_replace_model` an offline build does not replace a pack
-    with a model's summaries. `cache_folder` keeps vectors.
+    `kinds` are those of symbols to document, None for the default ones; `via` is who buys the summaries; `clusters` is
+    their number, None for a good one. `previous` is an earlier pack whose summaries are taken over, unless `renew` has
+    every summary written anew; by default it is the one that will be replaced. Without `may_replace_model` an offline
+    build does not replace a pack with a model's summaries. `cache_folder` keeps vectors.
     """
 
     source: str
@@ -26,6 +27,7 @@ class BuildOptions:
     selection: Selection = field(default_factory=Selection)
     include_tests: bool = False
     kinds: frozenset[str] | None = None
+    via: Engine = "local"
     embeddings: Method = "minilm"
     embedding_settings: EmbeddingSettings = field(default_factory=EmbeddingSettings)
     clusters: int | None = None

@@ -48,6 +48,13 @@ class Steps:
         self._tell(Event("step_ended", f"{label} done in {self.seconds[name]:.1f} s{said}", ended))
 
 
+def documented_so_far(done: int, total: int, failed: int, total_cost: float) -> Event:
+    """Return the progress of the document step; `total_cost` in USD."""
+    said = f"document {done:,}/{total:,}, {failed:,} failed, ${total_cost:.4f}"
+    data = {"name": "document", "done": done, "total": total, "failed": failed, "total_cost": total_cost}
+    return Event("progress", said, data)
+
+
 def progress(tell: Tell, name: str) -> Callable[[int, int], None]:
     """Return a function of (done, total) that tells how far a step is."""
     return lambda done, total: tell(

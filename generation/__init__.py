@@ -13,6 +13,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from generation.bulk.codebase import (
+        Codebase,
+        CodebaseResults,
+        document_codebase,
+        engine_settings,
+        find_bought,
+        forget_codebase,
+    )
+    from generation.bulk.estimate import BATCH_SHARE
     from generation.command_line import CommandParser, prepare_environment
     from generation.config import Settings
     from generation.domain.context import RelatedSymbol, SymbolContext
@@ -23,11 +32,15 @@ if TYPE_CHECKING:
     from generation.job import JobRequest, document, run_job
     from generation.logs import set_up_logging
     from generation.process import cancelled_on_signals, interrupted_by_signals, protect_streams
+    from generation.prompts.content_hash import hasher
     from generation.storage import open_storage
 
 __version__ = "0.1.0"  # of the whole project
 
 _HOMES = {
+    "BATCH_SHARE": "generation.bulk.estimate",
+    "Codebase": "generation.bulk.codebase",
+    "CodebaseResults": "generation.bulk.codebase",
     "CommandParser": "generation.command_line",
     "ConfigError": "generation.errors",
     "InputError": "generation.errors",
@@ -42,6 +55,11 @@ _HOMES = {
     "cancelled_on_signals": "generation.process",
     "document": "generation.job",
     "interrupted_by_signals": "generation.process",
+    "document_codebase": "generation.bulk.codebase",
+    "engine_settings": "generation.bulk.codebase",
+    "find_bought": "generation.bulk.codebase",
+    "forget_codebase": "generation.bulk.codebase",
+    "hasher": "generation.prompts.content_hash",
     "open_storage": "generation.storage",
     "prepare_environment": "generation.command_line",
     "protect_streams": "generation.process",
@@ -51,6 +69,9 @@ _HOMES = {
 }
 
 __all__ = [
+    "BATCH_SHARE",
+    "Codebase",
+    "CodebaseResults",
     "CommandParser",
     "ConfigError",
     "InputError",
@@ -64,6 +85,11 @@ __all__ = [
     "SymbolContext",
     "cancelled_on_signals",
     "document",
+    "document_codebase",
+    "engine_settings",
+    "find_bought",
+    "forget_codebase",
+    "hasher",
     "interrupted_by_signals",
     "open_storage",
     "prepare_environment",

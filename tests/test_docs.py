@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import asyncio
 import json
@@ -16,6 +17,7 @@ import pytest
 from pydantic_core import PydanticUndefined
 
 import generation
+from doctown.commands import build as build_command
 from doctown.embedding import EmbeddingSettings
 from doctown.repository import Limits
 from generation.bulk.__main__ import parser
@@ -156,6 +158,15 @@ def test_every_option_of_the_bulk_command_is_in_its_table() -> None:
     run = commands.choices["run"]
     options = {text for action in run._actions for text in action.option_strings if text.startswith("--")}
     assert {name.split()[0] for name in names("docs/bulk.md", "option of `run`")} == options - {"--help"}
+
+
+def test_every_option_of_a_build_is_in_its_table() -> None:
+    """The table of `build`'s options names exactly those of the command."""
+    build = argparse.ArgumentParser()
+    build_command.add_arguments(build)
+    options = {text for action in build._actions for text in action.option_strings}
+    rows = tables("docs/builds.md", "option of `build`")
+    assert set(re.findall(r"--[a-z-]+", " ".join(map(str, rows)))) == options - {"-h", "--help"}
 
 
 def test_every_setting_of_builds_is_in_its_table_with_its_default() -> None:

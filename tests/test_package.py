@@ -18,6 +18,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 
 from doctown.__main__ import main as doctown
@@ -89,6 +90,18 @@ def test_the_commands_run_where_there_is_no_checkout(installed: Installed) -> No
     pack = open_pack(installed.folder / "output" / "project.docpack")
     assert (pack.manifest["counts"]["documented"], pack.manifest["warnings"]) == (2, [])
     assert pack.manifest["embeddings"] is not None
+    check_hook_and_action(installed)
+
+
+def check_hook_and_action(installed: Installed) -> None:
+    """What GitHub would run ends with 0 for the pack that fits, and what pre-commit would run with 3 after a change."""
+    given = {"PACK": "output/project.docpack", "SOURCE": "project", "MAX_STALE": "0"}
+    step = yaml.safe_load((REPOSITORY / "action.yml").read_text())["runs"]["steps"][-1]
+    assert step["env"].keys() == given.keys()
+    assert installed.run("bash", "-c", step["run"], **given).returncode == 0
+    write(installed.folder / "project", {"app.py": "def greet(name):\n    return name.title()\n"})
+    (hook,) = yaml.safe_load((REPOSITORY / ".pre-commit-hooks.yaml").read_text())
+    assert installed.run(*hook["entry"].split(), given["PACK"], given["SOURCE"]).returncode == 3
 
 
 def test_a_summary_is_bought_with_the_vocabulary_of_the_wheel(installed: Installed) -> None:

@@ -12,12 +12,13 @@ from doctown.commands import display
 from doctown.commands.options import add_source_arguments, cache_of, selection_of
 from doctown.commands.worker import NO_KEY, add_worker_arguments, worker_settings
 from doctown.docpack.schema import Kind
-from doctown.documenting import Estimate
 from doctown.embedding import EmbeddingSettings, Method
+from doctown.engines import ENGINES
 from doctown.errors import ConfigError
 from doctown.options import DEFAULT_OUTPUT, BuildOptions
 from doctown.parsing.cache import default_folder
 from doctown.repository import Limits
+from doctown.summaries import Estimate
 from doctown.telling import Event
 
 SUMMARY = "Document a repository and write its pack."
@@ -42,6 +43,9 @@ def add_build_arguments(parser: argparse.ArgumentParser) -> None:
         "--previous", type=Path, metavar="PACK", help="take over what has not changed (default: the pack in --output)"
     )
     parser.add_argument("--renew", action="store_true", help="write every summary anew, also of unchanged symbols")
+    parser.add_argument(
+        "--via", choices=ENGINES, default="local", help="who buys the summaries: this process, RunPod, OpenAI's batches"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON lines")
     add_worker_arguments(parser)
 
@@ -56,6 +60,7 @@ def build_options(
         selection=selection_of(options),
         include_tests=options.include_tests,
         kinds=_kinds(options.kinds),
+        via=options.via,
         embeddings=options.embeddings,
         embedding_settings=EmbeddingSettings.from_env(environ),
         clusters=_clusters(options.clusters),

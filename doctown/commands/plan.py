@@ -23,6 +23,7 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> None:
     worker = worker_settings(options, environ, is_plan=True)
     with display.shown(as_json=options.json) as tell:
         doors = Doors(tell, lambda _estimate: True, environ)
-        estimate = plan_build(build_options(options, environ), worker.settings, cache_of(options), doors)
+        estimates = plan_build(build_options(options, environ), worker.settings, cache_of(options), doors)
     if options.json:
-        display.print_record({"event": "plan", **dataclasses.asdict(estimate)})
+        costs = {engine: estimate.estimated_cost for engine, estimate in estimates.items()}
+        display.print_record({"event": "plan", **dataclasses.asdict(estimates[options.via]), "cost_by_engine": costs})

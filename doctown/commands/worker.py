@@ -64,12 +64,14 @@ def worker_settings(options: argparse.Namespace, environ: Mapping[str, str], *, 
             merged = {name: value for name, value in merged.items() if name not in _OF_ONE_MODEL}
         merged["MODEL_NAME"] = options.model
     is_keyless = not environ.get("OPENAI_API_KEY", "").strip()
-    is_fallback = is_keyless and not is_plan and not merged.get("MODEL_NAME", "").strip()
+    may_fall_back = options.via == "local" and not is_plan and not merged.get("MODEL_NAME", "").strip()
+    is_fallback = is_keyless and may_fall_back
     if is_fallback:
         merged["MODEL_NAME"] = OFFLINE
     try:
         settings = Settings.from_env(merged)
-        settings.as_of(utc_today()).require_usable_model(needs_key=not is_plan)
+        # RunPod's workers have the key.
+        settings.as_of(utc_today()).require_usable_model(needs_key=not is_plan and options.via != "runpod")
         return Worker(settings, is_fallback)
     except JobError as error:
         raise ConfigError(str(error)) from None

@@ -26,9 +26,18 @@ import generation
 from generation.bulk import display
 from generation.bulk import estimate as planning
 from generation.bulk.engines.runpod.settings import RunPodSettings
+from generation.bulk.engines.start import run_engine
 from generation.bulk.inputs import find_sources, previous_warning
-from generation.bulk.manifest import Run, Source, check_run_name, load_run, save_new_run, save_run
-from generation.bulk.progress import ProgressSink
+from generation.bulk.manifest import (
+    IN_FLIGHT,
+    SHARD_SIZES,
+    Run,
+    Source,
+    check_run_name,
+    load_run,
+    save_new_run,
+    save_run,
+)
 from generation.bulk.status import Survey, survey
 from generation.command_line import CommandParser, prepare_environment
 from generation.config import Settings
@@ -45,9 +54,7 @@ from generation.storage.lease import RUN_TTL_S, lease
 
 ALL_DOCUMENTED, SOME_FAILED, NOTHING_RAN = 0, 1, 2
 ENGINES = ("runpod", "batch", "local")
-SHARD_SIZES = {"runpod": 500, "batch": 5_000, "local": 2_000}
-IN_FLIGHT = {"runpod": 50, "batch": 4, "local": 4}
-# The limit of one job; jobs on RunPod should be smaller, to end before their deadline.
+# The limit of one job.
 MAX_SHARD_SIZE = 50_000
 MAX_IN_FLIGHT = 1_000
 # Job options that are not allowed in a run: the run sets them itself, or they would apply to each shard separately.
@@ -305,7 +312,16 @@ async def _run_until_stopped(context: CommandContext, run: Run, settings: Settin
     try:
         with display.shown(sys.stderr, print_line if context.arguments.json else None) as report:
             async with lease(context.storage, run_lease_key(run.name), ttl_s=RUN_TTL_S, on_wait=_say_that_it_waits):
-                await _engine(context, run, settings, report, stopping)
+                await run_engine(
+                    run,
+                    context.storage,
+                    settings,
+                    context.environ,
+                    report,
+                    stopping,
+                    today=context.today,
+                    finish_now=context.arguments.finish_now,
+                )
     except JobError as error:
         print_status(f"{error}")
         found = await survey(run, context.storage)
@@ -321,25 +337,6 @@ async def _run_until_stopped(context: CommandContext, run: Run, settings: Settin
 
 def _say_that_it_waits() -> None:
     print_status(f"another coordinator is at work on this run, or was until {RUN_TTL_S:.0f} s ago: waiting for it")
-
-
-async def _engine(
-    context: CommandContext, run: Run, settings: Settings, report: ProgressSink, stopping: asyncio.Event
-) -> None:
-    if run.engine == "runpod":
-        from generation.bulk.engines.runpod import engine as runpod_engine
-
-        runpod = RunPodSettings.from_env(context.environ)
-        await runpod_engine.run(run, context.storage, settings, report, stopping, runpod=runpod)
-    elif run.engine == "local":
-        from generation.bulk.engines import local as local_engine
-
-        await local_engine.run(run, context.storage, settings, report, stopping, today=context.today)
-    else:
-        from generation.bulk.engines.batch import engine as batch_engine
-
-        finish_now = context.arguments.finish_now
-        await batch_engine.run(run, context.storage, settings, report, stopping, finish_now=finish_now)
 
 
 async def _status(context: CommandContext) -> int:

@@ -26,6 +26,10 @@ from generation.storage.keys import manifest_key, state_key
 
 Engine = Literal["runpod", "batch", "local"]
 
+# By engine: symbols of a job, and jobs at once. Jobs on RunPod should be small, to end before their deadline.
+SHARD_SIZES: Mapping[str, int] = {"runpod": 500, "batch": 5_000, "local": 2_000}
+IN_FLIGHT: Mapping[str, int] = {"runpod": 50, "batch": 4, "local": 4}
+
 # A job id has at most 128 characters and consists of the run's name and two numbers.
 RUN_NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
 # Names of other folders next to the results, in folder storage.

@@ -254,7 +254,7 @@ def test_a_killed_build_buys_again_what_was_in_flight_and_five_more(tmp_path: Pa
 
 def test_a_plan_buys_nothing(project: Path, tmp_path: Path, server: RunningServer) -> None:
     doors = Doors(Told(), lambda _: True, os.environ)
-    estimate = plan_build(options(project, tmp_path / "output"), with_model(server), None, doors)
+    estimate = plan_build(options(project, tmp_path / "output"), with_model(server), None, doors)["local"]
     assert (estimate.symbols, estimate.requests, estimate.estimated_cost > 0) == (13, 13, True)
     assert server.bill()["requests"] == {}
     assert not (tmp_path / "output").exists()
@@ -477,7 +477,7 @@ def test_builds_go_on_after_the_end_of_the_default_model(
     built(build, with_model(server, MODEL_NAME="gpt-5-nano"))
     server.reset()
 
-    estimate = plan_build(build, settings, None, doors)
+    estimate = plan_build(build, settings, None, doors)["local"]
     assert (estimate.model, estimate.symbols) == (model, 0)
     assert [text[:22] for text in told.texts("warning")] == ["MODEL_NAME is not set,"]
     told.clear()

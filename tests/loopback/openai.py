@@ -407,12 +407,17 @@ SPARE_WORDS = (
 )
 
 
+# A word of prompts that no summary may have.
+REJECTED_WORDS = ("centrality",)
+
+
 def sentence(prompt: str, salt: str = "") -> str:
     """12 to 25 different words, most of them from the prompt; the same prompt and salt give the same sentence."""
     number = zlib.crc32(f"{salt}\0{prompt}".encode())
     # A stretch of the prompt will do: the whole of a long one would cost more than everything else here.
     start = number % max(1, len(prompt) - 600)
-    words = list(dict.fromkeys((*WORD.findall(prompt[start : start + 600]), *SPARE_WORDS.split())))
+    found = dict.fromkeys((*WORD.findall(prompt[start : start + 600]), *SPARE_WORDS.split()))
+    words = [word for word in found if word.lower() not in REJECTED_WORDS]
     shuffled = words[number % 2 :: 2] + words[1 - number % 2 :: 2]
     return f"Handles {' '.join(shuffled[: 11 + number // 2 % 14])}."
 
