@@ -80,8 +80,9 @@ lint: $(INSTALLED_DEV) ## check style (ruff) and types (mypy)
 	$(IN_VENV) -m ruff format --check .
 	$(IN_VENV) -m mypy
 
-bench: $(INSTALLED_BENCH) $(VOCABULARY) ## measure the worker, beside its peers where `make bench-peers` has been run
+bench: $(INSTALLED_BENCH) $(VOCABULARY) $(MODEL) ## measure the worker, beside its peers where `make bench-peers` has been run
 	$(WITHOUT_FOREIGN) $(IN_VENV) -m benchmarks
+	$(WITHOUT_FOREIGN) $(IN_VENV) -m benchmarks.builds
 
 bench-graph: $(INSTALLED_DEV) ## measure the call graph against compilers (Node 20; some rows need Go, Java, ctags)
 	$(WITHOUT_FOREIGN) $(IN_VENV) -m benchmarks.graph $(if $(ONLY),--only $(ONLY))

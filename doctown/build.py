@@ -12,6 +12,7 @@ import dataclasses
 import gc
 import hashlib
 import re
+import secrets
 import shutil
 import tempfile
 from collections import Counter
@@ -27,7 +28,7 @@ from doctown.analysis import Analysis, analyse, collector_paused
 from doctown.assembly import records
 from doctown.assembly.choice import is_documented, is_minor, spending_centrality
 from doctown.assembly.contexts import Facts, Neighbour, make_context
-from doctown.assembly.groups import Groups, group_symbols, neighbours_of, no_groups
+from doctown.assembly.groups import Groups, group_symbols, name_again, neighbours_of, no_groups
 from doctown.assembly.symbols import ProgramSymbol, program_symbols, sure_calls
 from doctown.docpack import BuildInfo, Pack, PackFile, Vectors, make_pack, open_previous, write_pack
 from doctown.docpack.compare import Difference, compare_packs
@@ -104,6 +105,7 @@ def run_build(options: BuildOptions, settings: Settings, parse_cache: Cache | No
     settings = settings.as_of(doors.today())
     steps = Steps(doors.tell)
     check_output(options.output)
+    _check_bucket(settings)
     with _assembled(options, settings, parse_cache, doors, steps) as found:
         purchase = _purchase(found, options, settings, doors)
         path = options.output / f"{found.checkout.name}{PACK_SUFFIX}"
@@ -112,7 +114,7 @@ def run_build(options: BuildOptions, settings: Settings, parse_cache: Cache | No
             estimate, summaries = _document(found, purchase, doors)
             results.extend(_told_summaries(summaries, settings))
         with steps.step("pack") as results, collector_paused():
-            pack = _make_pack(found, summaries, settings)
+            pack = _make_pack(_named_again(found, summaries, settings), summaries, settings)
             written = write_pack(pack, path, _vectors(found))
             results.append(f"{written.size_bytes:,} bytes, read back and valid")
         with steps.step("store") as results:
@@ -151,6 +153,23 @@ def check_output(folder: Path) -> None:
         raise OutputError(
             f"The folder {str(folder)!a} cannot be written to ({error.strerror}): give another --output"
         ) from None
+
+
+def _check_bucket(settings: Settings) -> None:
+    """Raise OutputError where a bucket is set and the pack could not be put there."""
+    if not settings.r2_bucket:
+        return
+    key = f"{BUCKET_FOLDER}/.doctown-{secrets.token_hex(8)}"
+
+    async def write_and_delete() -> None:
+        storage = open_storage(settings)
+        await storage.write(key, b"doctown")
+        await storage.delete([key])
+
+    try:
+        asyncio.run(cancelled_on_signals(write_and_delete()))
+    except JobError as error:
+        raise OutputError(f"The bucket {settings.r2_bucket!a} cannot take the pack: {error}") from None
 
 
 def job_id_of(repository: Repository, subdir: str | None) -> str:
@@ -337,6 +356,15 @@ def _document(found: Assembled, purchase: Purchase, doors: Doors) -> tuple[Estim
         if warning not in estimate.warnings:
             doors.tell(Event("warning", warning))
     return estimate, summaries
+
+
+def _named_again(found: Assembled, summaries: Summaries, settings: Settings) -> Assembled:
+    """Return the clusters named by what a model says of their symbols; offline summaries say what is known already."""
+    if settings.model_name == OFFLINE:
+        return found
+    texts = {one: documentation["summary"] for one, documentation in summaries.documentation.items()}
+    groups = name_again(found.groups, found.parsed.embedded, found.checkout.name, texts)
+    return dataclasses.replace(found, groups=groups)
 
 
 def _make_pack(found: Assembled, summaries: Summaries, settings: Settings) -> Pack:

@@ -14,6 +14,7 @@ from doctown.assembly.stop_words import stop_words
 from doctown.assembly.symbols import ProgramSymbol
 from doctown.docpack.schema import Cluster, ClustersDocument
 from doctown.embedding import Embeddings
+from doctown.embedding.embed import Basis
 from doctown.parsing.records import Symbol
 
 
@@ -40,7 +41,27 @@ def group_symbols(
     if not symbols:
         return no_groups()
     numbers = k_means(embeddings.vectors, clusters or cluster_count(len(symbols))).tolist()
-    words = [label_words(one.symbol.qualified_name, one.symbol.docstring) for one in symbols]
+    return _named(symbols, numbers, embeddings.basis, package_name, {})
+
+
+def name_again(
+    groups: Groups, symbols: Sequence[ProgramSymbol], package_name: str, summaries: Mapping[str, str]
+) -> Groups:
+    """Return the same clusters, named by the words of summaries too; `summaries` are by symbol id."""
+    if not groups.document["clusters"]:
+        return groups
+    numbers = [groups.cluster_of.get(one.id, -1) for one in symbols]
+    return _named(symbols, numbers, groups.document["basis"], package_name, summaries)
+
+
+def _named(
+    symbols: Sequence[ProgramSymbol],
+    numbers: Sequence[int],
+    basis: Basis,
+    package_name: str,
+    summaries: Mapping[str, str],
+) -> Groups:
+    words = [label_words(one.symbol.qualified_name, one.symbol.docstring, summaries.get(one.id)) for one in symbols]
     terms = cluster_terms(words, numbers, stop_words({one.file.language for one in symbols}, package_name))
     members: list[list[str]] = [[] for _ in terms]
     for symbol, number in zip(symbols, numbers, strict=True):
@@ -54,7 +75,7 @@ def group_symbols(
         "algorithm": "k-means",
         "k": len(found),
         "seed": SEED,
-        "basis": embeddings.basis,
+        "basis": basis,
         "clusters": found,
     }
     return Groups(document, {one: number for number, ids in enumerate(members) for one in ids})

@@ -6,7 +6,7 @@ has bought is handed to the new one as earlier results, together with its cost.
 
     bulk/{codebase}/run.json              the name of the codebase's run; missing where none is under way
     bulk/{run}/codebase/symbols.jsonl.gz  the source of the run
-    bulk/{run}/codebase/previous.json     earlier results, with the usage and the cost of interrupted runs
+    results/{run}/previous.json           earlier results, with the usage and the cost of interrupted runs
 """
 
 from __future__ import annotations
@@ -175,7 +175,8 @@ def _symbols_key(run_name: str) -> str:
 
 
 def _previous_key(run_name: str) -> str:
-    return f"bulk/{run_name}/codebase/previous.json"
+    # Where jobs may read earlier results from: not among the state of runs.
+    return f"results/{run_name}/previous.json"
 
 
 async def _present_run(codebase_name: str, storage: Storage) -> str | None:
@@ -405,7 +406,7 @@ async def _remove_run(run_name: str, storage: Storage) -> None:
     state = await load_state(storage, run_name, run.sources[0]) if run else None
     for shard in state.shards if isinstance(state, Division) else ():
         await storage.delete([results_key(shard.job_id), *await storage.list_keys(prefix_of(shard.job_id))])
-    await storage.delete([merged_key(run_name, SOURCE)])
+    await storage.delete([merged_key(run_name, SOURCE), _previous_key(run_name)])
     for folder in ("sources", "shards", "submitted", "batch/parts", "batch/rows", "batch/answers", "codebase"):
         await storage.delete(await storage.list_keys(f"bulk/{run_name}/{folder}/"))
     await storage.delete([f"bulk/{run_name}/{name}.json" for name in ("batch/run", "cancelled", "manifest")])

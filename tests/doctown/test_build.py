@@ -313,6 +313,33 @@ def test_the_pack_goes_to_the_bucket(
     assert moto.get("docpacks/project.docpack") == result.pack.path.read_bytes()
 
 
+def test_a_bucket_that_takes_nothing_is_found_before_anything_is_bought(
+    project: Path, tmp_path: Path, server: RunningServer, moto: MotoS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = moto.environment()
+    monkeypatch.setenv("AWS_CA_BUNDLE", environment["AWS_CA_BUNDLE"])
+    settings = with_model(server, **{**environment, "R2_BUCKET": "nobodys"})
+    assert refusal(options(project, tmp_path / "output"), settings).startswith(
+        "The bucket 'nobodys' cannot take the pack: "
+    )
+    assert server.bill()["requests"] == {}
+
+
+def test_clusters_are_named_by_summaries_too(project: Path, tmp_path: Path, server: RunningServer) -> None:
+    """What a model says of the symbols is among the terms; written offline, summaries say nothing new."""
+    offline = open_pack(built(options(project, tmp_path / "offline", clusters=1)).pack.path)
+    pack = open_pack(built(options(project, tmp_path / "output", clusters=1), with_model(server)).pack.path)
+    (before,), (after,) = offline.clusters["clusters"], pack.clusters["clusters"]
+    said = {word for node in pack.nodes if node["documentation"] for word in words_of(node["documentation"]["summary"])}
+    assert (before["members"], before["size"]) == (after["members"], after["size"])
+    assert set(after["terms"]) - set(before["terms"]) <= said
+    assert set(after["terms"]) & said - set(before["terms"])
+
+
+def words_of(text: str) -> list[str]:
+    return [word.strip(".,:;").lower() for word in text.split()]
+
+
 def test_many_symbols_are_split_into_jobs() -> None:
     """The most central symbols are in the first job, and each is in one."""
     contexts = [
@@ -539,3 +566,29 @@ def newer_pack(path: Path) -> bytes:
         tar.addfile(header, io.BytesIO(body))
     path.write_bytes(gzip.compress(archive.getvalue(), mtime=0))
     return path.read_bytes()
+
+
+# --- Languages
+
+CASES = Path(__file__).parent / "cases"
+
+
+@pytest.mark.parametrize("language", ["python", "typescript", "rust", "go", "java"])
+def test_a_repository_of_each_language_is_documented(tmp_path: Path, language: str) -> None:
+    """In batch mode with semantic context the totals are the bill, the reader takes the pack, and it is built again."""
+    source = shutil.copytree(CASES / language, tmp_path / language)
+    script = r"(?m)^## Symbol (s\d+)$"
+    behaviour = Behaviour(marker=NAMED, item_marker=script, item_key="key", count_by="characters")
+    packs = []
+    for output in ("one", "two"):
+        with running(behaviour) as server:
+            settings = with_model(server, BATCH_MODE="true", INCLUDE_SEMANTIC_CONTEXT="true")
+            result = built(options(source, tmp_path / output), settings)
+            bill, manifest = server.bill(), result.pack.manifest
+        usage, counts = manifest["documentation"]["usage"], manifest["counts"]
+        assert (usage["input_tokens"], usage["output_tokens"]) == (bill["input_tokens"], bill["output_tokens"])
+        assert usage["requests"] == sum(bill["requests"].values()) < counts["documented"]
+        assert (counts["failed"], result.summaries.left_out, language in manifest["languages"]) == (0, 0, True)
+        assert open_pack(result.pack.path).manifest == manifest
+        packs.append(result.pack.path.read_bytes())
+    assert packs[0] == packs[1]

@@ -7,6 +7,7 @@ themselves (tests/generation/bulk).
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from generation import Settings
 from generation.bulk.engines.batch import engine as batch_engine
 from generation.bulk.engines.batch.api import Delays
 from generation.domain.usage import Usage, cost_usd
+from generation.results.checkpoint import MAX_UNSAVED
 from tests.doctown.test_analysis import write
 from tests.doctown.test_build import KEY, NAMED, PROJECT, Told, bought, built, documented, options, with_model
 from tests.generation.bulk.test_batch import good
@@ -28,6 +30,8 @@ from tests.loopback.openai import Behaviour, RunningServer, running
 from tests.loopback.queue import running_queue
 from tests.loopback.s3 import MotoS3
 from tests.support.bulk_runs import RUNPOD_KEY, Deployment, running_patient_worker
+from tests.support.waiting import LIMIT_S, wait_until
+from tests.support.worker_process import REPOSITORY_ROOT, running_process
 
 SYMBOLS = 13
 
@@ -132,6 +136,31 @@ def test_a_plan_counts_what_an_interrupted_build_has_bought(
     other = replace(build, via="batch" if via == "local" else "local")
     with pytest.raises(DocumentError, match=f"has bought summaries with --via {via}: give it again"):
         built(other, settings)
+
+
+def test_a_killed_build_goes_on(project: Path, tmp_path: Path, server: RunningServer) -> None:
+    """Killed, the same command buys what is missing, and at most what was in flight or not saved yet once more."""
+    behaviour = Behaviour(marker=NAMED, count_by="characters")
+    environ = {
+        "OPENAI_API_KEY": KEY,
+        "OPENAI_BASE_URL": server.base_url,
+        "MAX_CONCURRENT_REQUESTS": "1",
+        "TIKTOKEN_CACHE_DIR": os.environ["TIKTOKEN_CACHE_DIR"],
+        "HOME": str(tmp_path),
+    }
+    words = ("--embeddings", "none", "--no-cache", "--output", str(tmp_path / "output"))
+    command = [sys.executable, "-m", "doctown", "build", str(project), *words]
+    server.set_behaviour(replace(behaviour, hold_after=10))
+    with running_process(command, environ, REPOSITORY_ROOT) as process:
+        wait_until(lambda: len(bought(server)) >= 10, "ten symbols")
+        process.kill()
+    server.wait_until_idle()
+    server.set_behaviour(behaviour)
+    with running_process(command, environ, REPOSITORY_ROOT) as process:
+        assert process.wait(LIMIT_S) == 0, process.stderr()
+    assert len(bought(server)) == SYMBOLS
+    assert sum(bought(server).values()) <= SYMBOLS + 1 + MAX_UNSAVED < SYMBOLS + 10
+    assert len(documented(open_pack(tmp_path / "output/project.docpack"))) == SYMBOLS
 
 
 def test_interrupted_batches_are_not_bought_again(project: Path, tmp_path: Path, server: RunningServer) -> None:
