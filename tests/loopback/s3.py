@@ -51,6 +51,7 @@ NODE_MAJOR_MIN = 20
 _OWN_AGENT = "loopback-own"
 _STOP_LIMIT_S = 5.0
 HELD_AT_MOST_S = 60.0
+TRICKLE_EVERY_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -114,15 +115,19 @@ class SeenRequest(NamedTuple):
     headers: dict[str, str]
 
 
+End = Literal["breaks", "stalls", "trickles"]
+
+
 class Fault(NamedTuple):
     """What becomes of a request: an error, or no answer where the status is None, before or after it took effect.
 
-    With `half`, half of the answer's body arrives; then the connection breaks, or nothing more comes.
+    With `half`, half of the answer's body arrives; then the connection breaks, or nothing more comes, or the rest comes
+    byte by byte.
     """
 
     status: int | None
     applied: bool
-    half: Literal["breaks", "stalls"] | None = None
+    half: End | None = None
 
 
 @dataclass(frozen=True)
@@ -156,6 +161,10 @@ class MotoS3(LoopbackS3):
     def stall(self) -> None:
         """Let every answer stop in the middle of its body, with the connection open, until `up`."""
         self.door.lasting_fault = Fault(None, applied=True, half="stalls")
+
+    def trickle(self) -> None:
+        """Let the second half of every answer's body come byte by byte, until `up`."""
+        self.door.lasting_fault = Fault(None, applied=True, half="trickles")
 
     def down(self, status: int | None = 503) -> None:
         """Let every request fail until `up`."""
@@ -228,13 +237,16 @@ class Door:
         with self.arrival:
             self.holding -= 1
 
-    def _half(
-        self, end: Literal["breaks", "stalls"], environ: WSGIEnvironment, start_response: StartResponse
-    ) -> Iterator[bytes]:
+    def _half(self, end: End, environ: WSGIEnvironment, start_response: StartResponse) -> Iterator[bytes]:
         body = b"".join(self.behind(environ, start_response))
         yield body[: len(body) // 2]
         if end == "stalls":
             self.closing.wait(HELD_AT_MOST_S)
+        if end == "trickles":
+            for place in range(len(body) // 2, len(body)):
+                if self.closing.wait(TRICKLE_EVERY_S):
+                    break
+                yield body[place : place + 1]
         yield from _hang_up(environ)
 
     def _next_fault(self) -> Fault | None:
