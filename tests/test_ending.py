@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,10 +33,15 @@ MAINS = {
 }
 
 
+def good(_body: Any, prompt: str) -> str:
+    """A summary that no check finds fault with, so that no symbol is asked for twice."""
+    return json.dumps({"summary": f"Keeps the books of a shop in order, customer by customer, {len(prompt)} times."})
+
+
 @pytest.fixture(scope="module")
 def openai() -> Iterator[RunningServer]:
     """A server that answers four requests and holds all others, until it is told otherwise."""
-    with running_openai(Behaviour(count_by="characters", marker=NAME, hold_after=ANSWERED)) as server:
+    with running_openai(Behaviour(count_by="characters", marker=NAME, hold_after=ANSWERED), good) as server:
         yield server
 
 
@@ -77,7 +83,10 @@ def held(openai: RunningServer) -> RunningServer:
 
 
 def wait_for_answers(openai: RunningServer, process: RunningProcess) -> None:
-    wait_until(lambda: process.returncode is not None or len(openai.bill()["bought"]) >= ANSWERED, "four answers")
+    def has_answered() -> bool:
+        return process.returncode is not None or sum(openai.bill()["bought"].values()) >= ANSWERED
+
+    wait_until(has_answered, "four answers")
 
 
 @pytest.mark.parametrize("name", MAINS)
@@ -103,7 +112,7 @@ def test_a_first_signal_ends_a_job_in_order(sent: signal.Signals, held: RunningS
         process.wait_for_output("generation.completed.v1", LIMIT_S)
         assert process.wait(LIMIT_S) == 1
     document = json.loads((tmp_path / "results" / "in.json").read_bytes())
-    assert ANSWERED <= document["documented_count"] < SYMBOLS
+    assert 0 < document["documented_count"] == len(held.bill()["bought"]) < SYMBOLS
     assert {one["failure"] for one in document["failed_symbols"]} == {"worker_stopping"}
     assert "Traceback" not in process.stderr()
 
