@@ -236,12 +236,17 @@ def test_the_same_job_again_pays_nothing_and_says_what_was_paid(server: RunningS
     assert again["paid_before"] == paid
 
 
+def plain(symbols: int) -> Json:
+    """A payload of symbols whose first summaries pass every check, so that each is bought once."""
+    return {"symbols": [item(f"symbol_{number}") for number in range(symbols)]}
+
+
 def test_a_job_that_is_delivered_twice_at_once_is_bought_once(server: RunningServer, tmp_path: Path) -> None:
     """The second run waits for the first, and both answer with the same summaries; the second has paid nothing."""
     settings = Settings.from_env(environment(server, tmp_path))
 
     async def run_both() -> list[Json]:
-        job = {"job_id": "twice", **payload(24)}
+        job = {"job_id": "twice", **plain(24)}
         runs = [run_job_to_dict(job, settings, default_job_id="-", emit=lambda _: None) for _ in range(2)]
         return await asyncio.gather(*runs)
 
@@ -262,7 +267,7 @@ def test_a_run_that_was_taken_over_buys_nothing_more(
     settings = Settings.from_env(environment(server, tmp_path))
 
     async def main() -> Json:
-        job = asyncio.create_task(run_job_to_dict(payload(40), settings, default_job_id=JOB_ID, emit=lambda _: None))
+        job = asyncio.create_task(run_job_to_dict(plain(40), settings, default_job_id=JOB_ID, emit=lambda _: None))
         await asyncio.to_thread(wait_until, lambda: bought(server).total() >= 10, "ten to be bought")
         (tmp_path / job_lease_key(JOB_ID)).write_text('{"token": "of another"}', encoding="utf-8")
         # The task that renews the lease ends when it finds another's.
@@ -276,7 +281,7 @@ def test_a_run_that_was_taken_over_buys_nothing_more(
     assert {one["failure"] for one in output["failed_symbols"]} == {"lease_lost"}
     assert output["documented_count"] == bought(server).total() <= 10 + AT_ONCE
     assert any(f"send it again as {JOB_ID}" in text for text in output["warnings"])
-    again = document(payload(40), environment(server, tmp_path))
+    again = document(plain(40), environment(server, tmp_path))
     assert again["status"] == "success"
     assert set(bought(server).values()) == {1}
 
