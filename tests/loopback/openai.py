@@ -402,13 +402,16 @@ def fill_array(items: Json, topic: Topic) -> list[Any]:
 
 WORD = re.compile(r"[A-Za-z_]\w{2,}")
 SPARE_WORDS = (
-    "data values input result caller state record setting request answer order bounds error check limit text field"
+    "data values input result amount state record setting request answer order bounds error check limit text field"
     " cache index queue layer event source target filter"
 )
 
 
-# A word of prompts that no summary may have.
-REJECTED_WORDS = ("centrality",)
+# Words of a prompt that a summary may not have: whoever checks answers would reject some of them.
+UNWRITTEN_WORDS = frozenset(
+    "callee callees caller callers called central centrality cluster clusters docstring file files invoked module needed"
+    " path prompt question relied required rules shared summary symbol symbols task used user".split()
+)
 
 
 def sentence(prompt: str, salt: str = "") -> str:
@@ -416,8 +419,8 @@ def sentence(prompt: str, salt: str = "") -> str:
     number = zlib.crc32(f"{salt}\0{prompt}".encode())
     # A stretch of the prompt will do: the whole of a long one would cost more than everything else here.
     start = number % max(1, len(prompt) - 600)
-    found = dict.fromkeys((*WORD.findall(prompt[start : start + 600]), *SPARE_WORDS.split()))
-    words = [word for word in found if word.lower() not in REJECTED_WORDS]
+    found = (*WORD.findall(prompt[start : start + 600]), *SPARE_WORDS.split())
+    words = list(dict.fromkeys(word for word in found if word.lower() not in UNWRITTEN_WORDS))
     shuffled = words[number % 2 :: 2] + words[1 - number % 2 :: 2]
     return f"Handles {' '.join(shuffled[: 11 + number // 2 % 14])}."
 
