@@ -32,6 +32,7 @@ MIN_DOCSTRING_WORDS = 4
 MIN_SOURCE_LINES = 3
 MAX_SOURCE_CHARS = 4_000
 
+_FIRST_BLOCK = re.compile(r"(:[ \t]*\n)\s*[rR]?\"\"\".*?\"\"\"[ \t]*\n", re.DOTALL)
 _ROLE = re.compile(r":[a-z:]+:`~?!?(?:([^`<]+?)\s*<[^`>]*>|([^`]+))`")
 _LINK = re.compile(r"\{@link(?:code)?\s+([^}|\s]+)[^}]*\}|!?\[([^\]]*)\]\([^)]*\)|</?[a-z]+[^>]*>")
 
@@ -108,12 +109,20 @@ def without_docstring(source: str) -> str:
     >>> without_docstring('def f():\\n    "Do it."\\n    return 1')
     'def f():\\n    return 1'
     """
-    dedented = textwrap.dedent(source)
-    try:
-        tree = ast.parse(dedented)
-    except SyntaxError:
-        return source
-    lines = dedented.splitlines()
+    # The first line of a member has lost its indentation, which shows if a decorator stands there.
+    rest = [line for line in source.splitlines()[1:] if line.strip()]
+    indentation = min((len(line) - len(line.lstrip()) for line in rest), default=0)
+    for text in (source, textwrap.dedent(" " * indentation + source)):
+        try:
+            return _without_docstrings(text, ast.parse(text))
+        except SyntaxError:
+            continue
+    # Definitions inside of it may be outlines, which are no Python.
+    return _FIRST_BLOCK.sub(r"\1", source, count=1)
+
+
+def _without_docstrings(source: str, tree: ast.Module) -> str:
+    lines = source.splitlines()
     for node in ast.walk(tree):
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             continue

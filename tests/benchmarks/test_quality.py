@@ -28,8 +28,10 @@ def test_the_rank_of_a_docstring_is_its_place_among_all_of_the_codebase() -> Non
     ("source", "bare"),
     [
         ('def f():\n    """Do it.\n\n    Well.\n    """\n    return 1', "def f():\n    return 1"),
-        ('    def f(self):\n        "Do it."\n        return 1', "def f(self):\n    return 1"),
+        ('def f(self):\n        "Do it."\n        return 1', "def f(self):\n        return 1"),
+        ('@cached\n    def f(self):\n        "Do it."\n        return 1', "@cached\ndef f(self):\n    return 1"),
         ('def f():\n    """Only this."""', 'def f():\n    """Only this."""'),
+        ('def f():\n    """Do it."""\n    def g() [...]', "def f():\n    def g() [...]"),
         ("function f() { return 1 }", "function f() { return 1 }"),
     ],
 )
