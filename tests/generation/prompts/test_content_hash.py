@@ -90,6 +90,9 @@ NOT_DECIDING: dict[str, Any] = {
     "storage_retry_s": 1.0,
     "max_output_bytes": 5_000,
     "tiktoken_cache_dir": Path("elsewhere"),
+    "model_context_tokens": 100_000,
+    "temperature": 0.5,
+    "outage_s": 5.0,
     "log_level": "DEBUG",
 }
 
