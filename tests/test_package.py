@@ -105,10 +105,10 @@ def check_hook_and_action(installed: Installed) -> None:
 
 
 def test_a_summary_is_bought_with_the_vocabulary_of_the_wheel(installed: Installed) -> None:
-    """With a key and nothing else set, prompts are counted by the vocabulary that came with the wheel."""
+    """With a key and a model and nothing else set, prompts are counted by the vocabulary that came with the wheel."""
     write(installed.folder / "small", {"app.py": "def greet(name):\n    return name\n"})
     with running(Behaviour(marker=r"(?m)^Name: (.+)$", count_by="characters")) as server:
-        key = {"OPENAI_API_KEY": "sk-loopback", "OPENAI_BASE_URL": server.base_url}
+        key = {"OPENAI_API_KEY": "sk-loopback", "OPENAI_BASE_URL": server.base_url, "MODEL_NAME": "gpt-6-luna"}
         ended = installed.run("doctown", "build", "small", "--embeddings", "none", **key)
         assert (ended.returncode, ended.stderr) == (0, "")
         assert server.bill()["bought"] == {"greet": 1}
