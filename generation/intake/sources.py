@@ -25,6 +25,7 @@ MAX_SOURCE_BYTES = 1_000_000_000
 _GZIP_MAGIC = b"\x1f\x8b"
 _BOM = b"\xef\xbb\xbf"
 _CHUNK_BYTES = 1 << 20
+_OF_A_SYMBOL = {"symbol_id", "context"}
 _OF_A_JOB = {"input", "symbols", "symbols_key", "documented_symbols"}
 
 
@@ -56,14 +57,16 @@ def _read_document(file: BinaryIO, name: str) -> Any:  # noqa: ANN401 - any JSON
     # The first line distinguishes most JSON Lines from JSON; if it is malformed, the other lines are examined below.
     lines = _lines(file)
     document = _parsed(next(lines, (0, b""))[1])
-    if _is_symbol(document):
+    is_alone = next(lines, None) is None
+    # An object that stands alone is an input, in which something may be missing, unless it looks like a symbol.
+    if _is_symbol(document) and (not is_alone or document.keys() & _OF_A_SYMBOL):
         return _symbol_a_line(file)
     # A document on one line is parsed once; the place of a fault counts from the beginning of the file.
-    if isinstance(document, NotJson) or next(lines, None) is not None:
+    if isinstance(document, NotJson) or not is_alone:
         file.seek(0)
         document = _parsed(file.read())
     if not isinstance(document, NotJson):
-        is_symbol = isinstance(document, dict) and {"symbol_id", "context"} <= document.keys()
+        is_symbol = isinstance(document, dict) and document.keys() >= _OF_A_SYMBOL
         return [document] if is_symbol else document
     if any(_is_symbol(_parsed(line)) for _, line in _lines(file)):
         return _symbol_a_line(file)
