@@ -212,7 +212,7 @@ def test_a_cancelled_job_stops_and_the_next_one_runs(deployment: Deployment) -> 
     deployment.queue.wait_until(lambda: bool(deployment.queue.progress(job_id)), LIMIT_S, "progress")
     wait_until(lambda: len(deployment.openai.bill()["arrived_at_s"]) >= 15, "10 calls in flight")
     deployment.queue.cancel(job_id)
-    wait_until(lambda: deployment.openai.bill()["abandoned"] == 10, "10 calls that were hung up")
+    wait_until(lambda: deployment.openai.bill()["abandoned"] >= 10, "10 calls that were hung up")
     _, result = deployment.run({"symbols": [item("next_0"), item("next_1")]})
     assert result["output"]["status"] == "success"
     bill = deployment.openai.bill()

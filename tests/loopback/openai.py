@@ -409,8 +409,36 @@ SPARE_WORDS = (
 
 # Words of a prompt that a summary may not have: whoever checks answers would reject some of them.
 UNWRITTEN_WORDS = frozenset(
-    "callee callees caller callers called central centrality cluster clusters docstring file files invoked module needed"
-    " path prompt question relied required rules shared summary symbol symbols task used user".split()
+    [
+        "callee",
+        "callees",
+        "caller",
+        "callers",
+        "called",
+        "central",
+        "centrality",
+        "cluster",
+        "clusters",
+        "docstring",
+        "file",
+        "files",
+        "invoked",
+        "module",
+        "needed",
+        "path",
+        "prompt",
+        "question",
+        "relied",
+        "required",
+        "rules",
+        "shared",
+        "summary",
+        "symbol",
+        "symbols",
+        "task",
+        "used",
+        "user",
+    ]
 )
 
 

@@ -198,7 +198,7 @@ INPUTS: list[tuple[object, bool]] = [
     ({"symbols": [item("a", related_symbols=["b", {"name": "c", "similarity": 0.5}], embedding=[0.5, 1])]}, True),
     ({"symbols": [item("a", unknown_field=1)]}, True),
     ({}, False),
-    ([], False),
+    (None, False),
     ({**payload(1), "symbols_key": "both"}, False),
     ({**payload(1), "symbol": []}, False),
     ({**payload(1), "job_id": "with blanks"}, False),
@@ -259,7 +259,7 @@ def test_what_a_job_of_a_model_tells(deployment: Deployment, openai_server: Runn
     """A job of a model, with symbols that fail, checks that find fault, and requests of several symbols."""
     poisonous = {"fault": "refusal", "contains": "Name: reserve"}
     openai_server.set_behaviour(Behaviour(marker=NAME, count_by="characters", fault_script=(poisonous,)))
-    told = deployment.run(payload(24, batch_mode=True, include_semantic_context=True, min_centrality=0.1))
+    told = deployment.run(payload(24, batch_mode=True, min_centrality=0.1, output_language="German"))
 
     check_told(told)
     assert told.output["status"] == "partial"

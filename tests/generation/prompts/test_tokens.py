@@ -162,10 +162,10 @@ def test_no_token_has_more_characters_than_are_allowed_for(oracle: tiktoken.Enco
 
 def test_usages_add_up_field_by_field() -> None:
     """The sum of two usages has the sum of each of their figures; input and output together are the total."""
-    one = Usage(1, 2, 3, 4, 5, 6)
-    other = Usage(10, 20, 30, 40, 50, 60)
+    one = Usage(1, 2, 3, 4, 5, 6, 7)
+    other = Usage(10, 20, 30, 40, 50, 60, 70)
 
-    assert [getattr(one + other, field.name) for field in fields(Usage)] == [11, 22, 33, 44, 55, 66]
+    assert [getattr(one + other, field.name) for field in fields(Usage)] == [11, 22, 33, 44, 55, 66, 77]
     assert (one + other).total_tokens == 11 + 33
     assert one + NO_USAGE == one
 
