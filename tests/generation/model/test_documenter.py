@@ -1156,7 +1156,8 @@ def test_whatever_an_exchange_raises_is_an_attempt(counter: TokenCounter) -> Non
         outcomes = asyncio.run(ask())
     assert broken == set(MALFORMED)
     assert [type(outcome) for outcome in outcomes] == [Documented] * len(MALFORMED)
-    assert {outcome.usage.requests for outcome in outcomes} == {2}
+    # Three where the next request took the connection that the server was about to close.
+    assert {outcome.usage.requests for outcome in outcomes} <= {2, 3}
 
 
 def test_a_certificate_that_is_not_trusted_ends_the_job_and_names_the_variable(counter: TokenCounter) -> None:
