@@ -141,7 +141,8 @@ def _new_file(path: Path, body: bytes) -> Iterator[Path]:
 def _temporary_file_in(folder: Path) -> tuple[int, str]:
     """Make a file in a folder, and the folder, which other processes remove while it is empty."""
     for _ in range(_MAX_FOLDER_ATTEMPTS - 1):
-        with contextlib.suppress(FileNotFoundError):
+        # FileExistsError: it was there when mkdir tried, and removed before mkdir looked whether it is a folder.
+        with contextlib.suppress(FileNotFoundError, FileExistsError):
             return _first_file_in(folder)
     return _first_file_in(folder)
 
@@ -168,7 +169,8 @@ def _open_to_append(path: Path) -> BinaryIO:
     for _ in range(_MAX_FOLDER_ATTEMPTS):
         with contextlib.suppress(FileNotFoundError):
             return path.open("ab")
-        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            path.parent.mkdir(parents=True, exist_ok=True)
     return path.open("ab")
 
 

@@ -315,7 +315,7 @@ def test_200_small_jobs_end_right_beside_a_large_one(deployment: Deployment) -> 
     jobs = [payload(2_000, max_concurrent_requests=50), *small]
     with ThreadPoolExecutor(32) as callers:
         answers = list(callers.map(deployment.service.generate, jobs))
-    assert [answer.status for answer in answers] == [200] * len(jobs)
+    assert [answer.json.get("error") for answer in answers if answer.status != 200] == []
     outputs, bill = [answer.json for answer in answers], deployment.openai.bill()
     for output, job in zip(outputs, jobs, strict=True):
         assert [one["symbol_id"] for one in output["documented_symbols"]] == ids(job)
