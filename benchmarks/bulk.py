@@ -27,7 +27,7 @@ from generation.results.checkpoint import SEGMENT_AGE_S
 from tests.loopback.openai import Behaviour, Limits, RunningServer, ideal_makespan_s
 from tests.loopback.openai import running_process as running_openai
 from tests.loopback.queue import DOCUMENTED_RATES, Rules, running_queue_process, worker_environment
-from tests.support.worker_process import RunningProcess, running_process, running_worker
+from tests.support.worker_process import RunningProcess, running_process
 
 Say = Callable[[str], None]
 
@@ -74,8 +74,10 @@ class House:
     def results(self) -> Path:
         return self.folder / "results"
 
-    def worker(self, pod_id: str) -> dict[str, str]:
-        return {
+    @contextmanager
+    def worker(self, pod_id: str) -> Iterator[RunningProcess]:
+        """Start a worker as a new process: those of tests have their libraries loaded before they start."""
+        environment = {
             **worker_environment(self.queue_url, pod_id),
             "OPENAI_API_KEY": KEY,
             "OPENAI_BASE_URL": self.openai.base_url,
@@ -85,6 +87,8 @@ class House:
             "JOBS_PER_WORKER": str(JOBS_PER_WORKER),
             "LOG_LEVEL": "WARNING",
         }
+        with running_process([sys.executable, "-u", "handler.py"], environment, REPOSITORY) as process:
+            yield process
 
     @contextmanager
     def coordinator(self, *options: str) -> Iterator[RunningProcess]:
@@ -157,7 +161,7 @@ def whole_rows(folder: Path, say: Say) -> list[Row]:
         ExitStack() as stack,
     ):
         for number in range(WORKERS):
-            stack.enter_context(running_worker(house.worker(f"pod-{number}")))
+            stack.enter_context(house.worker(f"pod-{number}"))
         time.sleep(3.0)
         seconds, peak_mb, code = measure(house)
         ideal_s = ideal_makespan_s([1] * total, Limits(requests_per_min=REQUESTS_PER_MIN), LATENCY_S)
@@ -249,12 +253,12 @@ def dying_workers(house: House) -> Iterator[list[int]]:
 
     def reign() -> None:
         with ExitStack() as stack:
-            alive = [stack.enter_context(running_worker(house.worker(f"pod-{number}"))) for number in range(WORKERS)]
+            alive = [stack.enter_context(house.worker(f"pod-{number}")) for number in range(WORKERS)]
             while not over.wait(WORKER_KILL_EVERY_S):
                 place = chance.randrange(WORKERS)
                 alive[place].kill()
                 deaths[0] += 1
-                alive[place] = stack.enter_context(running_worker(house.worker(f"pod-{WORKERS + deaths[0]}")))
+                alive[place] = stack.enter_context(house.worker(f"pod-{WORKERS + deaths[0]}"))
 
     thread = threading.Thread(target=reign, name="workers")
     thread.start()
@@ -293,7 +297,7 @@ def scaling_rows(folder: Path, say: Say) -> list[Row]:
             ExitStack() as stack,
         ):
             for number in range(workers):
-                stack.enter_context(running_worker(house.worker(f"pod-{number}")))
+                stack.enter_context(house.worker(f"pod-{number}"))
             time.sleep(2.0)
             seconds, _, _ = measure(house, "--shard-size", "100")
             faults, _ = house.faults(4, SCALING_SYMBOLS // 4)

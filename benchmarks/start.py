@@ -5,6 +5,7 @@ Both are driven by the tests' queue, in which a job waits when they start.
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ from benchmarks.clients.stage import API_KEY
 from benchmarks.processes import REPOSITORY
 from benchmarks.rows import Row
 from tests.loopback.queue import running_queue
-from tests.support.worker_process import running_worker
+from tests.support.worker_process import running_process
 
 ROUNDS = 5
 LIMIT_S = 60.0
@@ -54,6 +55,7 @@ def seconds_to_first_job(program: Path, settings: Mapping[str, str]) -> float:
     with running_queue() as queue:
         # Submitted right before the start: the queue's own delay of the job is the time that is asked for.
         job_id = queue.submit({"symbols": []})
-        with running_worker({**queue.environment(), **settings}, args=[str(program)]):
+        # A new process: the workers of tests have their libraries loaded before they start.
+        with running_process([sys.executable, "-u", str(program)], {**queue.environment(), **settings}, REPOSITORY):
             queue.wait_until(lambda: "delayTime" in queue.status(job_id), LIMIT_S, "the first job to be taken")
             return float(queue.status(job_id)["delayTime"]) / 1_000
