@@ -125,16 +125,7 @@ def expression(rec: Recorder, node: Node | None) -> Expr:
     """Return what an expression may be, recording the calls in it."""
     if node is None or rec.depth >= MAX_EXPRESSION_DEPTH:
         return None
-    kind = node.type
-    if kind == "identifier":
-        return rec.name(node)
-    convert = CONVERT.get(kind)
-    if convert is None:
-        return None
-    rec.depth += 1
-    value = convert(rec, node)
-    rec.depth -= 1
-    return value
+    return rec.name(node) if node.type == "identifier" else rec.convert(node, CONVERT)
 
 
 def _selector(rec: Recorder, node: Node) -> Expr:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from tree_sitter import Language, Node, Parser
 
-from doctown.parsing.recorder import MAX_EXPRESSION_DEPTH, Recorder
+from doctown.parsing.recorder import Recorder
 from doctown.parsing.records import Expr
 
 LIST: Expr = ("literal", "list")
@@ -37,15 +37,7 @@ _WRAPPERS = frozenset(
 
 def type_expression(rec: Recorder, node: Node | None) -> Expr:
     """Return the type that a type node names; None where nothing is known of it."""
-    if node is None or rec.depth >= MAX_EXPRESSION_DEPTH:
-        return None
-    convert = CONVERT.get(node.type)
-    if convert is None:
-        return None
-    rec.depth += 1
-    found = convert(rec, node)
-    rec.depth -= 1
-    return found
+    return rec.convert(node, CONVERT)
 
 
 def instance(type_: Expr) -> Expr:
