@@ -50,7 +50,16 @@ from generation.results.report import as_json
 from generation.results.reuse import Results, find_earlier, read_results
 from generation.storage import open_storage
 from generation.storage.base import Storage
-from generation.storage.keys import contexts_key, merged_key, prefix_of, results_key, run_lease_key
+from generation.storage.keys import (
+    codebase_key,
+    codebase_previous_key,
+    codebase_symbols_key,
+    contexts_key,
+    merged_key,
+    prefix_of,
+    results_key,
+    run_lease_key,
+)
 from generation.storage.lease import RUN_TTL_S, lease
 
 CodebaseEngine = Literal["runpod", "batch"]
@@ -158,7 +167,7 @@ async def forget_codebase(name: str, settings: Settings) -> None:
     storage = open_storage(settings)
     if run_name := await _present_run(name, storage):
         await _remove_run(run_name, storage)
-        await storage.delete([_pointer_key(name)])
+        await storage.delete([codebase_key(name)])
 
 
 def _unlimited(settings: Settings) -> Settings:
@@ -166,21 +175,8 @@ def _unlimited(settings: Settings) -> Settings:
     return settings.model_copy(update={"max_symbols": None})
 
 
-def _pointer_key(codebase_name: str) -> str:
-    return f"bulk/{codebase_name}/run.json"
-
-
-def _symbols_key(run_name: str) -> str:
-    return f"bulk/{run_name}/codebase/symbols.jsonl.gz"
-
-
-def _previous_key(run_name: str) -> str:
-    # Where jobs may read earlier results from: not among the state of runs.
-    return f"results/{run_name}/previous.json"
-
-
 async def _present_run(codebase_name: str, storage: Storage) -> str | None:
-    stored = await storage.read(_pointer_key(codebase_name))
+    stored = await storage.read(codebase_key(codebase_name))
     return None if stored is None else str(json.loads(stored.body)["run"])
 
 
@@ -193,8 +189,8 @@ async def _prepared_run(codebase: Codebase, storage: Storage, settings: Settings
     present = await _present_run(codebase.name, storage)
     if present != run.name:
         previous = await _with_interrupted(present, codebase.previous, storage, settings, environ)
-        await storage.write(_previous_key(run.name), as_json(previous))
-        await storage.write(_pointer_key(codebase.name), as_json({"run": run.name}))
+        await storage.write(codebase_previous_key(run.name), as_json(previous))
+        await storage.write(codebase_key(codebase.name), as_json({"run": run.name}))
         if present:
             await _remove_run(present, storage)
     carried_usd = (await _read_previous(run.name, storage)).get("total_cost", 0.0)
@@ -203,7 +199,7 @@ async def _prepared_run(codebase: Codebase, storage: Storage, settings: Settings
     stored = await load_run(storage, run.name)
     if stored is None:
         selected = await _selected(codebase, run, storage, settings)
-        await storage.write(_symbols_key(run.name), await asyncio.to_thread(_as_lines, selected))
+        await storage.write(codebase_symbols_key(run.name), await asyncio.to_thread(_as_lines, selected))
         await save_new_run(storage, run)
     elif stored != run:
         await save_run(storage, run)
@@ -220,7 +216,9 @@ def _run_of(codebase: Codebase, settings: Settings) -> Run:
     return Run(
         name=name,
         engine=codebase.engine,
-        sources=(Source(0, SOURCE, _symbols_key(name), is_local=False, previous_key=_previous_key(name)),),
+        sources=(
+            Source(0, SOURCE, codebase_symbols_key(name), is_local=False, previous_key=codebase_previous_key(name)),
+        ),
         options=options,
         shard_size=SHARD_SIZES[codebase.engine],
         in_flight=IN_FLIGHT[codebase.engine],
@@ -259,7 +257,7 @@ def _as_lines(symbols: Iterable[SymbolContext]) -> bytes:
 
 
 async def _read_previous(run_name: str, storage: Storage) -> dict[str, Any]:
-    stored = await storage.read(_previous_key(run_name))
+    stored = await storage.read(codebase_previous_key(run_name))
     return dict(json.loads(stored.body)) if stored else {}
 
 
@@ -406,7 +404,7 @@ async def _remove_run(run_name: str, storage: Storage) -> None:
     state = await load_state(storage, run_name, run.sources[0]) if run else None
     for shard in state.shards if isinstance(state, Division) else ():
         await storage.delete([results_key(shard.job_id), *await storage.list_keys(prefix_of(shard.job_id))])
-    await storage.delete([merged_key(run_name, SOURCE), _previous_key(run_name)])
+    await storage.delete([merged_key(run_name, SOURCE), codebase_previous_key(run_name)])
     for folder in ("sources", "shards", "submitted", "batch/parts", "batch/rows", "batch/answers", "codebase"):
         await storage.delete(await storage.list_keys(f"bulk/{run_name}/{folder}/"))
     await storage.delete([f"bulk/{run_name}/{name}.json" for name in ("batch/run", "cancelled", "manifest")])

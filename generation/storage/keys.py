@@ -42,6 +42,21 @@ def run_lease_key(run_name: str) -> str:
     return f"bulk/{run_name}/lease.json"
 
 
+def codebase_key(codebase_name: str) -> str:
+    """Return the key of the name of a codebase's run."""
+    return f"bulk/{codebase_name}/run.json"
+
+
+def codebase_symbols_key(run_name: str) -> str:
+    """Return the key of the symbols of a codebase's run."""
+    return f"bulk/{run_name}/codebase/symbols.jsonl.gz"
+
+
+def codebase_previous_key(run_name: str) -> str:
+    """Return the key of the earlier results of a codebase's run: not among the state of runs, since jobs read it."""
+    return f"results/{run_name}/previous.json"
+
+
 def job_lease_key(job_id: str) -> str:
     """Return the key of the lease that a job's worker holds."""
     return f"{prefix_of(job_id)}lease.json"
