@@ -82,11 +82,11 @@ class Documenting:
 
     def estimate(self) -> Estimate:
         """Return what the jobs would cost. Raise DocumentError."""
-        return _run(self._estimate())
+        return run_to_end(self._estimate())
 
     def run(self, hashes: Mapping[str, str], tell: Tell) -> Summaries:
         """Write the summaries; `hashes` are those of the symbols' sources, by id. Raise DocumentError."""
-        return _run(self._document(hashes, tell))
+        return run_to_end(self._document(hashes, tell))
 
     async def _estimate(self) -> Estimate:
         counts: Counter[str] = Counter()
@@ -173,7 +173,7 @@ def split(contexts: Sequence[SymbolContext], job_id: str, most: int = MAX_JOB_SY
     ]
 
 
-def _run(work: Coroutine[Any, Any, Result]) -> Result:
+def run_to_end(work: Coroutine[Any, Any, Result]) -> Result:
     """Run the worker to its end. Raise DocumentError, in its sentence."""
     try:
         return asyncio.run(cancelled_on_signals(work))

@@ -7,19 +7,18 @@ that one knows what is under way.
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import json
 import shutil
 import tempfile
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from doctown.docpack import Pack
-from doctown.documenting import PREVIOUS_FILE, Documenting, kept_in
+from doctown.documenting import PREVIOUS_FILE, Documenting, kept_in, run_to_end
 from doctown.errors import DocumentError, OutputError
 from doctown.previous import previous_results
 from doctown.summaries import Estimate, Summaries, add_outcome, add_totals
@@ -28,10 +27,8 @@ from generation import (
     BATCH_SHARE,
     Codebase,
     CodebaseResults,
-    JobError,
     Settings,
     SymbolContext,
-    cancelled_on_signals,
     document_codebase,
     engine_settings,
     find_bought,
@@ -97,12 +94,12 @@ class Purchase:
                 f"the estimated cost of ${estimate.estimated_cost:.4f} is above max_cost_usd ({cap_usd}): raise it, "
                 "lower max_symbols or raise min_centrality"
             )
-        return self._of_run(_run(self._document(tell)), hashes)
+        return self._of_run(run_to_end(self._document(tell)), hashes)
 
     def forget(self) -> None:
         """Remove what was kept. Raise DocumentError where the bucket cannot be reached."""
         if self.engine == "runpod":
-            _run(forget_codebase(self.job_id, self.settings))
+            run_to_end(forget_codebase(self.job_id, self.settings))
         shutil.rmtree(self.work, ignore_errors=True)
 
     def _jobs(self, work: Path, settings: Settings, previous: Mapping[str, object] | None) -> Documenting:
@@ -151,7 +148,7 @@ class Purchase:
     def _bought(self, engine: Engine) -> list[dict[str, Any]]:
         if engine == "local" or self._interrupted() != engine:
             return []
-        return _run(find_bought(Codebase(self.job_id, engine, self.contexts), self._store(engine)))
+        return run_to_end(find_bought(Codebase(self.job_id, engine, self.contexts), self._store(engine)))
 
     async def _document(self, tell: Tell) -> CodebaseResults:
         return await document_codebase(
@@ -172,11 +169,3 @@ class Purchase:
         usage = dataclasses.asdict(results.usage)
         add_totals(summaries, usage, results.total_cost, results.checks, results.warnings)
         return summaries
-
-
-def _run(work: Coroutine[Any, Any, Result]) -> Result:
-    """Run an engine to its end. Raise DocumentError, in its sentence."""
-    try:
-        return asyncio.run(cancelled_on_signals(work))
-    except JobError as error:
-        raise DocumentError(str(error)) from None
