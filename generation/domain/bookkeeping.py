@@ -11,6 +11,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from generation.domain.limits import parse_integer
+
 log = logging.getLogger(__name__)
 
 # No request and no batch has as many tokens.
@@ -20,19 +22,9 @@ _named: set[str] = set()
 
 
 def parse_json(text: bytes | str) -> object:
-    """Return the JSON value in a text. Raise ValueError for anything else, however deep, long or badly encoded.
-
-    Python reads no integer of more than 4,300 digits: where there is one, all numbers are read as floats.
-    """
+    """Return the JSON value in a text. Raise ValueError for anything else, however deep, long or badly encoded."""
     try:
-        try:
-            return json.loads(text)
-        except json.JSONDecodeError:
-            raise
-        except UnicodeDecodeError:
-            raise
-        except ValueError:
-            return json.loads(text, parse_int=float)
+        return json.loads(text, parse_int=parse_integer)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
