@@ -25,14 +25,14 @@ from generation.command_line import prepare_environment
 from generation.config import Settings
 from generation.domain.catalogue import OFFLINE, utc_today
 from generation.domain.output import ProgressSnapshot
-from generation.errors import ConfigError, JobError, StorageError
+from generation.errors import ConfigError, JobError
 from generation.job import run_job, warm_up
 from generation.local import run_file
 from generation.logs import set_up_logging
 from generation.process import protect_streams
 from generation.prompts.tokens import VocabularyMissing
 from generation.reporting.progress import ProgressPump
-from generation.storage import check_storage, open_storage
+from generation.storage import check_storage_unless_away, open_storage
 
 log = logging.getLogger("handler")
 
@@ -137,12 +137,7 @@ def results_store_check(settings: Settings) -> Callable[[], Awaitable[None]]:
     storage = open_storage(settings.model_copy(update={"storage_retry_s": 0.0}))
 
     async def check_results_store() -> None:
-        try:
-            await check_storage(storage)
-        except StorageError as error:
-            if not error.retryable:
-                raise
-            log.warning("the results store is away: %s", error)
+        await check_storage_unless_away(storage)
 
     return check_results_store
 

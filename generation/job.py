@@ -24,7 +24,7 @@ from generation.domain.context import SymbolContext
 from generation.domain.outcome import Documenter, Failed, Outcome, Request, Symbol
 from generation.domain.output import JobOutput, PlannedOutput
 from generation.domain.usage import NO_USAGE, Usage
-from generation.errors import ConfigError, InputError, JobError, Stopped, StorageError
+from generation.errors import ConfigError, InputError, JobError, Stopped
 from generation.executor import generate
 from generation.intake.job_input import JobInput, JobOptions, parse_job
 from generation.intake.readable import check_previous_results_key, check_symbols_key
@@ -44,7 +44,7 @@ from generation.results.job_lease import JobLease, job_lease
 from generation.results.publish import ResultsTarget, publish
 from generation.results.report import Report, Totals, planned
 from generation.results.reuse import Earlier, Found, Questions, find_earlier, models_in, resolve_reuse
-from generation.storage import check_storage, open_storage
+from generation.storage import check_storage_unless_away, open_storage
 from generation.storage.base import Storage
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ async def _document(
     with_model = bool(plan.requests) and settings.model_name != OFFLINE
     budget = Budget(settings.max_cost_usd, settings.pricing, spent)
     if with_model:
-        await _check_results_can_be_stored(job.storage)
+        await check_storage_unless_away(job.storage)
     documenter = await _documenter(plan, prompt_context, budget, settings) if with_model else None
     schedule = await asyncio.to_thread(Schedule, plan)
     run = _Run(job, plan, schedule, call, held)
@@ -433,16 +433,6 @@ def _read_file(file: BinaryIO, key: str) -> ParsedSymbols:
     name = f"symbols_key: {key}"
     with decompressed(file, name) as plain:
         return read_symbols(read_items(plain, name))
-
-
-async def _check_results_can_be_stored(storage: Storage) -> None:
-    """Raise StorageError, before anything is paid for, if results cannot be stored; not if that may pass."""
-    try:
-        await check_storage(storage)
-    except StorageError as error:
-        if not error.retryable:
-            raise
-        log.warning("the results store is away: %s", error)
 
 
 def _log_plan(job_id: str, plan: Plan, settings: Settings) -> None:

@@ -6,12 +6,16 @@ a thread, since boto3 blocks. What is written, and how a lost conditional write 
 
 from __future__ import annotations
 
+import logging
 import os
 
 from generation.config import Settings
+from generation.errors import StorageError
 from generation.storage.base import Storage
 from generation.storage.folder import FolderStorage
 from generation.storage.r2 import R2Storage
+
+log = logging.getLogger(__name__)
 
 
 def open_storage(settings: Settings) -> Storage:
@@ -24,3 +28,13 @@ async def check_storage(storage: Storage) -> None:
     key = f"checkpoints/.check/{os.urandom(8).hex()}"
     await storage.write(key, b"{}")
     await storage.delete([key])
+
+
+async def check_storage_unless_away(storage: Storage) -> None:
+    """Check a store as `check_storage` does; log a warning where it is only unavailable for now."""
+    try:
+        await check_storage(storage)
+    except StorageError as error:
+        if not error.retryable:
+            raise
+        log.warning("the results store is away: %s", error)
