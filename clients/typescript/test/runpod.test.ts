@@ -170,22 +170,22 @@ for (const [what, reply, failure] of [
 ] as [string, Reply, string][]) {
   test(`after ${what} a submission is tried again only where the job has an id`, async () => {
     const unnamed = await startStub(reply, ACCEPTED)
-    const error = await fault(clientOf(unnamed, { timeoutS: 0.1 }).submit(INPUT))
+    const error = await fault(clientOf(unnamed, { timeoutS: 0.5 }).submit(INPUT))
     assert.equal(error.failure, failure)
     assert.equal(unnamed.seen.length, 1)
 
     const named = await startStub(reply, ACCEPTED)
-    assert.equal(await clientOf(named, { timeoutS: 0.1 }).submit({ ...INPUT, job_id: 'mine' }), 'job-1')
+    assert.equal(await clientOf(named, { timeoutS: 0.5 }).submit({ ...INPUT, job_id: 'mine' }), 'job-1')
     assert.equal(named.seen.length, 2)
   })
 
   test(`after ${what} a question and a cancellation are tried again`, async () => {
     const asked = await startStub(reply, REFUSED, json({ id: 'a', status: 'IN_QUEUE' }))
-    assert.equal((await clientOf(asked, { timeoutS: 0.1 }).status('a')).status, 'IN_QUEUE')
+    assert.equal((await clientOf(asked, { timeoutS: 0.5 }).status('a')).status, 'IN_QUEUE')
     assert.equal(asked.seen.length, 3)
 
     const cancelled = await startStub(reply, REFUSED, json({ id: 'a', status: 'CANCELLED' }))
-    assert.equal(await clientOf(cancelled, { timeoutS: 0.1 }).cancel('a'), 'CANCELLED')
+    assert.equal(await clientOf(cancelled, { timeoutS: 0.5 }).cancel('a'), 'CANCELLED')
     assert.equal(cancelled.seen.length, 3)
   })
 }
