@@ -16,8 +16,8 @@ PEERS := litellm==1.82.2 langchain-openai==1.7.3 instructor==1.17.0 pydantic-ai-
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run run-service demo test test-loaded test-kills test-llama fuzz docs lint bench bench-graph bench-quality \
-	bench-peers setup vocabulary schemas types lock clean
+.PHONY: help run run-service run-endpoint demo test test-loaded test-kills test-llama fuzz docs lint bench bench-graph \
+	bench-quality bench-peers setup vocabulary schemas types lock clean
 
 MODEL := models/minilm-l6/model.onnx
 VOCABULARY := vocabulary/fb374d419588a4632f3f557e76b4b70aebbca790
@@ -56,6 +56,9 @@ demo: $(INSTALLED) $(VOCABULARY) ## document this repository into a .docpack, of
 run-service: $(INSTALLED) $(VOCABULARY) ## serve POST /generate on port 8003 (without a key: offline)
 	@$(OFFLINE_WITHOUT_KEY); exec $(IN_VENV) -u -m generation.service
 
+run-endpoint: $(INSTALLED) $(VOCABULARY) ## serve a local copy of RunPod's API with one worker on port 8004 (without a key: offline)
+	@$(OFFLINE_WITHOUT_KEY); exec $(IN_VENV) -m tests.loopback.queue --worker --port 8004
+
 TEST = $(WITHOUT_FOREIGN) $(IN_VENV) -m pytest --numprocesses 3 --dist loadfile
 
 test: $(INSTALLED_DEV) $(VOCABULARY) $(MODEL) $(OLDEST_PIP) ## run the tests
@@ -75,10 +78,15 @@ fuzz: $(INSTALLED_DEV) $(VOCABULARY) ## play 5,000 runs against servers whose re
 docs: $(MADE) ## check the links of the documentation
 	$(IN_VENV) builder/check_links.py
 
-lint: $(INSTALLED_DEV) ## check style (ruff) and types (mypy)
+SCRIPTS := .ci/run $(wildcard *.sh builder/*.sh)
+
+lint: $(INSTALLED_DEV) ## check style (ruff), types (mypy), shell scripts, workflows and the Dockerfile
 	$(IN_VENV) -m ruff check .
 	$(IN_VENV) -m ruff format --check .
 	$(IN_VENV) -m mypy
+	$(VENV)/bin/shellcheck $(SCRIPTS)
+	PATH="$(abspath $(VENV)/bin):$$PATH" actionlint .github/workflows/*.yml examples/*.yml
+	$(VENV)/bin/hadolint Dockerfile
 
 bench: $(INSTALLED_BENCH) $(VOCABULARY) $(MODEL) ## measure the worker, beside its peers where `make bench-peers` has been run
 	$(WITHOUT_FOREIGN) $(IN_VENV) -m benchmarks

