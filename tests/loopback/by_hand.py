@@ -10,6 +10,7 @@ import argparse
 import shlex
 import signal
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 
 
 def arguments_of(doc: str | None) -> argparse.ArgumentParser:
@@ -28,9 +29,9 @@ def show(address: str, *settings: tuple[str, Mapping[str, str]]) -> None:
     print("\n".join(lines), flush=True)
 
 
-def block_end_signals() -> set[signal.Signals]:
-    """Keep Ctrl-C and SIGTERM for `wait_for_end`. Before there is another thread: it would get them otherwise."""
-    ends = {signal.SIGTERM, signal.SIGINT}
+def block_end_signals(others: AbstractSet[signal.Signals] = frozenset()) -> set[signal.Signals]:
+    """Keep Ctrl-C, SIGTERM and `others` for `wait_for_end`. Before there is another thread: it would get them."""
+    ends = {signal.SIGTERM, signal.SIGINT, *others}
     signal.pthread_sigmask(signal.SIG_BLOCK, ends)
     return ends
 

@@ -1,14 +1,15 @@
 """A loopback copy of RunPod's queue, for tests that drive the real worker loop of the `runpod` package.
 
 Both sides of the API on one port: what the worker's loop calls (job-take, job-take-batch, job-done, job-stop, ping) and
-what the caller of an endpoint calls (/run, /status, /cancel, /health). `running_queue()` serves it in a thread; a test
-puts jobs in and reads what the workers posted. `running_queue_process()`, or `python -m tests.loopback.queue --port
-8004 --rules JSON`, which prints the endpoint's URL as its first line, serves it in a process of its own. `Rules` bring
-in what can go wrong: rates, faults of calls, time-outs, expiry, and jobs handed out again when their worker's pings
-stop.
+what the caller of an endpoint calls (/run, /runsync, /status, /cancel, /health). `running_queue()` serves it in a
+thread; a test puts jobs in and reads what the workers posted. `running_queue_process()`, or `python -m
+tests.loopback.queue --port 8004 --rules JSON`, which prints the endpoint's URL as its first line, serves it in a
+process of its own; with `--worker` that starts a worker too, and a website has a whole endpoint to develop against.
+`Rules` bring in what can go wrong: rates, faults of calls, time-outs, expiry, and jobs handed out again when their
+worker's pings stop.
 
-Left out: streaming, /runsync, /retry, /purge-queue, the least and the greatest time that a policy may set, and rates
-that grow with the number of workers. A job is handed out again however often its workers die.
+Left out: streaming, /retry, /purge-queue, the least and the greatest time that a policy may set, and rates that grow
+with the number of workers. A job is handed out again however often its workers die.
 
     with running_queue() as queue, running_worker(queue.environment()):
         job_id = queue.submit({"symbols": []})
@@ -20,6 +21,8 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -42,12 +45,16 @@ from tests.support.worker_process import REPOSITORY_ROOT
 
 ENDPOINT_ID = "ep"
 RUN_BODY_LIMIT_BYTES = 10 * 1024 * 1024
+RUNSYNC_BODY_LIMIT_BYTES = 20 * 1024 * 1024
+# How long /runsync waits for its job, in ms: least, default and most.
+RUNSYNC_WAIT_MS = (1_000, 90_000, 300_000)
 WEBHOOK_TRIES = 3
 # Calls in 10 s, and calls at once.
-DOCUMENTED_RATES = {"run": (1000, 200), "status": (2000, 400), "cancel": (100, 20)}
+DOCUMENTED_RATES = {"run": (1000, 200), "runsync": (2000, 400), "status": (2000, 400), "cancel": (100, 20)}
 RATE_WINDOW_S = 10.0
 _THREAD_LIMIT_S = 60.0
 _TICK_S = 0.05
+_WORKER_GRACE_S = 15.0
 
 T = TypeVar("T")
 
@@ -56,7 +63,7 @@ T = TypeVar("T")
 class Rules:
     """What time and chance do to calls and jobs: nothing, unless said here. JSON-able.
 
-    Calls are named run, status, cancel and health. The times of a job's own `policy` go before these.
+    Calls are named run, runsync, status, cancel and health. The times of a job's own `policy` go before these.
     """
 
     rates: Mapping[str, Sequence[int]] = field(default_factory=dict)  # as DOCUMENTED_RATES
@@ -288,7 +295,7 @@ class LoopbackQueue:
 
     @property
     def url(self) -> str:
-        """The endpoint as its callers know it: append /run, /status/ID, /cancel/ID or /health."""
+        """The endpoint as its callers know it: append /run, /runsync, /status/ID, /cancel/ID or /health."""
         return f"http://127.0.0.1:{self._port}/v2/{ENDPOINT_ID}"
 
     def environment(self, pod_id: str = "pod") -> dict[str, str]:
@@ -551,19 +558,38 @@ async def _ping(request: web.Request) -> web.Response:
 
 
 async def _run(request: web.Request) -> web.Response:
+    job = await _submitted(request, RUN_BODY_LIMIT_BYTES)
+    return job if isinstance(job, web.Response) else web.json_response({"id": job.id, "status": job.status})
+
+
+async def _runsync(request: web.Request) -> web.Response:
+    """Answer as /status does, once the job has ended; after `?wait=` ms with what it is by then."""
+    least, default, most = RUNSYNC_WAIT_MS
+    wait_ms = request.query.get("wait", str(default))
+    if not wait_ms.isdecimal() or not least <= int(wait_ms) <= most:
+        return web.json_response({"error": f"wait must be {least} to {most} ms"}, status=400)
+    queue, job = request.app[_QUEUE], await _submitted(request, RUNSYNC_BODY_LIMIT_BYTES, "sync-")
+    if isinstance(job, web.Response):
+        return job
+    await queue._until(lambda: not job.unfinished, int(wait_ms) / 1000)
+    return web.json_response(job.as_status())
+
+
+async def _submitted(request: web.Request, limit_bytes: int, prefix: str = "") -> Job | web.Response:
+    """Return the job of the body, which is in the queue now, or the refusal of the body."""
     queue = request.app[_QUEUE]
     payload = await request.read()
-    if len(payload) > RUN_BODY_LIMIT_BYTES:
-        return web.json_response({"error": "exceeded max body size of 10MiB"}, status=413)
+    if len(payload) > limit_bytes:
+        return web.json_response({"error": f"exceeded max body size of {limit_bytes // 2**20}MiB"}, status=413)
     body = _strict_object(payload)
     if body is None or "input" not in body:
         return web.json_response({"error": "the body must be a JSON object with an input"}, status=400)
     policy = body.get("policy") or {}
     ttl_s, timeout_s = (policy[key] / 1000 if key in policy else None for key in ("ttl", "executionTimeout"))
-    job = Job(_new_job_id(), body["input"], queue._clock_s(), body.get("webhook"), ttl_s, timeout_s)
+    job = Job(prefix + _new_job_id(), body["input"], queue._clock_s(), body.get("webhook"), ttl_s, timeout_s)
     queue._book.add(job)
     queue._announce()
-    return web.json_response({"id": job.id, "status": job.status})
+    return job
 
 
 async def _status(request: web.Request) -> web.Response:
@@ -648,6 +674,7 @@ def _application(queue: LoopbackQueue) -> web.Application:
             web.post(root + "/job-done/{pod_id}/{job_id}", _job_done),
             web.get(root + "/ping/{pod_id}", _ping),
             web.post(root + "/run", _for_callers("run", _run)),
+            web.post(root + "/runsync", _for_callers("runsync", _runsync)),
             web.get(root + "/status/{job_id}", _for_callers("status", _status)),
             web.post(root + "/cancel/{job_id}", _for_callers("cancel", _cancel)),
             web.get(root + "/health", _for_callers("health", _health)),
@@ -739,21 +766,53 @@ def told_calls(url: str) -> dict[str, dict[str, int]]:
     return told
 
 
+@contextmanager
+def _running_worker(environment: Mapping[str, str], ends: set[signal.Signals]) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a worker with this process's settings beside the block, its events and logs on standard error."""
+    # A child inherits which signals are blocked, and the worker must be told to stop.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ends)
+    command = [sys.executable, "-u", "handler.py"]
+    worker = subprocess.Popen(
+        command, cwd=REPOSITORY_ROOT, env={**os.environ, **environment}, stdout=sys.stderr, start_new_session=True
+    )
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)
+    try:
+        yield worker
+    finally:
+        worker.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            worker.wait(_WORKER_GRACE_S)
+        # The SDK's heartbeat would outlive its parent.
+        with suppress(ProcessLookupError):
+            os.killpg(worker.pid, signal.SIGKILL)
+        worker.wait()
+
+
 def main() -> None:
     parser = by_hand.arguments_of(__doc__)
     parser.add_argument("--rules", default="{}", help="Rules as JSON")
     parser.add_argument("--api-key", help="asked of callers as a bearer token")
+    parser.add_argument("--worker", action="store_true", help="start a worker too; when it ends, so does the queue")
     arguments = parser.parse_args()
-    ends = by_hand.block_end_signals()
+    ends = by_hand.block_end_signals({signal.SIGCHLD} if arguments.worker else set())
     rules = Rules(**json.loads(arguments.rules))
-    with running_queue(api_key=arguments.api_key, rules=rules, port=arguments.port) as queue:
+    # A worker that is told to stop ends its open polls first.
+    poll_s = 1.0 if arguments.worker else 5.0
+    with running_queue(api_key=arguments.api_key, rules=rules, port=arguments.port, poll_s=poll_s) as queue:
         callers = {
             "RUNPOD_API_URL": queue.url.rpartition("/")[0],
             "RUNPOD_ENDPOINT_ID": ENDPOINT_ID,
             "RUNPOD_API_KEY": arguments.api_key or "any",
         }
-        by_hand.show(queue.url, ("Callers of the endpoint", callers), ("Its workers", queue.environment()))
-        by_hand.wait_for_end(ends)
+        if arguments.worker:
+            by_hand.show(queue.url, ("Callers of the endpoint", callers))
+            with _running_worker(queue.environment(), ends) as worker:
+                by_hand.wait_for_end(ends)
+                code = worker.poll()
+            sys.exit(code)  # of a worker that has ended by itself
+        else:
+            by_hand.show(queue.url, ("Callers of the endpoint", callers), ("Its workers", queue.environment()))
+            by_hand.wait_for_end(ends)
 
 
 if __name__ == "__main__":

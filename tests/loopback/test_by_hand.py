@@ -25,10 +25,10 @@ SERVERS = ("openai", "queue", "s3")
 
 
 @contextmanager
-def started(server: str, *arguments: str) -> Iterator[tuple[RunningProcess, str, dict[str, str]]]:
+def started(server: str, *arguments: str, **environment: str) -> Iterator[tuple[RunningProcess, str, dict[str, str]]]:
     """The process of a server, its address and the variables that it says to set."""
     command = [sys.executable, "-m", f"tests.loopback.{server}", *arguments]
-    with running_process(command, {}, REPOSITORY_ROOT) as process:
+    with running_process(command, environment, REPOSITORY_ROOT) as process:
         process.wait_for_output("export ", LIMIT_S)
         address, *lines = process.stdout().splitlines()
         settings = [shlex.split(line)[1].partition("=") for line in lines if line.startswith("export ")]
@@ -65,6 +65,14 @@ def test_the_queue_by_hand() -> None:
         take = given["RUNPOD_WEBHOOK_GET_JOB"].replace("$ID", given["RUNPOD_POD_ID"])
         assert requests.get(take, timeout=LIMIT_S).json() == {"id": queued["id"], "input": 1}
         check_quiet_end(process)
+
+
+def test_a_worker_that_ends_by_itself_ends_its_queue() -> None:
+    """With `--worker`, a wrong setting of the worker is said as ever, and its exit code is the command's."""
+    with started("queue", "--worker", MAX_RETRIES="many") as (process, _, given):
+        assert set(given) == {"RUNPOD_API_URL", "RUNPOD_ENDPOINT_ID", "RUNPOD_API_KEY"}
+        assert process.wait(LIMIT_S) == 1
+    assert "handler.py: MAX_RETRIES" in process.stderr()
 
 
 def test_s3_by_hand() -> None:

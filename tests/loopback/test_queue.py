@@ -305,6 +305,24 @@ def test_the_public_side_tells_the_life_of_a_job() -> None:
         assert call("GET", f"{queue.url}/health")[1] == {"jobs": counts, "workers": {"idle": 0, "running": 0}}
 
 
+def test_runsync_answers_when_its_job_has_ended_or_the_wait_is_over() -> None:
+    """/runsync is answered when the job has ended, or after `wait` ms with what /status says by then."""
+    with running_queue() as queue, ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(call, "POST", f"{queue.url}/runsync?wait=300000", {"input": {"n": 1}})
+        _, taken = take(queue)
+        assert taken["id"].startswith("sync-")
+        assert not asked.done()
+        post(queue, taken["id"], {"output": [1]})
+        status, ended = asked.result(LIMIT_S)
+        assert (status, ended["id"], ended["status"], ended["output"]) == (200, taken["id"], "COMPLETED", [1])
+        _, waited = call("POST", f"{queue.url}/runsync?wait=1000", {"input": {"n": 2}})
+        assert waited == call("GET", f"{queue.url}/status/{waited['id']}")[1]
+        assert waited["status"] == "IN_QUEUE"
+        for wait in ("999", "300001", "1s"):
+            assert call("POST", f"{queue.url}/runsync?wait={wait}", {"input": 1})[0] == 400
+        assert queue.health()["jobs"]["inQueue"] == 1
+
+
 @pytest.mark.parametrize(
     ("body", "answered", "status"),
     [
