@@ -20,15 +20,19 @@ import sys
 import threading
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
+import requests
 import tiktoken_ext.openai_public
 import yaml
 from pydantic import SecretStr
 
 from generation.bulk.engines.runpod.settings import RunPodSettings
 from generation.config import ServiceSettings, Settings
+from generation.errors import ConfigError
+from tests.loopback.queue import running_queue
+from tests.support.waiting import LIMIT_S
+from tests.support.worker_process import running_worker
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 FETCH = REPOSITORY / "builder" / "fetch_vocabulary.py"
@@ -356,27 +360,57 @@ def test_the_hub_tests_run_on_the_listed_machine_with_known_settings() -> None:
     assert all({"name", "input"} <= case.keys() and isinstance(case["timeout"], int) for case in HUB_TESTS["tests"])
 
 
-@pytest.mark.parametrize("case", HUB_TESTS["tests"], ids=lambda case: case["name"])
-def test_the_hub_tests_pass(case: dict[str, Any], tmp_path: Path) -> None:
+def test_the_hub_tests_pass(tmp_path: Path) -> None:
+    """Each test of the Hub is answered with 200 and an ended job: all documented, one symbol failed, a plan."""
     settings = {entry["key"]: entry["value"] for entry in HUB_TESTS["config"]["env"]}
-    command = [sys.executable, "handler.py", "--test_input", json.dumps({"input": case["input"]})]
+    answers = {}
+    with running_queue() as queue:
+        environment = {**queue.environment(), **settings, "RESULTS_DIR": str(tmp_path)}
+        with running_worker(environment):
+            for case in HUB_TESTS["tests"]:
+                answer = requests.post(f"{queue.url}/runsync", json={"input": case["input"]}, timeout=LIMIT_S)
+                answers[case["name"]] = answer.status_code, answer.json()
 
-    ended = subprocess.run(
-        command,
-        cwd=REPOSITORY,
-        env={**BARE_ENVIRONMENT, **settings, "RESULTS_DIR": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    assert {(status, job["status"]) for status, job in answers.values()} == {(200, "COMPLETED")}
+    outputs = {name: job["output"] for name, (_, job) in answers.items()}
+    documented = {name: output.get("documented_count") for name, output in outputs.items()}
+    failed = {name: [one["failure"] for one in output["failed_symbols"]] for name, output in outputs.items()}
+    assert documented == {
+        "two_symbols_offline": 2,
+        "one_invalid_symbol_fails_alone": 1,
+        "plan_for_a_model_without_running_it": None,
+    }
+    assert failed == {
+        "two_symbols_offline": [],
+        "one_invalid_symbol_fails_alone": ["invalid_symbol"],
+        "plan_for_a_model_without_running_it": [],
+    }
 
-    assert ended.returncode == 0, ended.stderr
-    (document,) = tmp_path.rglob("*.json")
-    results = json.loads(document.read_text())
-    assert results["status"] == "success"
-    assert [done["symbol_id"] for done in results["documented_symbols"]] == [
-        symbol["symbol_id"] for symbol in case["input"]["symbols"]
-    ]
+
+def test_each_preset_of_the_hub_is_a_valid_start() -> None:
+    """The trial and an own server run as they are offered; with OpenAI only the key is missing, and asked for."""
+    presets = {one["name"]: one["defaults"] for one in HUB["config"]["presets"]}
+    runs = {}
+    for name, defaults in presets.items():
+        assert set(defaults) <= set(HUB_INPUTS)
+        settings = Settings.from_env({key: str(value) for key, value in defaults.items()})
+        try:
+            settings.require_usable_model()
+            runs[name] = settings.model_name
+        except ConfigError as error:
+            runs[name] = str(error)
+
+    assert runs == {
+        "Offline trial: no key, no cost": "offline",
+        "OpenAI": "OPENAI_API_KEY must be set, or MODEL_NAME=offline for summaries without a model",
+        "Your own OpenAI-compatible server": "NAME_OF_YOUR_MODEL",
+    }
+
+
+def test_the_icon_of_the_hub_is_in_the_repository() -> None:
+    address = HUB["iconUrl"].removeprefix("https://raw.githubusercontent.com/YOUR_NAME/doctown/main/")
+
+    assert (REPOSITORY / address).read_text().startswith("<svg ")
 
 
 # --- The locks and the Makefile
