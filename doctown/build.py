@@ -187,7 +187,9 @@ def _assembled(
     with ExitStack() as stack:
         with collector_paused():
             with steps.step("fetch") as results:
-                opened = open_source(options.source, limits=options.limits, environ=doors.environ)
+                opened = open_source(
+                    options.source, limits=options.limits, environ=doors.environ, network=options.network
+                )
                 checkout = stack.enter_context(opened)
                 repository = _repository(checkout)
                 previous = _previous(options, repository, settings)

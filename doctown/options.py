@@ -7,7 +7,7 @@ from pathlib import Path
 
 from doctown.embedding import EmbeddingSettings, Method
 from doctown.engines import Engine
-from doctown.repository import Limits, Selection
+from doctown.repository import Limits, Network, Selection
 
 DEFAULT_OUTPUT = Path("output")
 
@@ -19,7 +19,8 @@ class BuildOptions:
     `kinds` are those of symbols to document, None for the default ones; `via` is who buys the summaries; `clusters` is
     their number, None for a good one. `previous` is an earlier pack whose summaries are taken over, unless `renew` has
     every summary written anew; by default it is the one that will be replaced. Without `may_replace_model` an offline
-    build does not replace a pack with a model's summaries. `cache_folder` keeps vectors.
+    build does not replace a pack with a model's summaries. `cache_folder` keeps vectors. `network` restricts where
+    git URLs may lead, as services do; None leads everywhere.
     """
 
     source: str
@@ -36,3 +37,4 @@ class BuildOptions:
     may_replace_model: bool = True
     limits: Limits = field(default_factory=Limits)
     cache_folder: Path | None = None
+    network: Network | None = None

@@ -20,6 +20,7 @@ import generation
 from doctown.commands import build as build_command
 from doctown.embedding import EmbeddingSettings
 from doctown.repository import Limits
+from doctown.repository.network import DEFAULT_GIT_HOSTS
 from generation.bulk.__main__ import parser
 from generation.bulk.engines.runpod.settings import RunPodSettings
 from generation.checks import HARD
@@ -184,6 +185,13 @@ def test_every_setting_of_builds_is_in_its_table_with_its_default() -> None:
         "EMBEDDING_PROVIDER": embedding.provider,
     }
     rows = tables("docs/settings.md", "build setting")
+    assert {named(name)[0]: "".join(named(default)) for name, default, _ in rows} == defaults
+
+
+def test_every_setting_of_services_that_fetch_is_in_its_table_with_its_default() -> None:
+    """The table of what restricts fetching has both settings, with the default hosts."""
+    rows = tables("docs/settings.md", "setting of services that fetch")
+    defaults = {"GIT_HOSTS": ",".join(DEFAULT_GIT_HOSTS), "GIT_PRIVATE_NETWORKS": ""}
     assert {named(name)[0]: "".join(named(default)) for name, default, _ in rows} == defaults
 
 

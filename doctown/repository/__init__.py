@@ -5,13 +5,15 @@
             text = read_text(checkout.root / file.path) if file.status == "selected" else file.reason
 
 A source is a folder, an archive or a git URL (`address`), opened by `checkout` through `clone` and `archive`, or read
-in place by `local`. `entries` are its files, and `selection` decides about each by its path (`paths`) and its first
-bytes (`content`). `text` gives the parser UTF-8. Nothing of a repository is ever run.
+in place by `local`. A service fetches from the hosts of its `network` only, through a `tunnel`. `entries` are the
+files, and `selection` decides about each by its path (`paths`) and its first bytes (`content`). `text` gives the parser
+UTF-8. Nothing of a repository is ever run.
 """
 
 from doctown.repository.address import ArchiveSource, FolderSource, GitSource, parse_source
 from doctown.repository.checkout import Checkout, open_source
 from doctown.repository.limits import Limits
+from doctown.repository.network import Network
 from doctown.repository.paths import is_test_path
 from doctown.repository.selection import Selection, SourceFile, select_files
 from doctown.repository.text import Decoded, decode, read_text
@@ -23,6 +25,7 @@ __all__ = [
     "FolderSource",
     "GitSource",
     "Limits",
+    "Network",
     "Selection",
     "SourceFile",
     "decode",

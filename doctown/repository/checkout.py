@@ -29,6 +29,7 @@ from doctown.repository.clone import clone
 from doctown.repository.entries import Entry, is_plain_file, path_of, walk_folder
 from doctown.repository.limits import Limits
 from doctown.repository.local import read_local
+from doctown.repository.network import Network
 
 # In the order in which they are preferred; an ending such as .md or -MIT may follow.
 _LICENCE_NAMES = ("license", "licence", "copying", "unlicense")
@@ -57,13 +58,19 @@ class Checkout:
 
 @contextmanager
 def open_source(
-    source: str, *, limits: Limits, environ: Mapping[str, str], work_dir: Path | None = None
+    source: str,
+    *,
+    limits: Limits,
+    environ: Mapping[str, str],
+    work_dir: Path | None = None,
+    network: Network | None = None,
 ) -> Iterator[Checkout]:
     """Open a folder, an archive or a git URL (`https://…[@ref]`, `git@host:path[@ref]`, `file:///path[@ref]`).
 
     `environ` has the PATH that git is found on, and the tokens GITHUB_TOKEN and GIT_TOKEN. A GIT_TOKEN is sent to
     whichever host the source names: leave it out for a source from a stranger. Temporary folders are made in `work_dir`
-    and removed when the block ends. Raises SourceError.
+    and removed when the block ends. With `network` a git URL must be https to one of its hosts; that a folder or an
+    archive is the caller's own is the caller's to know (`Network.check_url`). Raises SourceError.
     """
     found = parse_source(source)
     if isinstance(found, FolderSource):
@@ -75,7 +82,7 @@ def open_source(
         if isinstance(found, ArchiveSource):
             yield _open_archive(found, root, limits)
         else:
-            yield _open_git(found, root, limits, environ)
+            yield _open_git(found, root, limits, environ, network)
 
 
 def _open_folder(folder: Path, limits: Limits, environ: Mapping[str, str]) -> Checkout:
@@ -112,8 +119,10 @@ def _open_archive(source: ArchiveSource, root: Path, limits: Limits) -> Checkout
     return _without_git(root, short_name(source.path.name), unpacked.commit, entries)
 
 
-def _open_git(source: GitSource, root: Path, limits: Limits, environ: Mapping[str, str]) -> Checkout:
-    fetched = clone(source, root, limits, environ)
+def _open_git(
+    source: GitSource, root: Path, limits: Limits, environ: Mapping[str, str], network: Network | None
+) -> Checkout:
+    fetched = clone(source, root, limits, environ, network)
     return Checkout(
         root=root,
         name=short_name(unquote(source.url)),

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,8 @@ from doctown.repository.address import GitSource, clean_url, is_commit_id, is_sh
 from doctown.repository.entries import Entry, check_name, read_index
 from doctown.repository.git import Git, GitFailed, OutputTooLong, git_environment, token_config
 from doctown.repository.limits import Deadline, Limits, too_many_bytes, too_many_files
+from doctown.repository.network import Network
+from doctown.repository.tunnel import Tunnel, open_tunnel
 
 # A record of `git ls-tree` beside its path, and the longest path that is taken: the bound on a commit's listing.
 _MAX_TREE_RECORD_BYTES = 1_200
@@ -48,8 +50,39 @@ class Commit:
     entries: tuple[Entry, ...]
 
 
-def clone(source: GitSource, folder: Path, limits: Limits, environ: Mapping[str, str]) -> Commit:
-    """Fetch a commit into an empty folder and check its files out there. Raises SourceError."""
+def clone(
+    source: GitSource, folder: Path, limits: Limits, environ: Mapping[str, str], network: Network | None = None
+) -> Commit:
+    """Fetch a commit into an empty folder and check its files out there; with `network`, only from its hosts.
+
+    Raises SourceError.
+    """
+    with ExitStack() as stack:
+        tunnel = None
+        if network is not None:
+            network.check_source(source)
+            environ = _environ_inside(environ, network)
+            tunnel = stack.enter_context(open_tunnel(network))
+        git = Git(_environment(source, folder, environ, tunnel), Deadline(limits.timeout_s))
+        try:
+            return _clone(git, source, folder, limits)
+        except GitFailed as failure:
+            if tunnel is not None and tunnel.refusals:
+                raise tunnel.refusals[-1] from None
+            raise SourceError(_explain(failure.complaint, source)) from None
+        except OutputTooLong:
+            raise too_many_files(limits) from None
+
+
+def _environ_inside(environ: Mapping[str, str], network: Network) -> dict[str, str]:
+    """Leave out what would have git connect by itself, or send a token to a host that it is not for."""
+    left_out = {"HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"}
+    if not network.may_send_any_token:
+        left_out.add("GIT_TOKEN")
+    return {name: value for name, value in environ.items() if name not in left_out}
+
+
+def _environment(source: GitSource, folder: Path, environ: Mapping[str, str], tunnel: Tunnel | None) -> dict[str, str]:
     home = folder.parent / "home"
     home.mkdir()
     config = {
@@ -59,30 +92,28 @@ def clone(source: GitSource, folder: Path, limits: Limits, environ: Mapping[str,
         "core.bigFileThreshold": "16m",
         # Always a pack: its size is that of one file, and the limit is seen early.
         "fetch.unpackLimit": "1",
+        **({} if tunnel is None else {"http.proxy": tunnel.url}),
         **({} if source.protocol not in {"http", "https"} else token_config(environ, source.protocol, source.host)),
     }
     # ssh has the user's own keys and known hosts; the others must not find a .netrc.
     user_home = environ.get("HOME", "") if source.protocol == "ssh" else ""
-    environment = git_environment(
+    return git_environment(
         environ,
         home=user_home or str(home),
         protocol=source.protocol,
         config=config,
         variables={"GIT_DIR": str(folder / ".git"), "GIT_WORK_TREE": str(folder)},
     )
-    git = Git(environment, Deadline(limits.timeout_s))
-    try:
-        git.run("init", "--quiet", "--template=", cwd=folder)
-        ref = source.ref or _default_branch(git, source, folder)
-        _fetch(git, source, folder, limits)
-        commit = git.run("rev-parse", "--verify", "FETCH_HEAD^{commit}", cwd=folder).decode().strip()
-        _check_tree(git, commit, folder, limits)
-        git.run("checkout", "--quiet", "--detach", commit, cwd=folder)
-        return Commit(commit, ref, commit_time(git, commit, folder), read_index(git, folder))
-    except GitFailed as failure:
-        raise SourceError(_explain(failure.complaint, source)) from None
-    except OutputTooLong:
-        raise too_many_files(limits) from None
+
+
+def _clone(git: Git, source: GitSource, folder: Path, limits: Limits) -> Commit:
+    git.run("init", "--quiet", "--template=", cwd=folder)
+    ref = source.ref or _default_branch(git, source, folder)
+    _fetch(git, source, folder, limits)
+    commit = git.run("rev-parse", "--verify", "FETCH_HEAD^{commit}", cwd=folder).decode().strip()
+    _check_tree(git, commit, folder, limits)
+    git.run("checkout", "--quiet", "--detach", commit, cwd=folder)
+    return Commit(commit, ref, commit_time(git, commit, folder), read_index(git, folder))
 
 
 def commit_time(git: Git, commit: str, cwd: Path) -> datetime:
@@ -160,7 +191,7 @@ def _explain(complaint: str, source: GitSource) -> str:  # noqa: PLR0911 - one l
     if "dubious ownership" in complaint:
         return "The repository belongs to another user: give its folder instead of a file URL"
     if "redirect" in complaint or re.search(r"returned error: 30\d", complaint):
-        return f"{shown} is redirected, and a token follows no redirect: give the final URL, often with .git at its end"
+        return f"{shown} is redirected to where git may not go with it: give the final URL, often with .git at its end"
     if "Host key verification failed" in complaint:
         return f"ssh does not know the host key of {source.host}: add it to ~/.ssh/known_hosts"
     if _ACCESS.search(complaint):

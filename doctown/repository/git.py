@@ -171,6 +171,8 @@ def git_environment(
         "GIT_OPTIONAL_LOCKS": "0",
         **(variables or {}),
     }
+    if environ.get("SSL_CERT_FILE"):  # which only OpenSSL reads, and Debian's git is built with GnuTLS
+        environment["GIT_SSL_CAINFO"] = environ["SSL_CERT_FILE"]
     if protocol == "ssh" and environ.get("SSH_AUTH_SOCK"):
         environment["SSH_AUTH_SOCK"] = environ["SSH_AUTH_SOCK"]
     environment["GIT_CONFIG_COUNT"] = str(len(settings))

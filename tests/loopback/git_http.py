@@ -7,9 +7,12 @@ The first part of a path says how the repository behind it is served:
     /hangs/NAME      nothing is answered until the server ends
     /endless/NAME    as /open, but a fetch brings a pack whose first object never ends
     /moved/NAME      302 to `moved_to` + /private/NAME
+    /sent/NAME       302 to `sent_to`, whatever that is
 
     with running_git_server(folder) as server:
         subprocess.run(["git", "clone", f"{server.url}/open/demo"], check=True)
+
+With `tls` it is behind https, and `ca_bundle` is the file of the authority that vouches for it.
 
 By hand: `python -m tests.loopback.git_http FOLDER`, where FOLDER holds repositories.
 """
@@ -20,17 +23,21 @@ import argparse
 import base64
 import binascii
 import os
+import socket
+import ssl
 import subprocess
 import sys
 import threading
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
+
+import trustme
 
 PASSWORD = "loopback-token-of-tests"
 _BLOB = 3
@@ -51,6 +58,8 @@ class GitServer:
     folder: Path
     url: str = ""
     moved_to: str = ""
+    sent_to: str = ""
+    ca_bundle: str = ""
     requests: list[Request] = field(default_factory=list)
     ended: threading.Event = field(default_factory=threading.Event)
 
@@ -58,6 +67,14 @@ class GitServer:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     git: GitServer
+
+    def shutdown_request(self, request: Any) -> None:
+        # GnuTLS takes an answer for cut off that ends without a notice.
+        if isinstance(request, ssl.SSLSocket):
+            with suppress(OSError):
+                request.settimeout(1)
+                request = request.unwrap()
+        super().shutdown_request(request)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing: that a client breaks off is what some tests are about."""
@@ -84,6 +101,10 @@ class _Handler(BaseHTTPRequestHandler):
         elif kind == "moved":
             self.send_response(302)
             self.send_header("Location", f"{git.moved_to}/private/{rest}")
+            self.end_headers()
+        elif kind == "sent":
+            self.send_response(302)
+            self.send_header("Location", git.sent_to)
             self.end_headers()
         elif kind == "private" and not self._is_authorized():
             self.send_response(401)
@@ -169,12 +190,15 @@ def _object_header(size: int) -> bytes:
 
 
 @contextmanager
-def running_git_server(folder: Path, port: int = 0) -> Iterator[GitServer]:
+def running_git_server(folder: Path, port: int = 0, *, tls: bool = False) -> Iterator[GitServer]:
     """Serve the repositories in a folder on the loopback until the block ends."""
     git = GitServer(folder)
-    with _Server(("127.0.0.1", port), _Handler) as server:
+    with _Server(("127.0.0.1", port), _Handler) as server, ExitStack() as stack:
         server.git = git
         git.url = f"http://127.0.0.1:{server.server_address[1]}"
+        if tls:
+            server.socket, git.ca_bundle = _behind_tls(server.socket, stack)
+            git.url = git.url.replace("http:", "https:")
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
@@ -183,6 +207,15 @@ def running_git_server(folder: Path, port: int = 0) -> Iterator[GitServer]:
             git.ended.set()
             server.shutdown()
             thread.join()
+
+
+def _behind_tls(listening: socket.socket, stack: ExitStack) -> tuple[ssl.SSLSocket, str]:
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1", "localhost", "*.example.org").configure_cert(context)
+    bundle = stack.enter_context(authority.cert_pem.tempfile())
+    # The handshake belongs to the connection's own thread: a client that stops in it must not hold up the others.
+    return context.wrap_socket(listening, server_side=True, do_handshake_on_connect=False), bundle
 
 
 def main() -> None:
