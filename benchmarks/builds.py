@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 
 from benchmarks.graph.sources import lay
 from benchmarks.processes import ENVIRONMENT, REPOSITORY
+from doctown.commands.worker import MAX_CONCURRENT_OF_OPENAI
 from tests.loopback.openai import Behaviour, Limits, running_process
 
 STEPS = ("fetch", "parse", "embed", "assemble", "document", "pack", "store")
@@ -130,6 +131,8 @@ def files_of_openai(count: int, folder: Path) -> Path:
 
 def built(case: Case, source: Path, work: Path, environ: dict[str, str], embeddings: str) -> Measured:
     words = ["build", str(source), "--no-cache", "--json", "--output", str(work / "output"), "--embeddings", embeddings]
+    # What a build allows where OPENAI_BASE_URL, which the loopback server needs, is not set.
+    words += ["--llm-max-concurrent", str(MAX_CONCURRENT_OF_OPENAI)]
     command = [sys.executable, "-c", PROGRAM, *words]
     own = {**ENVIRONMENT, "HOME": str(work), **environ}
     ended = subprocess.run(command, cwd=REPOSITORY, env=own, capture_output=True, text=True, check=False)

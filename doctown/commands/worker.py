@@ -21,6 +21,9 @@ _VALUES = {
     "max_cost_usd": "MAX_COST_USD",
 }
 _SWITCHES = {"batch_mode": "BATCH_MODE", "include_semantic_context": "INCLUDE_SEMANTIC_CONTEXT"}
+# A build is as fast as the account's rate limits allow: tier 2 of OpenAI takes 83 requests a second, each of one or
+# two seconds. Another server (OPENAI_BASE_URL) may queue what it cannot do at once: it gets the worker's default.
+MAX_CONCURRENT_OF_OPENAI = 100
 # These are set for the model that is set: another one takes the catalogue's.
 _OF_ONE_MODEL = ("INPUT_TOKEN_PRICE", "OUTPUT_TOKEN_PRICE", "REASONING_EFFORT")
 
@@ -44,7 +47,11 @@ def add_worker_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="tell of nearest neighbours, symbols of the same file and imports",
     )
-    group.add_argument("--llm-max-concurrent", metavar="N", help="requests in flight at once, at most")
+    group.add_argument(
+        "--llm-max-concurrent",
+        metavar="N",
+        help="requests in flight at once, at most (default: 100; 10 where OPENAI_BASE_URL is set)",
+    )
     group.add_argument("--max-completion-tokens", metavar="N", help="most tokens of an answer")
     group.add_argument(
         "--max-symbols", "--llm-max-chunks", metavar="N", help="document at most so many, the most central first"
@@ -59,6 +66,8 @@ def worker_settings(options: argparse.Namespace, environ: Mapping[str, str], *, 
     given = {setting: value for setting, value in values.items() if value is not None}
     given |= {setting: "true" for name, setting in _SWITCHES.items() if getattr(options, name)}
     merged = {**environ, **given}
+    if not any(merged.get(name, "").strip() for name in ("MAX_CONCURRENT_REQUESTS", "OPENAI_BASE_URL")):
+        merged["MAX_CONCURRENT_REQUESTS"] = str(MAX_CONCURRENT_OF_OPENAI)
     if options.model:
         if options.model != environ.get("MODEL_NAME"):
             merged = {name: value for name, value in merged.items() if name not in _OF_ONE_MODEL}
