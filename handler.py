@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import json
 import logging
 import os
 import signal
@@ -26,6 +27,7 @@ from generation.config import Settings
 from generation.domain.catalogue import OFFLINE, utc_today
 from generation.domain.output import ProgressSnapshot
 from generation.errors import ConfigError, JobError
+from generation.figures.job import JobFigures
 from generation.job import run_job, warm_up
 from generation.local import run_file
 from generation.logs import set_up_logging
@@ -59,10 +61,13 @@ def make_handler(
 
     async def handle(job: Job) -> Job:
         pump = ProgressPump(functools.partial(send_progress, job))
-        observed = functools.partial(run_job, watch=pump.observe, stopping=stopping, today=today)
+        figures = JobFigures()
+        observed = functools.partial(run_job, watch=pump.observe, stopping=stopping, today=today, figures=figures)
         run = functools.partial(observed, default_job_id=str(job["id"]))
         try:
             output = dict(await run(job.get("input"), settings))
+            if output["status"] != "planned":
+                output["figures"] = figures.record()
             await pump.close()
         except JobError as error:
             output = {"error": str(error), "failure": error.failure}
@@ -72,6 +77,8 @@ def make_handler(
             log.error("a fault of this worker: %s\n%s", type(error).__name__, where)  # noqa: TRY400
             output = {"error": f"the worker itself failed ({type(error).__name__}): see its log", "failure": "internal"}
         finally:
+            # Nobody scrapes a worker of RunPod: this line is what its metrics are.
+            log.info("figures %s", json.dumps(figures.record()))
             await pump.abandon()
         return output
 

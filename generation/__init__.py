@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from generation.domain.context import RelatedSymbol, SymbolContext
     from generation.domain.output import JobOutput, PlannedOutput
     from generation.errors import ConfigError, InputError, JobError
+    from generation.figures.job import JobFigures
+    from generation.figures.process import ProcessFigures
     from generation.intake.job_input import JobOptions
     from generation.intake.validation import validate_payload
     from generation.job import JobRequest, document, run_job
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from generation.process import cancelled_on_signals, interrupted_by_signals, protect_streams
     from generation.prompts.content_hash import hasher
     from generation.storage import open_storage
+    from generation.storage.lease import LeaseSighting, lease_if_free
 
 __version__ = "0.1.0"  # of the whole project
 
@@ -45,10 +48,13 @@ _HOMES = {
     "ConfigError": "generation.errors",
     "InputError": "generation.errors",
     "JobError": "generation.errors",
+    "JobFigures": "generation.figures.job",
     "JobOptions": "generation.intake.job_input",
     "JobOutput": "generation.domain.output",
     "JobRequest": "generation.job",
+    "LeaseSighting": "generation.storage.lease",
     "PlannedOutput": "generation.domain.output",
+    "ProcessFigures": "generation.figures.process",
     "RelatedSymbol": "generation.domain.context",
     "Settings": "generation.config",
     "SymbolContext": "generation.domain.context",
@@ -60,6 +66,7 @@ _HOMES = {
     "find_bought": "generation.bulk.codebase",
     "forget_codebase": "generation.bulk.codebase",
     "hasher": "generation.prompts.content_hash",
+    "lease_if_free": "generation.storage.lease",
     "open_storage": "generation.storage",
     "prepare_environment": "generation.command_line",
     "protect_streams": "generation.process",
@@ -76,10 +83,13 @@ __all__ = [
     "ConfigError",
     "InputError",
     "JobError",
+    "JobFigures",
     "JobOptions",
     "JobOutput",
     "JobRequest",
+    "LeaseSighting",
     "PlannedOutput",
+    "ProcessFigures",
     "RelatedSymbol",
     "Settings",
     "SymbolContext",
@@ -91,6 +101,7 @@ __all__ = [
     "forget_codebase",
     "hasher",
     "interrupted_by_signals",
+    "lease_if_free",
     "open_storage",
     "prepare_environment",
     "protect_streams",

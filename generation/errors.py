@@ -222,6 +222,20 @@ class Rejected(RequestError):
     failure = "rejected"
 
 
+def request_outcome(error: DoctownError) -> str:
+    """Return how a request to the model has ended, by what it has raised: one of `figures.job.REQUEST_OUTCOMES`."""
+    if isinstance(error, SlowDown):
+        if error.overloaded:
+            return "server_error"
+        return "connection" if isinstance(error, Unavailable) else "rate_limited"
+    if isinstance(error, Transient):
+        known = {"timeout": "timeout", "connection": "connection", "bad_answer": "unusable"}
+        return known.get(error.failure, "server_error")
+    if isinstance(error, RequestError):
+        return "unusable" if error.usage.total_tokens else "rejected"
+    return "account" if isinstance(error, AccountError) else "cancelled"
+
+
 _WORD = re.compile(r"[A-Za-z0-9_.\[\]-]{1,80}")
 
 # How OpenAI, Azure, vLLM, llama.cpp, Ollama, OpenRouter, LM Studio, SGLang and TGI say that a request is too long.

@@ -26,6 +26,7 @@ from generation.domain.output import JobOutput, PlannedOutput
 from generation.domain.usage import NO_USAGE, Usage
 from generation.errors import ConfigError, InputError, JobError, Stopped
 from generation.executor import generate
+from generation.figures.job import JobFigures
 from generation.intake.job_input import JobInput, JobOptions, parse_job
 from generation.intake.readable import check_previous_results_key, check_symbols_key
 from generation.intake.sources import decompressed, read_items
@@ -98,18 +99,20 @@ async def run_job(  # noqa: PLR0913 - the keyword arguments come from the entry 
     watch: Watch = ignore,
     stopping: asyncio.Event | None = None,
     today: Callable[[], date] = utc_today,
+    figures: JobFigures | None = None,
 ) -> JobOutput | PlannedOutput:
     """Document the symbols of a payload and store the results: parse the payload, then do as `document` does.
 
-    `default_job_id` is the job's id if the payload has none; `today` decides which models exist. Raise JobError, with
-    one sentence for the caller, if the job cannot run at all, and whatever `emit` and `watch` raise.
+    `default_job_id` is the job's id if the payload has none; `today` decides which models exist; `figures` count while
+    it runs. Raise JobError, with one sentence for the caller, if the job cannot run at all, and whatever `emit` and
+    `watch` raise.
     """
     started_s = asyncio.get_running_loop().time()
     job = parse_job(payload, default_job_id)
     request = JobRequest(str(job.job_id), job.options, job.previous_results_key)
     _check_keys(job, settings)
     storage = open_storage(settings)
-    call = _Call(emit, watch, stopping or asyncio.Event(), started_s, today())
+    call = _Call(emit, watch, stopping or asyncio.Event(), started_s, today(), figures or JobFigures())
     return await _document_alone(request, await _read_symbols(job, storage), storage, settings, call)
 
 
@@ -122,31 +125,35 @@ async def document(  # noqa: PLR0913 - as run_job
     watch: Watch = ignore,
     stopping: asyncio.Event | None = None,
     today: Callable[[], date] = utc_today,
+    figures: JobFigures | None = None,
 ) -> JobOutput | PlannedOutput:
     """Document symbols and store the results; the output of a dry run is its plan.
 
     `emit` receives the job's events, `watch` every outcome with the totals after it; once `stopping` is set, the job
-    ends within SHUTDOWN_GRACE_S; `today` decides which models exist. Raise JobError, with one sentence, if the job
-    cannot run at all; InputError if there are no symbols, too many for one job, or two with the same id; and whatever
-    `emit` and `watch` raise. A cancelled job saves what it has paid for and re-raises the cancellation.
+    ends within SHUTDOWN_GRACE_S; `today` decides which models exist; `figures` count while it runs.
+
+    Raise JobError, with one sentence, if the job cannot run at all; InputError if there are no symbols, too many for
+    one job, or two with the same id; and whatever `emit` and `watch` raise. A cancelled job saves what it has paid for
+    and re-raises the cancellation.
     """
     started_s = asyncio.get_running_loop().time()
     check_symbol_count(len(symbols))
     check_ids(symbols)
     storage = open_storage(settings)
     parsed = ParsedSymbols([Symbol(position, context) for position, context in enumerate(symbols)], [], [])
-    call = _Call(emit, watch, stopping or asyncio.Event(), started_s, today())
+    call = _Call(emit, watch, stopping or asyncio.Event(), started_s, today(), figures or JobFigures())
     return await _document_alone(request, parsed, storage, settings, call)
 
 
 class _Call(NamedTuple):
-    """What a job is called with: where it reports to, the event that stops it, when it began, and the date."""
+    """What a job is called with: where it reports to, the event that stops it, when it began, the date, its figures."""
 
     emit: events.Sink
     watch: Watch
     stopping: asyncio.Event
     started_s: float
     today: date
+    figures: JobFigures
 
 
 async def _document_alone(
@@ -187,7 +194,8 @@ async def _document(
     budget = Budget(settings.max_cost_usd, settings.pricing, spent)
     if with_model:
         await check_storage_unless_away(job.storage)
-    documenter = await _documenter(plan, prompt_context, budget, settings) if with_model else None
+    call.figures.pricing = settings.pricing
+    documenter = await _documenter(plan, prompt_context, budget, settings, call.figures) if with_model else None
     schedule = await asyncio.to_thread(Schedule, plan)
     run = _Run(job, plan, schedule, call, held)
     call.emit(events.started(job.job_id, run.report.totals.total, plan.expected.total_tokens))
@@ -196,13 +204,15 @@ async def _document(
     del plan, prepared
     try:
         async with _ending_in_time(documenter, run.ending, settings, call):
-            await run.generate(documenter, prompt_context)
+            with call.figures.timed("document"):
+                await run.generate(documenter, prompt_context)
         # Where another run has taken over, its results are this one's too: wait for them, unless time is up.
         once_more = _leased(request, job.storage, settings, call) if held.is_lost else contextlib.nullcontext()
         async with contextlib.AsyncExitStack() as stack:
             with contextlib.suppress(Stopped):
                 await stack.enter_async_context(once_more)
-            output = await publish(run.report, run.results_target(), run.checkpoint, settings)
+            with call.figures.timed("store"):
+                output = await publish(run.report, run.results_target(), run.checkpoint, settings)
     except BaseException as error:
         await run.checkpoint.save(SAVE_S)
         if isinstance(error, JobError):
@@ -230,6 +240,7 @@ class _Run:
         self._job = job
         self._emit = call.emit
         self._watch = call.watch
+        self._figures = call.figures
 
     async def fold_without_requests(self, plan: Plan, prompt_context: PromptContext) -> None:
         """Add the outcomes that need no request: invalid, left out, written offline, or known from earlier runs."""
@@ -240,7 +251,7 @@ class _Run:
         async for symbol in _with_pauses(plan.known):
             known = self._job.earlier.outcomes[symbol.position]
             prompt_context.add_summary(known)
-            self._report_outcome(known, known.usage)
+            self._report_outcome(known, known.usage, is_known=True)
 
     async def generate(self, documenter: OpenAIDocumenter | None, prompt_context: PromptContext) -> None:
         """Document the remaining symbols. An error that stops the job fails those left and keeps what is done."""
@@ -287,8 +298,9 @@ class _Run:
         """Return an outcome with its symbol's content hash."""
         return replace(outcome, content_hash=self._job.hashes.get(outcome.position, ""))
 
-    def _report_outcome(self, outcome: Outcome, paid_before: Usage) -> None:
+    def _report_outcome(self, outcome: Outcome, paid_before: Usage, *, is_known: bool = False) -> None:
         self.report.add(outcome, paid_before)
+        self._figures.count_outcome(outcome, is_known=is_known)
         self._emit(events.of_outcome(self._job.job_id, outcome))
         self._watch(self._job.job_id, outcome, self.report.totals)
 
@@ -468,7 +480,7 @@ def _make_prompt_context(plan: Plan, settings: Settings) -> PromptContext:
 
 
 async def _documenter(
-    plan: Plan, prompt_context: PromptContext, budget: Budget, settings: Settings
+    plan: Plan, prompt_context: PromptContext, budget: Budget, settings: Settings, figures: JobFigures
 ) -> OpenAIDocumenter:
     """Return the documenter of the model; imports what only a job with a model needs."""
     try:
@@ -484,7 +496,7 @@ async def _documenter(
     def review(summary: str, symbol: Symbol, is_misplaced: bool | None) -> Review:  # noqa: FBT001
         return review_summary(summary, symbol.context, known, misplaced=is_misplaced, language=settings.output_language)
 
-    return OpenAIDocumenter(settings, counter, prompt_context.notes, review, budget, window=window)
+    return OpenAIDocumenter(settings, counter, prompt_context.notes, review, budget, window=window, figures=figures)
 
 
 def warm_up(settings: Settings) -> TokenCounter:

@@ -11,7 +11,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 from generation.config import Settings
 from generation.contract.examples import EXAMPLES
 from generation.contract.models import VERSION, GenerationEvent, GenerationInput, GenerationOutput
-from generation.domain.output import ProgressSnapshot, ResultsDocument
+from generation.domain.output import ProgressSnapshot, ResultsDocument, Stats
 from generation.intake.job_input import JobOptions
 
 DOCUMENTS: Mapping[str, type[Any]] = {
@@ -20,6 +20,7 @@ DOCUMENTS: Mapping[str, type[Any]] = {
     "results": ResultsDocument,
     "events": GenerationEvent,
     "progress": ProgressSnapshot,
+    "stats": Stats,
 }
 
 _OPTION_MEANINGS = {
@@ -41,12 +42,18 @@ def json_schema_of(name: str) -> dict[str, Any]:
 
 def openapi_components() -> dict[str, Any]:
     """Return the schemas of all models by name, as OpenAPI 3.1 has them under `components.schemas`."""
+    definitions = components_of(DOCUMENTS)
+    _describe(definitions)
+    return definitions
+
+
+def components_of(documents: Mapping[str, type[Any]]) -> dict[str, Any]:
+    """Return the schemas of these types, and of all that they refer to, by name, as OpenAPI 3.1 has them."""
     mode: JsonSchemaMode = "validation"
-    models = [(name, mode, TypeAdapter(model)) for name, model in DOCUMENTS.items()]
+    models = [(name, mode, TypeAdapter(model)) for name, model in documents.items()]
     template = "#/components/schemas/{model}"
     _, found = TypeAdapter.json_schemas(models, ref_template=template, schema_generator=_Schema)
     definitions: dict[str, Any] = found["$defs"]
-    _describe(definitions)
     return definitions
 
 

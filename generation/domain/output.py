@@ -188,11 +188,84 @@ class _Results(_Record):
 Removed = Annotated[list[SymbolId], Field(description="Symbols of the earlier results that this job no longer has.")]
 
 
+RequestOutcome = Literal[
+    "answered",
+    "unusable",
+    "rate_limited",
+    "server_error",
+    "timeout",
+    "connection",
+    "rejected",
+    "account",
+    "cancelled",
+]
+TokenKind = Literal["input", "cached_input", "output", "reasoning"]
+Verdict = Literal["passed", "findings", "rejected", "unchecked", "offline"]
+Cache = Literal["summaries", "vectors", "files"]
+EndStatus = Literal["success", "partial", "failed", "planned", "error", "cancelled"]
+Requests = Annotated[
+    dict[RequestOutcome, Count],
+    Field(description="Requests to the model that have ended; 429 is rate_limited, 5xx is server_error."),
+]
+Tokens = Annotated[
+    dict[TokenKind, Count],
+    Field(description="Cached tokens are a part of the input, those of reasoning a part of the output."),
+]
+Failures = Annotated[
+    dict[str, dict[str, Count]], Field(description="Failed symbols and jobs, by step and then by failure code.")
+]
+Verdicts = Annotated[dict[Verdict, Count], Field(description="New summaries by the verdict of their checks.")]
+CacheHits = Annotated[dict[Cache, Count], Field(description="What was found and not bought or made again.")]
+
+
+class JobFigures(_Record):
+    """What one execution of a job has counted; nothing that an earlier one has paid is in it."""
+
+    requests: Requests
+    tokens: Tokens
+    cost_usd: Usd
+    summaries: Verdicts
+    failures: Failures
+    cache_hits: CacheHits
+    seconds: Annotated[dict[str, Annotated[float, Field(ge=0)]], Field(description="How long each step took.")]
+
+
+class Distribution(_Record):
+    """Values that were counted: how many, their sum and their average."""
+
+    count: Count
+    sum: Annotated[float, Field(ge=0)]
+    average: Annotated[float, Field(ge=0)]
+
+
+class Stats(_Record):
+    """The figures of a process since its start: what `GET /stats` returns."""
+
+    jobs: Annotated[dict[EndStatus, Count], Field(description="Jobs that have ended, by status.")]
+    success_rate: Annotated[
+        float | None, Field(ge=0, le=1, description="Of those that ended by themselves, the share without a failure.")
+    ]
+    jobs_running: Count
+    jobs_queued: Count
+    job_seconds: Annotated[dict[str, Distribution], Field(description="By kind of job.")]
+    step_seconds: Annotated[dict[str, Distribution], Field(description="By step.")]
+    tokens: Tokens
+    cost_usd: Usd
+    job_usd: Annotated[Distribution, Field(description="Cost of the jobs that have asked a model.")]
+    errors: Failures
+    requests: Requests
+    requests_in_flight: Count
+    summaries: Verdicts
+    cache_hits: CacheHits
+
+
 class JobOutput(_Results):
     """What a job returns. Where it would be too large its symbols are left out, and are in the results document only.
 
     Then `documented_symbols`, `failed_symbols` and `removed` are absent.
     """
+
+    figures: NotRequired[Annotated[JobFigures, Field(description="On RunPod: what this execution has counted.")]]
 
     documented_symbols: NotRequired[list[DocumentedSymbol]]
     failed_symbols: NotRequired[list[FailedSymbol]]

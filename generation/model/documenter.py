@@ -7,8 +7,9 @@ attempts. Leaves out: pacing (`limiter`), and the text of prompts.
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,7 +35,9 @@ from generation.errors import (
     Transient,
     Unavailable,
     meaning_of,
+    request_outcome,
 )
+from generation.figures.job import JobFigures
 from generation.model.budget import Budget
 from generation.model.client import (
     CONNECT_TIMEOUT_S,
@@ -105,7 +108,7 @@ class OpenAIDocumenter:
 
     `notes` returns what is known of a symbol beyond its context. `review` checks and repairs a summary; its third
     argument is whether the summary seems to belong to another symbol of the request. `budget` limits the cost, `window`
-    is the model's context.
+    is the model's context, `figures` count requests and tokens.
     """
 
     def __init__(  # noqa: PLR0913 - each is one thing that the outside decides
@@ -117,8 +120,10 @@ class OpenAIDocumenter:
         budget: Budget | None = None,
         *,
         window: ContextWindow | None = None,
+        figures: JobFigures | None = None,
     ) -> None:
         self._settings = settings
+        self._figures = figures or JobFigures()
         self._prompts = PromptBuilder(counter, settings.max_prompt_tokens, settings.output_language)
         self._origin = origin_of(settings)
         self._notes = notes
@@ -299,8 +304,9 @@ class OpenAIDocumenter:
             permit = await self._limiter.admit(self._queue, tokens)
             try:
                 spent.requests += 1
-                reply = await self._send(permit, body, 2.0**spent.failed_attempts)
-                answer, usage = read_answer(reply, answer_type, self._settings)
+                with self._counted():
+                    reply = await self._send(permit, body, 2.0**spent.failed_attempts)
+                    answer, usage = read_answer(reply, answer_type, self._settings)
             except RequestError as error:
                 self._charge(error.usage, spent)
                 spent.failed_attempts += isinstance(error, Transient)
@@ -313,8 +319,24 @@ class OpenAIDocumenter:
             self._charge(usage, spent)
             return answer
 
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Count a request in flight while the block runs, and how it ended."""
+        figures, outcome = self._figures, "cancelled"
+        figures.in_flight += 1
+        try:
+            yield
+            outcome = "answered"
+        except DoctownError as error:
+            outcome = request_outcome(error)
+            raise
+        finally:
+            figures.in_flight -= 1
+            figures.requests[outcome] += 1
+
     def _charge(self, usage: Usage, spent: _Spent) -> None:
         spent.usage += usage
+        self._figures.usage += usage
         self._budget.spend(usage)
 
     async def _send(self, permit: Permit, body: dict[str, Any], adaptive_timeout: float) -> object:

@@ -2,53 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import sys
-from types import FrameType
-from typing import Any
-
-import uvicorn
 
 import generation
 from generation.command_line import CommandParser, prepare_environment
 from generation.config import ServiceSettings, Settings
 from generation.domain.catalogue import utc_today
 from generation.errors import ConfigError
-from generation.logs import set_up_logging
-from generation.service.app import Service, current_request_id, make_app
+from generation.service.app import Service, make_app
+from generation.service.server import serve, set_up_service_logging
 
 log = logging.getLogger("generation.service")
-
-CLOSE_AFTER_S = 9
-
-LINE = "%(levelname)s %(name)s [%(request_id)s]: %(message)s"
-
-
-class Server(uvicorn.Server):
-    """A uvicorn server that also sets `stopping` when it receives a signal to stop."""
-
-    def __init__(self, config: uvicorn.Config, stopping: asyncio.Event) -> None:
-        super().__init__(config)
-        self._stopping = stopping
-        self._loop: asyncio.AbstractEventLoop | None = None
-
-    async def serve(self, sockets: Any = None) -> None:  # noqa: ANN401 - as uvicorn has it
-        """Serve until a signal asks the process to stop."""
-        self._loop = asyncio.get_running_loop()
-        await super().serve(sockets)
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Pass the signal to uvicorn and set `stopping` in the event loop's thread."""
-        super().handle_exit(sig, frame)
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._stopping.set)
-
-
-def _add_request_id(record: logging.LogRecord) -> bool:
-    record.request_id = current_request_id.get()
-    return True
 
 
 def parser() -> CommandParser:
@@ -78,24 +44,13 @@ def main() -> None:
         service_settings = ServiceSettings.from_env({**os.environ, **arguments})
     except ConfigError as error:
         sys.exit(f"generation.service: {error}")
-    set_up_logging(settings.log_level, LINE, _add_request_id)
+    set_up_service_logging(settings.log_level)
     for warning in (*warnings, *settings.model_warnings(utc_today())):
         log.warning("%s", warning)
     if service_settings.is_open_to_others:
         log.warning("SERVICE_TOKEN is not set: whoever reaches %s may spend on this account", service_settings.host)
     service = Service(settings, service_settings)
-    config = uvicorn.Config(
-        make_app(service),
-        host=service_settings.host,
-        port=service_settings.port,
-        # The same event loop as under RunPod.
-        loop="asyncio",
-        ws="none",
-        log_config=None,
-        server_header=False,
-        timeout_graceful_shutdown=CLOSE_AFTER_S,
-    )
-    Server(config, service.stopping).run()
+    serve(make_app(service), service_settings, service.stopping)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import Any
 
 import anyio
 from fastapi import Request
+from starlette.requests import HTTPConnection
 
 from generation.config import ServiceSettings
 from generation.intake.sources import decompressed, read_payload
@@ -85,7 +86,7 @@ def _too_large() -> RequestRejected:
     return RequestRejected(f"{sentence} (symbols_key)", status=413, failure="body_too_large")
 
 
-def check_token(request: Request, settings: ServiceSettings) -> None:
+def check_token(request: HTTPConnection, settings: ServiceSettings) -> None:
     """Raise RequestRejected where SERVICE_TOKEN is set and the request does not carry it."""
     if settings.service_token is None:
         return

@@ -3,18 +3,17 @@
     python -m generation.service
 
 `POST /generate` takes a job's input and returns its output, optionally after a stream of its events;
-`GET /results/{job_id}` returns what a job has stored; `GET /health` reports whether a job could run now. The service
-only adapts `generation.job.run_job` to HTTP. TLS and user accounts are left to a reverse proxy.
+`GET /results/{job_id}` returns what a job has stored; `GET /health` reports whether a job could run now; `GET /metrics`
+and `GET /stats` have the figures of the process. The service only adapts `generation.job.run_job` to HTTP. TLS and user
+accounts are left to a reverse proxy.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
 import functools
 import logging
-import re
 import sys
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -23,18 +22,17 @@ from typing import Any
 
 import anyio
 from fastapi import FastAPI, Request
-from fastapi_offline import FastAPIOffline
-from starlette.exceptions import HTTPException
-from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from generation.config import ServiceSettings, Settings
 from generation.domain.catalogue import utc_today
 from generation.domain.limits import JOB_ID
 from generation.domain.output import JobOutput, PlannedOutput
 from generation.errors import InputError, JobError
+from generation.figures.job import JobFigures
+from generation.figures.process import ProcessFigures
 from generation.job import Watch, ignore, run_job
 from generation.reporting import events
 from generation.results.report import as_json
@@ -47,17 +45,20 @@ from generation.service.admission import (
     read_body,
     wants_events,
 )
-from generation.service.answers import RequestRejected, error_body, error_response, internal_error, service_stopping
+from generation.service.answers import RequestRejected, error_body, internal_error, service_stopping
 from generation.service.openapi import (
     GENERATE_REQUEST,
     GENERATE_RESPONSES,
     HEALTH_RESPONSES,
+    METRICS_RESPONSES,
     RESULTS_REQUEST,
     RESULTS_RESPONSES,
+    STATS_RESPONSES,
     describe,
 )
 from generation.service.readiness import Readiness, why_not_ready
 from generation.service.stream import EventStream, message
+from generation.service.web import Background, new_app
 from generation.storage import open_storage
 from generation.storage.keys import results_key
 
@@ -65,9 +66,6 @@ log = logging.getLogger("generation.service")
 
 # Docker sends SIGKILL ten seconds after SIGTERM.
 STOP_AFTER_S = 7.0
-
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-current_request_id = contextvars.ContextVar("request_id", default="-")
 
 
 Output = JobOutput | PlannedOutput
@@ -122,17 +120,39 @@ class Service:
         self._today = today
         self.stopping = asyncio.Event()
         self._gate = Gate(settings.jobs_per_worker)
+        self.figures = ProcessFigures()
         self._waiting: set[asyncio.Task[Any]] = set()
         self._running: set[asyncio.Task[Any]] = set()
+
+    @property
+    def background(self) -> tuple[Background, ...]:
+        """Return what runs as long as the service does."""
+        return (self.readiness.keep_checking, self.end_jobs_when_stopping)
+
+    @property
+    def model_name(self) -> str:
+        """Return the model of jobs that name none."""
+        return self.settings.as_of(self._today()).model_name
 
     async def health(self) -> Response:
         """Return whether a job submitted now could use its model, as of the latest background check."""
         reason = self.readiness.reason
-        model = self.settings.as_of(self._today()).model_name
-        answer = {"status": "healthy", "model": model, "ready": reason is None}
+        answer = {"status": "healthy", "model": self.model_name, "ready": reason is None}
         if reason is not None:
             answer["reason"] = reason
         return Response(as_json(answer), 503 if reason else 200, media_type="application/json")
+
+    async def metrics(self, request: Request) -> Response:
+        """Return the figures of this process in Prometheus' format."""
+        check_token(request, self.service_settings)
+        from generation.service.metrics import CONTENT_TYPE, metrics_text
+
+        return Response(metrics_text(self.figures), media_type=CONTENT_TYPE)
+
+    async def stats(self, request: Request) -> Response:
+        """Return the figures of this process as JSON."""
+        check_token(request, self.service_settings)
+        return Response(as_json(self.figures.record()), media_type="application/json")
 
     async def results(self, request: Request) -> Response:
         """Return the results document of a job, such as one whose answer was lost on its way."""
@@ -144,6 +164,23 @@ class Service:
             sentence = "no job of this ID has stored its results: send it again, at no cost for what it has done"
             raise RequestRejected(sentence, status=404, failure="not_found")
         return Response(stored.body, media_type="application/json")
+
+    async def json_body(self, request: Request) -> Any:  # noqa: ANN401 - any JSON
+        """Return the JSON of a request's body. Raise RequestRejected or InputError."""
+        check_content_type(request)
+        body = Body(self._gate)
+        with self._gate.entered():
+            try:
+                await read_body(request, body)
+                return await asyncio.to_thread(body.parsed)
+            except ClientDisconnect:
+                raise RequestRejected("the body did not come whole", status=408, failure="bad_input") from None
+            finally:
+                body.release()
+
+    def check_token(self, connection: HTTPConnection) -> None:
+        """Raise RequestRejected where SERVICE_TOKEN is set and the request does not carry it."""
+        check_token(connection, self.service_settings)
 
     async def generate(self, request: Request) -> Response:
         """Document the symbols of a job."""
@@ -208,25 +245,41 @@ class Service:
             raise service_stopping()
         self._waiting.add(this_task)
         try:
-            async with self._gate.slots:
+            with self.figures.waiting():
+                await self._gate.slots.acquire()
+            try:
                 self._waiting.discard(this_task)
                 self._running.add(this_task)
-                payload = await asyncio.to_thread(body.parsed)
-                body.release()
-                run = functools.partial(run_job, default_job_id=uuid.uuid4().hex, stopping=self.stopping)
-                output = await run(payload, self.settings, emit=emit, watch=watch, today=self._today)
-                if output.get("failed_count"):
-                    self.readiness.check_now()
-                return output
+                with self.figures.job("symbols") as (figures, status):
+                    return await self._run_counted(body, emit, watch, figures, status)
+            finally:
+                self._gate.slots.release()
+        finally:
+            self._waiting.discard(this_task)
+            self._running.discard(this_task)
+
+    async def _run_counted(
+        self, body: Body, emit: events.Sink, watch: Watch, figures: JobFigures, status: list[str]
+    ) -> Output:
+        try:
+            payload = await asyncio.to_thread(body.parsed)
+            body.release()
+            run = functools.partial(run_job, default_job_id=uuid.uuid4().hex, stopping=self.stopping)
+            output = await run(payload, self.settings, emit=emit, watch=watch, today=self._today, figures=figures)
         except (JobError, RequestRejected) as error:
+            status.append("error")
+            figures.failures["job", error.failure] += 1
             if isinstance(error, JobError) and not isinstance(error, InputError):
                 self.readiness.check_now()
             raise
         except Exception as error:  # noqa: BLE001 - the client gets one sentence
+            status.append("error")
+            figures.failures["job", "internal"] += 1
             raise internal_error(error) from None
-        finally:
-            self._waiting.discard(this_task)
-            self._running.discard(this_task)
+        status.append(output["status"])
+        if output.get("failed_count"):
+            self.readiness.check_now()
+        return output
 
     async def end_jobs_when_stopping(self) -> None:
         """Once `stopping` is set, cancel waiting jobs at once and running jobs after STOP_AFTER_S."""
@@ -264,89 +317,19 @@ async def _last_message(job: asyncio.Task[Output], *, begun: bool) -> bytes:
         return message("error", error_body(error))
 
 
-class RequestIdMiddleware:
-    """Gives each request an id, for log lines and the response, and turns unexpected exceptions into responses."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on to the application (ASGI)."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        request_id = _valid_request_id(scope)
-        current_request_id.set(request_id)
-        begun = False
-
-        async def send_with_id(message: Message) -> None:
-            nonlocal begun
-            if message["type"] == "http.response.start":
-                begun = True
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode("ascii"))]
-            await send(message)
-
-        try:
-            await self._app(scope, receive, send_with_id)
-        except Exception as error:  # noqa: BLE001 - uvicorn would log its message and respond in another format
-            fault = internal_error(error)
-            if not begun:
-                await error_response(fault)(scope, receive, send_with_id)
-
-
-def _valid_request_id(scope: Scope) -> str:
-    given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
-    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-
-
-async def _handle_job_error(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, JobError)  # noqa: S101 - it is registered for no other
-    return error_response(error)
-
-
-async def _handle_http_error(_request: Request, error: Exception) -> Response:
-    """Return a rejected request, an unknown path or an unknown method in the format of all errors."""
-    assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for no other
-    if isinstance(error, RequestRejected):
-        return error_response(error)
-    here = "POST /generate, GET /results/{job_id} and GET /health are"
-    sentence = f"there is no such path here: {here}"
-    if error.status_code == 405:  # noqa: PLR2004 - known by its number
-        sentence = f"this path does not take this method: {here} what is here"
-    return error_response(
-        RequestRejected(sentence, status=error.status_code, failure="not_found", headers=error.headers)
-    )
-
-
 def make_app(service: Service) -> FastAPI:
     """Return the ASGI application."""
+    app = new_app(service.service_settings, service.background, describe)
+    add_routes(app, service, service.health)
+    return app
 
-    @contextlib.asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(service.readiness.keep_checking())]
-        tasks.append(asyncio.create_task(service.end_jobs_when_stopping()))
-        try:
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
 
-    # As FastAPI, but GET /docs loads its scripts from here, and not from another site.
-    app = FastAPIOffline(lifespan=lifespan, redirect_slashes=False, redoc_url=None, static_url="/docs/static")
-    app.add_exception_handler(JobError, _handle_job_error)
-    app.add_exception_handler(HTTPException, _handle_http_error)
-    app.add_middleware(RequestIdMiddleware)
-    if origins := service.service_settings.origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=origins,
-            allow_methods=["GET", "HEAD", "POST"],
-            allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
-            expose_headers=["X-Request-ID", "Retry-After"],
-        )
-    app.add_api_route("/health", service.health, response_class=Response, responses=HEALTH_RESPONSES)
-    app.add_api_route("/health", service.health, methods=["HEAD"], include_in_schema=False)
+def add_routes(app: FastAPI, service: Service, health: Callable[[], Awaitable[Response]]) -> None:
+    """Add the worker's routes to an application; `health` answers for all that it has."""
+    app.add_api_route("/health", health, response_class=Response, responses=HEALTH_RESPONSES)
+    app.add_api_route("/health", health, methods=["HEAD"], include_in_schema=False)
+    app.add_api_route("/metrics", service.metrics, response_class=Response, responses=METRICS_RESPONSES)
+    app.add_api_route("/stats", service.stats, response_class=Response, responses=STATS_RESPONSES)
     app.add_api_route(
         "/results/{job_id}",
         service.results,
@@ -362,5 +345,3 @@ def make_app(service: Service) -> FastAPI:
         responses=GENERATE_RESPONSES,
         openapi_extra=GENERATE_REQUEST,
     )
-    app.openapi = functools.cache(functools.partial(describe, app))  # type: ignore[method-assign]
-    return app

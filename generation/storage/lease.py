@@ -68,6 +68,31 @@ def lease(
     return Lease(storage, key, ttl_s).hold(on_wait, cancel_when_lost=cancel_when_lost)
 
 
+class LeaseSighting(NamedTuple):
+    """A lease that another process holds: the version that was seen first, and when, by the loop's clock."""
+
+    stored: Stored
+    since_s: float
+
+
+@contextlib.asynccontextmanager
+async def lease_if_free(
+    storage: Storage, key: str, seen: LeaseSighting | None = None, *, ttl_s: float = JOB_TTL_S
+) -> AsyncIterator[Lease | LeaseSighting]:
+    """Hold the lease of `key` while the block runs, as `lease` does, if nobody else has it now; never wait for it.
+
+    Yield the lease, or what was seen of another's. To be told of that the next time (`seen`), by the same event loop,
+    is what lets an abandoned lease be taken over once it has been seen for its TTL. Raise as `lease` does.
+    """
+    held = Lease(storage, key, ttl_s)
+    sighting = await held.look(seen)
+    if sighting is not None:
+        yield sighting
+        return
+    async with held.kept(cancel_when_lost=True):
+        yield held
+
+
 class Lease:
     """A lease that this process holds, or held until it was lost. Made by `lease`."""
 
@@ -87,10 +112,16 @@ class Lease:
     async def hold(self, on_wait: Callable[[], None], *, cancel_when_lost: bool) -> AsyncIterator[Lease]:
         """Acquire, renew and release the lease, as `lease` says."""
         await self._acquire(on_wait)
+        async with self.kept(cancel_when_lost=cancel_when_lost):
+            yield self
+
+    @contextlib.asynccontextmanager
+    async def kept(self, *, cancel_when_lost: bool) -> AsyncIterator[None]:
+        """Renew the lease, which was acquired, while the block runs, and release it."""
         renewing = asyncio.create_task(self._keep_renewing(), name=f"lease of {self.key}")
         try:
             async with self._cancelling_when_lost() if cancel_when_lost else contextlib.nullcontext():
-                yield self
+                yield
         finally:
             self._is_over.set()
             try:
@@ -123,30 +154,36 @@ class Lease:
         return LeaseLost(f"{self.key} could not be renewed for {self._ttl_s:g} s, so another process may go on")
 
     async def _acquire(self, on_wait: Callable[[], None]) -> None:
-        seen: Stored | None = None
-        since_s = 0.0
+        seen: LeaseSighting | None = None
         while True:
             try:
-                stored = await self._storage.read(self.key)
-                if stored is None or _has_ended(stored) or self._is_expired(stored, seen, since_s):
-                    if await self._write(stored):
-                        return
-                    continue
+                sighting = await self.look(seen)
+                if sighting is None:
+                    return
                 if seen is None:
                     on_wait()
-                if seen is None or seen.version != stored.version:
-                    seen, since_s = stored, _now_s()
+                seen = sighting
             except StorageError as error:
                 # Another holder was seen: to go on without the lease would be to work beside it.
                 if seen is None or not error.retryable:
                     raise
             await asyncio.sleep(_look_interval_s(self._ttl_s))
 
-    def _is_expired(self, stored: Stored, seen: Stored | None, since_s: float) -> bool:
-        """Return whether the version that was first `seen` at `since_s` is still there after the TTL."""
-        if seen is None or seen.version != stored.version:
+    async def look(self, seen: LeaseSighting | None) -> LeaseSighting | None:
+        """Acquire the lease if it is free, and return None; else return what is there, and since when it is `seen`."""
+        while True:
+            stored = await self._storage.read(self.key)
+            if stored is not None and not _has_ended(stored) and not self._is_expired(stored, seen):
+                is_same = seen is not None and seen.stored.version == stored.version
+                return seen if is_same else LeaseSighting(stored, _now_s())
+            if await self._write(stored):
+                return None
+
+    def _is_expired(self, stored: Stored, seen: LeaseSighting | None) -> bool:
+        """Return whether the version that was seen first is still there after the TTL."""
+        if seen is None or seen.stored.version != stored.version:
             return False
-        return _now_s() - since_s >= max(self._ttl_s, _holder(stored).ttl_s)
+        return _now_s() - seen.since_s >= max(self._ttl_s, _holder(stored).ttl_s)
 
     async def _keep_renewing(self) -> None:
         interval_s = self._ttl_s / RENEWALS_PER_TTL

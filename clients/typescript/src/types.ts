@@ -400,6 +400,55 @@ export interface JobFailure {
   failure: string
 }
 /**
+ * What one execution of a job has counted; nothing that an earlier one has paid is in it.
+ */
+export interface JobFigures {
+  /**
+   * Requests to the model that have ended; 429 is rate_limited, 5xx is server_error.
+   */
+  requests: {
+    [k: string]: number | undefined
+  }
+  /**
+   * Cached tokens are a part of the input, those of reasoning a part of the output.
+   */
+  tokens: {
+    [k: string]: number | undefined
+  }
+  /**
+   * US dollars, to a millionth.
+   */
+  cost_usd: number
+  /**
+   * New summaries by the verdict of their checks.
+   */
+  summaries: {
+    [k: string]: number | undefined
+  }
+  /**
+   * Failed symbols and jobs, by step and then by failure code.
+   */
+  failures: {
+    [k: string]:
+      | {
+          [k: string]: number | undefined
+        }
+      | undefined
+  }
+  /**
+   * What was found and not bought or made again.
+   */
+  cache_hits: {
+    [k: string]: number | undefined
+  }
+  /**
+   * How long each step took.
+   */
+  seconds: {
+    [k: string]: number | undefined
+  }
+}
+/**
  * What a job returns. Where it would be too large its symbols are left out, and are in the results document only.
  *
  * Then `documented_symbols`, `failed_symbols` and `removed` are absent.
@@ -433,6 +482,7 @@ export interface JobOutput {
    * What is worth knowing and stopped nothing; a sentence each.
    */
   warnings: string[]
+  figures?: JobFigures
   documented_symbols?: DocumentedSymbol[]
   failed_symbols?: FailedSymbol[]
   /**
@@ -742,6 +792,83 @@ export interface ResultsDocument {
    * Present in a document that a job under way has left; for the worker only.
    */
   checkpoint?: {
+    [k: string]: number | undefined
+  }
+}
+/**
+ * Values that were counted: how many, their sum and their average.
+ */
+export interface Distribution {
+  count: number
+  sum: number
+  average: number
+}
+/**
+ * The figures of a process since its start: what `GET /stats` returns.
+ */
+export interface Stats {
+  /**
+   * Jobs that have ended, by status.
+   */
+  jobs: {
+    [k: string]: number | undefined
+  }
+  /**
+   * Of those that ended by themselves, the share without a failure.
+   */
+  success_rate: number | null
+  jobs_running: number
+  jobs_queued: number
+  /**
+   * By kind of job.
+   */
+  job_seconds: {
+    [k: string]: Distribution | undefined
+  }
+  /**
+   * By step.
+   */
+  step_seconds: {
+    [k: string]: Distribution | undefined
+  }
+  /**
+   * Cached tokens are a part of the input, those of reasoning a part of the output.
+   */
+  tokens: {
+    [k: string]: number | undefined
+  }
+  /**
+   * US dollars, to a millionth.
+   */
+  cost_usd: number
+  job_usd: Distribution
+  /**
+   * Failed symbols and jobs, by step and then by failure code.
+   */
+  errors: {
+    [k: string]:
+      | {
+          [k: string]: number | undefined
+        }
+      | undefined
+  }
+  /**
+   * Requests to the model that have ended; 429 is rate_limited, 5xx is server_error.
+   */
+  requests: {
+    [k: string]: number | undefined
+  }
+  requests_in_flight: number
+  /**
+   * New summaries by the verdict of their checks.
+   */
+  summaries: {
+    [k: string]: number | undefined
+  }
+  /**
+   * What was found and not bought or made again.
+   */
+  cache_hits: {
     [k: string]: number | undefined
   }
 }

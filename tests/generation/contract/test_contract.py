@@ -326,7 +326,10 @@ def test_the_types_are_those_that_the_code_gives() -> None:
     assert schema("progress")["properties"]["type"]["const"] == progress.PROGRESS
 
 
-OPTIONAL = {"output": {"documented_symbols", "failed_symbols", "removed"}, "results": {"removed", "checkpoint"}}
+OPTIONAL = {
+    "output": {"documented_symbols", "failed_symbols", "removed", "figures"},
+    "results": {"removed", "checkpoint"},
+}
 
 
 def test_a_document_with_another_key_or_without_one_is_none(deployment: Deployment) -> None:

@@ -17,7 +17,15 @@ from generation.errors import LeaseLost, StorageError
 from generation.storage import lease as lease_module
 from generation.storage.base import Storage, Stored
 from generation.storage.folder import FolderStorage
-from generation.storage.lease import LOOKS_PER_TTL, MAX_TTL_S, RENEWALS_PER_TTL, Lease, lease
+from generation.storage.lease import (
+    LOOKS_PER_TTL,
+    MAX_TTL_S,
+    RENEWALS_PER_TTL,
+    Lease,
+    LeaseSighting,
+    lease,
+    lease_if_free,
+)
 from tests.conftest import invented_time_loop
 from tests.loopback.s3 import MotoS3
 from tests.support.contexts import SEED
@@ -561,3 +569,56 @@ def test_a_bucket_has_one_holder_too(moto: MotoS3) -> None:
         asyncio.run(main())
     assert order in ([0, 0, 1, 1], [1, 1, 0, 0])
     assert moto.keys() == []
+
+
+# Taking what is free, without waiting.
+
+
+def test_a_free_lease_is_taken_at_once_and_another_holders_is_only_seen(tmp_path: Path) -> None:
+    """Who asks without waiting gets the lease that nobody has, and of another's what was seen of it."""
+
+    async def main() -> None:
+        async with lease_if_free(Store(tmp_path), KEY) as first:
+            assert isinstance(first, Lease)
+            before_s = now_s()
+            async with lease_if_free(Store(tmp_path), KEY) as second:
+                assert isinstance(second, LeaseSighting)
+            assert now_s() - before_s < LOOK_S
+        async with lease_if_free(Store(tmp_path), KEY) as third:
+            assert isinstance(third, Lease)
+
+    on_invented_time(main())
+
+
+def test_an_abandoned_lease_is_free_once_it_was_seen_for_its_ttl(tmp_path: Path) -> None:
+    """What was seen before counts; a lease that is renewed meanwhile is never free."""
+
+    async def main() -> None:
+        await left_by_a_dead_holder(tmp_path)
+        store, seen = Store(tmp_path), None
+        looked_s = []
+        while True:
+            async with lease_if_free(store, KEY, seen, ttl_s=TTL_S) as found:
+                if isinstance(found, Lease):
+                    break
+                seen = found
+            looked_s.append(now_s())
+            await asyncio.sleep(TTL_S / 3)
+        assert TTL_S <= now_s() - looked_s[0] <= TTL_S + SOON_S
+
+    on_invented_time(main())
+
+
+def test_a_lease_that_is_renewed_is_never_free(tmp_path: Path) -> None:
+    """A holder that lives keeps it, however often others look and however long."""
+
+    async def main() -> None:
+        seen = None
+        async with held(Store(tmp_path)):
+            for _ in range(20):
+                async with lease_if_free(Store(tmp_path), KEY, seen, ttl_s=TTL_S) as found:
+                    assert isinstance(found, LeaseSighting)
+                    seen = found
+                await asyncio.sleep(TTL_S / 2)
+
+    on_invented_time(main())
