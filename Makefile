@@ -56,8 +56,10 @@ demo: $(INSTALLED) $(VOCABULARY) ## document this repository into a .docpack, of
 run-service: $(INSTALLED) $(VOCABULARY) ## serve POST /generate on port 8003 (without a key: offline)
 	@$(OFFLINE_WITHOUT_KEY); exec $(IN_VENV) -u -m generation.service
 
+ENDPOINT_PORT ?= 8004
+
 run-endpoint: $(INSTALLED) $(VOCABULARY) ## serve a local copy of RunPod's API with one worker on port 8004 (without a key: offline)
-	@$(OFFLINE_WITHOUT_KEY); exec $(IN_VENV) -m tests.loopback.queue --worker --port 8004
+	@$(OFFLINE_WITHOUT_KEY); exec $(IN_VENV) -m tests.loopback.queue --worker --port $(ENDPOINT_PORT)
 
 TEST = $(WITHOUT_FOREIGN) $(IN_VENV) -m pytest --numprocesses 3 --dist loadfile
 

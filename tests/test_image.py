@@ -390,6 +390,8 @@ def test_the_hub_tests_pass(tmp_path: Path) -> None:
 def test_each_preset_of_the_hub_is_a_valid_start() -> None:
     """The trial and an own server run as they are offered; with OpenAI only the key is missing, and asked for."""
     presets = {one["name"]: one["defaults"] for one in HUB["config"]["presets"]}
+    page = (REPOSITORY / ".runpod" / "README.md").read_text()
+    assert [name for name in presets if f"| {name} |" not in page] == []
     runs = {}
     for name, defaults in presets.items():
         assert set(defaults) <= set(HUB_INPUTS)
