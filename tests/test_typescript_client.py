@@ -1,13 +1,14 @@
 """The TypeScript client: its own tests, in Node, against the real worker and the real service on the loopback.
 
-Node's packages are installed once, into the cache folder, as its lock file says; the tests are compiled and run in a
-copy of the client, so that nothing is left in the repository.
+Node's packages are installed once, into the cache folder, as its lock file says. Sources, tests and examples are
+compiled once, in a copy of the client, so that nothing is left in the repository.
 """
 
 from __future__ import annotations
 
 import fcntl
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -76,24 +77,51 @@ def install() -> Path:
     return CACHE / "node_modules"
 
 
-def run(command: list[str], folder: Path) -> str:
+# npm looks for a newer version of itself, for advisories and for funding, which takes a network.
+QUIET_NPM = {f"npm_config_{name}": "false" for name in ("audit", "fund", "update_notifier")} | {
+    "npm_config_offline": "true"
+}
+
+
+def run(command: list[str], folder: Path, **environment: str) -> str:
     """The standard output of a command that must succeed."""
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=NPM_LIMIT_S, check=False)
+    own = {**os.environ, **environment}
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=NPM_LIMIT_S, check=False, env=own
+    )
     assert done.returncode == 0, f"{command} failed\n{done.stdout[-3_000:]}\n{done.stderr[-3_000:]}"
     return done.stdout
 
 
-@pytest.fixture
-def client(tmp_path: Path) -> Path:
-    """A copy of the client's folder with its packages installed."""
-    folder = tmp_path / "client"
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds `doctown/clients/typescript`, with its packages installed and everything compiled."""
+    folder = tmp_path_factory.mktemp("checkout")
+    client = folder / "doctown" / "clients" / "typescript"
+    client.mkdir(parents=True)
     for name in SOURCES:
-        shutil.copy(CLIENT / name, folder / name)
+        shutil.copy(CLIENT / name, client / name)
     for name in FOLDERS:
-        shutil.copytree(CLIENT / name, folder / name)
-    (folder / "node_modules").symlink_to(install())
+        shutil.copytree(CLIENT / name, client / name)
+    (client / "node_modules").symlink_to(install())
+    write_examples(client / "examples")
+    run(["node", "node_modules/typescript/bin/tsc", "-b", "tsconfig.test.json", "examples"], client)
     return folder
+
+
+@pytest.fixture(scope="module")
+def client(checkout: Path) -> Path:
+    return checkout / "doctown" / "clients" / "typescript"
+
+
+@pytest.fixture(scope="module")
+def installed(checkout: Path) -> Path:
+    """A fresh project that has installed the package as the README says; its clone and `npm ci` are there already."""
+    readme = (CLIENT / "README.md").read_text(encoding="utf-8")
+    [block] = re.findall(r"(?m)^    git clone .*\n    npm --prefix .* ci .*\n((?:    .*\n)+)", readme)
+    for command in block.splitlines():
+        run(command.split(), checkout, **QUIET_NPM)
+    return checkout
 
 
 @contextmanager
@@ -124,11 +152,11 @@ def served_bucket(s3: MotoS3) -> Iterator[str]:
 
 
 @contextmanager
-def running_service(environment: dict[str, str], folder: Path) -> Iterator[str]:
+def running_service(environment: dict[str, str]) -> Iterator[str]:
     port = free_port()
-    own = {"HOST": "127.0.0.1", "PORT": str(port), "SERVICE_TOKEN": SERVICE_TOKEN, "PYTHONPATH": str(REPOSITORY_ROOT)}
+    own = {"HOST": "127.0.0.1", "PORT": str(port), "SERVICE_TOKEN": SERVICE_TOKEN}
     url = f"http://127.0.0.1:{port}"
-    with running_worker({**environment, **own}, folder, ("-m", "generation.service")) as service:
+    with running_worker({**environment, **own}, args=("-m", "generation.service")) as service:
         wait_until(lambda: answers(f"{url}/health") or service.returncode is not None, "the service", LIMIT_S)
         assert service.returncode is None, service.last_lines()
         yield url
@@ -147,7 +175,7 @@ def answers(url: str) -> bool:
 
 @pytest.mark.slow
 def test_the_clients_do_what_they_say(client: Path, tmp_path: Path) -> None:
-    """The package compiles in strict mode without Node's types, its tests pass and none is left out."""
+    """The package compiles in strict mode without Node's types (`client`), its tests pass and none is left out."""
     symbols = tmp_path / "symbols.json"
     symbols.write_text(json.dumps(payload(400)["symbols"]), encoding="utf-8")
     behaviour = Behaviour(
@@ -172,7 +200,7 @@ def test_the_clients_do_what_they_say(client: Path, tmp_path: Path) -> None:
         }
         with (
             running_worker({**environment, **queue.environment()}),
-            running_service(environment, tmp_path) as service_url,
+            running_service(environment) as service_url,
         ):
             servers = {
                 "RUNPOD_URL": queue.url.rpartition("/")[0],
@@ -198,22 +226,44 @@ def failures(report: str) -> str:
     return "\n".join(part for part in parts if "not ok" in part or "error TS" in part)[:6_000]
 
 
-def test_the_package_holds_what_it_needs_and_nothing_else(client: Path) -> None:
-    """What npm would publish is the compiled client, its types, README and licence, and it depends on nothing."""
-    run(["npm", "run", "build"], client)
-    packed = json.loads(run(["npm", "pack", "--dry-run", "--json", "--ignore-scripts"], client))
-    [package] = packed.values() if isinstance(packed, dict) else packed
+def test_the_package_holds_what_it_needs_and_nothing_else(installed: Path) -> None:
+    """A fresh project gets the compiled client, its types, sources and maps, README and licence, and nothing else."""
+    package = installed / "node_modules" / "@doctown" / "generation-client"
     modules = [path.stem for path in (CLIENT / "src").glob("*.ts")]
-    expected = {f"dist/{module}.{kind}" for module in modules for kind in ("js", "d.ts")}
-    assert {one["path"] for one in package["files"]} == {*expected, "LICENSE", "README.md", "package.json"}
-    manifest = json.loads((CLIENT / "package.json").read_bytes())
-    assert "dependencies" not in manifest
-    for path in (client / "dist").glob("*.js"):
+    compiled = {f"dist/{module}.{kind}" for module in modules for kind in ("js", "js.map", "d.ts", "d.ts.map")}
+    sources = {f"src/{module}.ts" for module in modules}
+    files = {str(path.relative_to(package)) for path in package.rglob("*") if path.is_file()}
+    assert files == {*compiled, *sources, "LICENSE", "README.md", "package.json"}
+    assert [path.name for path in (installed / "node_modules" / "@doctown").iterdir()] == ["generation-client"]
+    for path in (package / "dist").glob("*.js"):
         imported = re.findall(r"from '([^']+)'", path.read_text(encoding="utf-8"))
         assert all(name.startswith("./") for name in imported)
-    exported = "import('@doctown/generation-client').then((all) => console.log(Object.keys(all).sort().join()))"
-    said = run(["node", "--input-type=module", "--eval", exported], client)
-    assert said.strip() == "GenerationClient,GenerationError,RunPodClient"
+
+
+def test_a_fresh_project_imports_it_and_sees_its_sources(installed: Path) -> None:
+    """The installed package exports its three classes, and a stack names lines of its TypeScript sources."""
+    exported = """\
+        const all = await import('@doctown/generation-client')
+        console.log(Object.keys(all).sort().join())
+        try { new all.RunPodClient({ endpointId: 'ep', apiKey: '' }) } catch (error) { console.log(error.stack) }
+    """
+    said = run(["node", "--enable-source-maps", "--input-type=module", "--eval", exported], installed)
+    names, fault, *stack = said.splitlines()
+    assert names == "GenerationClient,GenerationError,RunPodClient"
+    assert fault == "GenerationError: apiKey is missing or empty"
+    assert re.search(r"generation-client/src/runpod\.ts:\d+", "\n".join(stack))
+
+
+@pytest.mark.slow
+def test_publint_and_attw_find_nothing(installed: Path, client: Path) -> None:
+    """The packed file is in order for npm, and its types are found wherever ES modules are."""
+    [packed] = installed.glob("*.tgz")
+    programs = client / "node_modules" / ".bin"
+    run([str(programs / "publint"), "run", str(packed), "--strict"], installed)
+    run([str(programs / "attw"), str(packed), "--profile", "esm-only"], installed)
+    manifest = json.loads((CLIENT / "package.json").read_bytes())
+    assert "dependencies" not in manifest
+    assert {"repository", "homepage", "bugs", "keywords", "publishConfig", "license"} <= manifest.keys()
 
 
 def test_the_licence_is_the_same() -> None:
@@ -228,7 +278,7 @@ declare module '@sveltejs/kit' {
   export function json(body: unknown, init?: ResponseInit): Response
   export function error(status: number, body: string): never
 }
-declare module '$lib/server/runpod' { export const runpod: import('@doctown/generation-client').RunPodClient }
+declare module '$lib/server/runpod' { export function runpod(): import('@doctown/generation-client').RunPodClient }
 declare const symbols: import('@doctown/generation-client').SymbolItem[]
 """
 ROUTE_TYPES = """\
@@ -236,12 +286,9 @@ export type RequestHandler = (event: { request: Request; params: { id: string } 
 """
 
 
-def test_the_examples_of_the_readme_compile(client: Path) -> None:
-    """Each TypeScript example of the package's README compiles in strict mode against the built package."""
+def write_examples(folder: Path) -> None:
+    """Each TypeScript example of the package's README as a project of its own, which the package is built before."""
     examples = re.findall(r"```ts\n(.*?)```", (CLIENT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    assert len(examples) >= 4
-    run(["npm", "run", "build"], client)
-    folder = client / "examples"
     folder.mkdir()
     (folder / "sveltekit.d.ts").write_text(SVELTEKIT, encoding="utf-8")
     (folder / "$types.d.ts").write_text(ROUTE_TYPES, encoding="utf-8")
@@ -249,7 +296,18 @@ def test_the_examples_of_the_readme_compile(client: Path) -> None:
         (folder / f"example{number}.ts").write_text(f"{example}\nexport {{}}\n", encoding="utf-8")
     # As a SvelteKit project has it; an example may declare what its reader is to go on with.
     looser = {"noUnusedLocals": False, "noPropertyAccessFromIndexSignature": False}
-    options = {"rootDir": ".", "noEmit": True, "moduleResolution": "Bundler", "module": "ESNext", **looser}
-    config = {"extends": "../tsconfig.json", "compilerOptions": options, "include": ["."]}
+    places = {"rootDir": ".", "outDir": "compiled", "tsBuildInfoFile": "compiled/examples.tsbuildinfo"}
+    options = {**places, "composite": False, "declarationMap": False, "moduleResolution": "Bundler", "module": "ESNext"}
+    config = {
+        "extends": "../tsconfig.json",
+        "compilerOptions": {**options, **looser},
+        "include": ["."],
+        "references": [{"path": ".."}],
+    }
     (folder / "tsconfig.json").write_text(json.dumps(config), encoding="utf-8")
-    run(["node", "../node_modules/typescript/bin/tsc", "-p", "tsconfig.json"], folder)
+
+
+def test_the_examples_of_the_readme_compile(client: Path) -> None:
+    """Each TypeScript example of the package's README compiles in strict mode against the built package."""
+    readme = (CLIENT / "README.md").read_text(encoding="utf-8")
+    assert len(list((client / "examples" / "compiled").glob("example*.js"))) == readme.count("```ts\n") >= 5

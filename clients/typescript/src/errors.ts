@@ -5,6 +5,7 @@
  *
  * | code | meaning |
  * |---|---|
+ * | `bad_setting` | an option of the client is missing or wrong |
  * | `connection` | the server could not be reached, or the connection broke before the answer was whole |
  * | `bad_reply` | the answer is not what this API answers |
  * | `unauthorized` | the key or token was refused |

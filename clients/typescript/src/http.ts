@@ -24,10 +24,6 @@ export type Repeatable = 'always' | 'refused'
 
 export const defaultFetch: Fetch = (input, init) => globalThis.fetch(input, init)
 
-export function withoutTrailingSlash(url: string): string {
-  return url.replace(/\/+$/, '')
-}
-
 /** Runs one exchange until it succeeds, cannot be repeated, or has been tried often enough. */
 export async function withRetries<T>(
   attempt: () => Promise<T>,

@@ -6,9 +6,9 @@
 export { GenerationError } from './errors.js'
 export { GenerationClient } from './service.js'
 export type { CallOptions, GenerationClientOptions, Health, StreamMessage } from './service.js'
+export type { CompleteOutput } from './output.js'
 export { RunPodClient } from './runpod.js'
 export type {
-  CompleteOutput,
   FetchDocument,
   JobStatus,
   PollOptions,

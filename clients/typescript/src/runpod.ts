@@ -1,17 +1,11 @@
 /** The client of the worker on RunPod: jobs through its queue, results from the bucket where they are too large. */
 
 import { GenerationError } from './errors.js'
-import {
-  asObject,
-  decode,
-  defaultFetch,
-  exchange,
-  requireObject,
-  sleep,
-  withRetries,
-  withoutTrailingSlash,
-} from './http.js'
+import { asObject, decode, defaultFetch, exchange, requireObject, sleep, withRetries } from './http.js'
 import type { Fetch, JobRequest, Repeatable, RetryOptions } from './http.js'
+import { isHttpUrl, requireKey, requireText, requireUrl } from './options.js'
+import { hasSymbols, withSymbols } from './output.js'
+import type { CompleteOutput } from './output.js'
 import type {
   GenerationInput,
   JobOutput,
@@ -36,9 +30,6 @@ export interface JobStatus {
   retries?: number
 }
 
-/** A job's output with its symbols, wherever they were. */
-export type CompleteOutput = JobOutput & Required<Pick<JobOutput, 'documented_symbols' | 'failed_symbols'>>
-
 /** Gets a results document of a bucket that is not public, for instance by a presigned address. */
 export type FetchDocument = (pointer: ResultsPointer, signal: AbortSignal | undefined) => Promise<Response>
 
@@ -46,7 +37,8 @@ export interface RunPodClientOptions {
   endpointId: string
   /** Keep it on the server: whoever has it can spend your money. */
   apiKey: string
-  baseUrl?: string
+  /** Where RunPod's API is; default `https://api.runpod.ai/v2`. Another one is for development: a local queue. */
+  baseUrl?: string | undefined
   /** Another `fetch`, such as the one that a framework hands to a request. */
   fetch?: Fetch
   results?: { fetchDocument?: FetchDocument }
@@ -88,6 +80,7 @@ export class RunPodClient {
   readonly #retry: RetryOptions
   readonly #timeoutS: number
 
+  /** Raises a GenerationError (`bad_setting`) where the endpoint, the key or the address is missing or wrong. */
   constructor({
     endpointId,
     apiKey,
@@ -97,8 +90,9 @@ export class RunPodClient {
     retry = {},
     timeoutS = 30,
   }: RunPodClientOptions) {
-    this.#endpoint = `${withoutTrailingSlash(baseUrl)}/${encodeURIComponent(endpointId)}`
-    this.#apiKey = apiKey
+    const endpoint = encodeURIComponent(requireText(endpointId, 'endpointId'))
+    this.#endpoint = `${requireUrl(baseUrl, 'baseUrl')}/${endpoint}`
+    this.#apiKey = requireKey(apiKey, 'apiKey')
     this.#fetch = fetch
     this.#fetchDocument = results.fetchDocument
     this.#retry = retry
@@ -163,8 +157,7 @@ export class RunPodClient {
     const output = (await this.#output(id, signal, pollS)) as unknown as JobOutput
     if (hasSymbols(output)) return output
     if (!output.results) throw new GenerationError('bad_reply', 'the output has no symbols and no results')
-    const { documented_symbols, failed_symbols, removed } = await this.#document(output.results, signal)
-    return { ...output, documented_symbols, failed_symbols, ...(removed ? { removed } : {}) }
+    return withSymbols(output, await this.#document(output.results, signal))
   }
 
   async #run(
@@ -242,14 +235,11 @@ export class RunPodClient {
   #documentFetch(pointer: ResultsPointer): Fetch {
     const given = this.#fetchDocument
     if (given) return (_url, init) => given(pointer, init?.signal ?? undefined)
-    if (pointer.url !== null) return this.#fetch
+    if (pointer.url !== null && isHttpUrl(pointer.url)) return this.#fetch
+    const place = pointer.bucket === null ? "a folder of the worker's machine" : pointer.bucket
     const advice = 'give the client results.fetchDocument, or the worker R2_PUBLIC_BASE_URL'
-    throw new GenerationError('results_private', `the symbols are in ${pointer.key} of ${pointer.bucket}: ${advice}`)
+    throw new GenerationError('results_private', `the symbols are in ${pointer.key} of ${place}: ${advice}`)
   }
-}
-
-function hasSymbols(output: JobOutput): output is CompleteOutput {
-  return output.documented_symbols !== undefined && output.failed_symbols !== undefined
 }
 
 function progressOf(output: unknown): ProgressPayload | null {

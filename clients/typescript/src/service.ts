@@ -10,12 +10,14 @@ import {
   parseJson,
   refusal,
   requireObject,
-  withoutTrailingSlash,
 } from './http.js'
 import type { Fetch, JobRequest } from './http.js'
+import { requireKey, requireUrl } from './options.js'
+import { hasSymbols, withSymbols } from './output.js'
+import type { CompleteOutput } from './output.js'
 import { readMessages } from './sse.js'
 import type { SseMessage } from './sse.js'
-import type { GenerationEvent, GenerationInput, JobOutput, PlannedOutput } from './types.js'
+import type { GenerationEvent, GenerationInput, JobOutput, PlannedOutput, ResultsDocument } from './types.js'
 
 export interface GenerationClientOptions {
   /** The service's bearer token, where it asks for one. */
@@ -37,7 +39,7 @@ export interface Health {
 }
 
 /** An event of the job, or its output, with which the stream ends. */
-export type StreamMessage = GenerationEvent | { type: 'result'; output: JobOutput }
+export type StreamMessage = GenerationEvent | { type: 'result'; output: CompleteOutput }
 
 const EVENTS: ReadonlySet<string> = new Set([
   'generation.started.v1',
@@ -51,9 +53,13 @@ export class GenerationClient {
   readonly #token: string | undefined
   readonly #fetch: Fetch
 
+  /**
+   * `baseUrl` is where the service is, such as `http://localhost:8003`. Raises a GenerationError (`bad_setting`) where
+   * it is no address, or the token is empty: leave it out where the service asks for none.
+   */
   constructor(baseUrl: string, { token, fetch = defaultFetch }: GenerationClientOptions = {}) {
-    this.#baseUrl = withoutTrailingSlash(baseUrl)
-    this.#token = token
+    this.#baseUrl = requireUrl(baseUrl, 'baseUrl')
+    this.#token = token === undefined ? undefined : requireKey(token, 'token')
     this.#fetch = fetch
   }
 
@@ -70,10 +76,18 @@ export class GenerationClient {
 
   /**
    * Documents the symbols and returns the job's output; it takes as long as the job. Most runtimes and proxies give up
-   * after some minutes without a byte, so for a large job `stream` is the better way.
+   * after some minutes without a byte, so for a large job `stream` is the better way. Where an answer was lost, the job
+   * may have ended all the same: `results` reads what it has stored.
    */
-  async generate(input: JobRequest, { signal }: CallOptions = {}): Promise<JobOutput> {
-    return (await this.#post(input, signal)) as unknown as JobOutput
+  async generate(input: JobRequest, { signal }: CallOptions = {}): Promise<CompleteOutput> {
+    return this.#complete((await this.#post(input, signal)) as unknown as JobOutput, signal)
+  }
+
+  /** The results document that a job has stored, by the `job_id` of its input. */
+  async results(jobId: string, { signal }: CallOptions = {}): Promise<ResultsDocument> {
+    const url = `${this.#baseUrl}/results/${encodeURIComponent(jobId)}`
+    const { bytes } = await exchange(this.#fetch, url, { headers: this.#headers() }, { signal })
+    return requireObject(decode(bytes), 'the results document') as unknown as ResultsDocument
   }
 
   /** What the job would do and cost; nothing is asked and nothing stored. */
@@ -94,13 +108,22 @@ export class GenerationClient {
       for await (const message of messages) {
         const known = readMessage(message)
         if (known === null) continue
-        yield known
-        if (known.type === 'result') return
+        if (known.type !== 'result') {
+          yield known
+          continue
+        }
+        yield { type: 'result', output: await this.#complete(known.output, signal) }
+        return
       }
     } catch (error) {
       throw asConnectionError(error, signal)
     }
     throw new GenerationError('connection', 'the stream ended before its result')
+  }
+
+  /** The output with its symbols: an answer has them, unless a proxy or another version keeps answers small. */
+  async #complete(output: JobOutput, signal: AbortSignal | undefined): Promise<CompleteOutput> {
+    return hasSymbols(output) ? output : withSymbols(output, await this.results(output.job_id, { signal }))
   }
 
   async #post(input: GenerationInput, signal: AbortSignal | undefined): Promise<Record<string, unknown>> {
@@ -135,8 +158,10 @@ export class GenerationClient {
   }
 }
 
+type ReadMessage = GenerationEvent | { type: 'result'; output: JobOutput }
+
 /** A message of the stream; null for one of a kind that is not known here, and raised where it is a fault. */
-function readMessage({ event, data }: SseMessage): StreamMessage | null {
+function readMessage({ event, data }: SseMessage): ReadMessage | null {
   if (event === 'result') {
     return { type: 'result', output: requireObject(data, 'the result of the stream') as unknown as JobOutput }
   }

@@ -715,6 +715,10 @@ export interface StoredSymbol {
    * What was changed in what the model wrote, by the names of the documentation.
    */
   repairs?: string[]
+  /**
+   * How long the request was in flight whose answer this is; where measured.
+   */
+  latency_ms?: number
 }
 /**
  * The checks of one summary; one that does not apply is in neither list.

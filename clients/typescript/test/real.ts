@@ -1,7 +1,7 @@
 // The real servers, which tests/test_typescript_client.py starts; without them the tests that need them are skipped.
 
 import { readFileSync } from 'node:fs'
-import type { SymbolItem } from '../src/index.js'
+import type { SymbolItem } from '@doctown/generation-client'
 
 const environment = process.env
 

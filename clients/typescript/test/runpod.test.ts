@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
-import { GenerationError, RunPodClient } from '../src/index.js'
-import type { JobOutput, ProgressPayload, RunPodClientOptions } from '../src/index.js'
+import { GenerationError, RunPodClient } from '@doctown/generation-client'
+import type { Fetch, JobOutput, ProgressPayload, RunPodClientOptions } from '@doctown/generation-client'
 import { LIMIT, documents, hangingSymbols, ids, runpod, symbols } from './real.js'
 import { events, hangUp, json, silence, startStub } from './stub.js'
 import type { Reply, Stub } from './stub.js'
@@ -166,29 +166,47 @@ test('a refused submission is tried again until it is accepted', async () => {
 for (const [what, reply, failure] of [
   ['a broken connection', hangUp, 'connection'],
   ['a server error', json({}, 500), 'server_error'],
-  ['a silent server', silence, 'connection'],
 ] as [string, Reply, string][]) {
   test(`after ${what} a submission is tried again only where the job has an id`, async () => {
     const unnamed = await startStub(reply, ACCEPTED)
-    const error = await fault(clientOf(unnamed, { timeoutS: 0.5 }).submit(INPUT))
+    const error = await fault(clientOf(unnamed).submit(INPUT))
     assert.equal(error.failure, failure)
     assert.equal(unnamed.seen.length, 1)
 
     const named = await startStub(reply, ACCEPTED)
-    assert.equal(await clientOf(named, { timeoutS: 0.5 }).submit({ ...INPUT, job_id: 'mine' }), 'job-1')
+    assert.equal(await clientOf(named).submit({ ...INPUT, job_id: 'mine' }), 'job-1')
     assert.equal(named.seen.length, 2)
   })
 
   test(`after ${what} a question and a cancellation are tried again`, async () => {
     const asked = await startStub(reply, REFUSED, json({ id: 'a', status: 'IN_QUEUE' }))
-    assert.equal((await clientOf(asked, { timeoutS: 0.5 }).status('a')).status, 'IN_QUEUE')
+    assert.equal((await clientOf(asked).status('a')).status, 'IN_QUEUE')
     assert.equal(asked.seen.length, 3)
 
     const cancelled = await startStub(reply, REFUSED, json({ id: 'a', status: 'CANCELLED' }))
-    assert.equal(await clientOf(cancelled, { timeoutS: 0.5 }).cancel('a'), 'CANCELLED')
+    assert.equal(await clientOf(cancelled).cancel('a'), 'CANCELLED')
     assert.equal(cancelled.seen.length, 3)
   })
 }
+
+test('a silent server is a broken connection: what may be repeated is, and a job without an id is not', async () => {
+  const stub = await startStub(silence)
+  for (const [attempts, call] of [
+    [1, (client: RunPodClient) => client.submit(INPUT)],
+    [2, (client: RunPodClient) => client.submit({ ...INPUT, job_id: 'mine' })],
+    [2, (client: RunPodClient) => client.status('a')],
+    [2, (client: RunPodClient) => client.cancel('a')],
+  ] as const) {
+    let sent = 0
+    const counting: Fetch = (input, init) => {
+      sent += 1
+      return fetch(input, init)
+    }
+    const options = { timeoutS: 0.05, fetch: counting, retry: { ...QUICK, attempts: 2 } }
+    assert.equal((await fault(call(clientOf(stub, options)))).failure, 'connection')
+    assert.equal(sent, attempts)
+  }
+})
 
 test('a call is given up after its attempts, with the last fault', async () => {
   const stub = await startStub(json({ error: 'on fire' }, 502))
@@ -305,8 +323,42 @@ test('a document is asked for again where its server failed, and never with the 
   )
 })
 
-test('symbols in a bucket to which there is no way are said to be there', async () => {
-  const error = await fault(clientOf(await startStub(pointingTo(null))).result('a'))
-  assert.equal(error.failure, 'results_private')
-  assert.match(error.message, /results\/a\.json of docs/)
+for (const url of [null, 'file:///srv/results/a.json', '/results/a.json']) {
+  test(`symbols to which there is no way are said to be there, and are not asked for: ${url}`, async () => {
+    const stub = await startStub(pointingTo(url))
+    const error = await fault(clientOf(stub).result('a'))
+    assert.equal(error.failure, 'results_private')
+    assert.match(error.message, /results\/a\.json of docs/)
+    assert.equal(stub.seen.length, 1)
+  })
+}
+
+// --- The client's options
+
+test('an endpoint, key or address that is missing or wrong is refused at once, and the key is not shown', () => {
+  const good = { endpointId: 'ep', apiKey: KEY }
+  for (const [options, words] of [
+    [{ ...good, endpointId: '' }, /endpointId is missing or empty/],
+    [{ ...good, endpointId: undefined as unknown as string }, /endpointId is missing or empty/],
+    [{ ...good, apiKey: ' \n' }, /apiKey is missing or empty/],
+    [{ ...good, apiKey: `${KEY} ${KEY}` }, /apiKey has characters that no key has/],
+    [{ ...good, baseUrl: '' }, /baseUrl is missing or empty/],
+    [{ ...good, baseUrl: 'api.runpod.ai/v2' }, /baseUrl must be an address/],
+    [{ ...good, baseUrl: 'file:///v2' }, /baseUrl must be an address/],
+  ] as const) {
+    assert.throws(
+      () => new RunPodClient(options),
+      (error) =>
+        error instanceof GenerationError &&
+        error.failure === 'bad_setting' &&
+        words.test(error.message) &&
+        !error.message.includes(KEY),
+    )
+  }
+})
+
+test('white space around an endpoint and a key is no part of them', async () => {
+  const stub = await startStub(ACCEPTED)
+  await clientOf(stub, { endpointId: ' ep\n', apiKey: `${KEY}\n`, baseUrl: `${stub.url}/ ` }).submit(INPUT)
+  assert.deepEqual([stub.seen[0]?.path, stub.seen[0]?.headers.authorization], ['/ep/run', `Bearer ${KEY}`])
 })

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
-import { GenerationClient, GenerationError } from '../src/index.js'
-import type { StreamMessage } from '../src/index.js'
+import { GenerationClient, GenerationError } from '@doctown/generation-client'
+import type { StreamMessage } from '@doctown/generation-client'
 import { LIMIT, hangingSymbols, ids, service, symbols } from './real.js'
 import { events, hangUp, json, startStub } from './stub.js'
 
@@ -42,7 +42,15 @@ test('a job is documented in one call', real, async () => {
   const output = await realClient().generate({ job_id: 'one-call', symbols: symbols(12) })
   assert.equal(output.job_id, 'one-call')
   assert.equal(output.status, 'success')
-  assert.deepEqual(ids(output.documented_symbols ?? []), ids(symbols(12)))
+  assert.deepEqual(ids(output.documented_symbols), ids(symbols(12)))
+})
+
+test('what a job has stored can be read again, where its answer was lost', real, async () => {
+  const { documented_symbols } = await realClient().generate({ job_id: 'lost', symbols: symbols(6) })
+  const stored = await realClient().results('lost')
+  const summaries = ({ symbol_id, summary }: { symbol_id: string; summary: string }) => [symbol_id, summary]
+  assert.deepEqual(stored.documented_symbols.map(summaries), documented_symbols.map(summaries))
+  assert.equal((await fault(realClient().results('no such job'))).failure, 'not_found')
 })
 
 test('a stream tells of every symbol with its summary, and ends with the output', real, async () => {
@@ -52,7 +60,7 @@ test('a stream tells of every symbol with its summary, and ends with the output'
   assert.equal(messages[0]?.type, 'generation.started.v1')
   const told = messages.flatMap((one) => (one.type === 'generation.symbol_documented.v1' ? [one.payload] : []))
   assert.deepEqual(ids(told).sort(), ids(symbols(30)).sort())
-  const summaries = new Map((last.output.documented_symbols ?? []).map((one) => [one.symbol_id, one.summary]))
+  const summaries = new Map(last.output.documented_symbols.map((one) => [one.symbol_id, one.summary]))
   for (const one of told) assert.equal(one.summary, summaries.get(one.symbol_id))
   assert.equal(messages.filter((one) => one.type === 'generation.completed.v1').length, 1)
 })
@@ -141,7 +149,39 @@ test('the token is sent as a bearer token, and none where there is none', async 
   )
 })
 
-const RESULT = 'event: result\ndata: {"job_id": "a", "status": "success"}\n\n'
+const OUTPUT = { job_id: 'a', status: 'success', documented_symbols: [], failed_symbols: [] }
+const RESULT = `event: result\ndata: ${JSON.stringify(OUTPUT)}\n\n`
+
+test('symbols that an answer leaves out are read from the results, in one call and in a stream', async () => {
+  const symbol = { symbol_id: 'f', summary: 'Adds.', tokens_used: 1, source: 'model', content_hash: 'c' }
+  const short = { job_id: 'a b', status: 'success', results: { bucket: null, key: 'results/a.json', url: null } }
+  const stub = await startStub((response, seen) => {
+    if (seen.path === '/results/a%20b')
+      json({ ...OUTPUT, documented_symbols: [symbol], removed: ['g'] })(response, seen)
+    else if (seen.headers.accept === 'application/json') json(short)(response, seen)
+    else events(`event: result\ndata: ${JSON.stringify(short)}\n\n`)(response, seen)
+  })
+  const client = new GenerationClient(stub.url, { token: 'secret' })
+  const [message] = await all(client.stream(INPUT))
+  assert.ok(message?.type === 'result')
+  for (const output of [await client.generate(INPUT), message.output]) {
+    assert.deepEqual([output.job_id, output.documented_symbols, output.removed], ['a b', [symbol], ['g']])
+  }
+  assert.ok(stub.seen.every((one) => one.headers.authorization === 'Bearer secret'))
+})
+
+test('an address or token that is missing or wrong is refused at once', () => {
+  for (const [url, options, words] of [
+    ['', {}, /baseUrl is missing or empty/],
+    ['localhost:8003', {}, /baseUrl must be an address/],
+    ['http://localhost:8003', { token: '' }, /token is missing or empty/],
+  ] as const) {
+    assert.throws(
+      () => new GenerationClient(url, options),
+      (error) => error instanceof GenerationError && error.failure === 'bad_setting' && words.test(error.message),
+    )
+  }
+})
 
 test('what a stream has beside events and result is passed over, and nothing is read after the result', async () => {
   const stub = await startStub(
@@ -154,7 +194,7 @@ test('what a stream has beside events and result is passed over, and nothing is 
     ),
   )
   const messages = await all(new GenerationClient(stub.url).stream(INPUT))
-  assert.deepEqual(messages, [{ type: 'result', output: { job_id: 'a', status: 'success' } }])
+  assert.deepEqual(messages, [{ type: 'result', output: OUTPUT }])
   assert.equal(stub.seen[0]?.headers.accept, 'text/event-stream')
 })
 

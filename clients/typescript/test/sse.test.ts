@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { readMessages } from '../src/sse.js'
-import type { SseMessage } from '../src/sse.js'
+import { readMessages } from '../dist/sse.js'
+import type { SseMessage } from '../dist/sse.js'
 
 const TEXT =
   ': a comment\r\n\r\nevent: first\r\ndata: {"summary": "Prüft 😀"}\r\n\r\n' +
