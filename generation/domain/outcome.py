@@ -51,6 +51,7 @@ class Documented:
 
     `content_hash` identifies the question that the summary answers. `origin` is None for a summary written offline, and
     for one that was stored before origins were. `repairs` names what was changed in what the model wrote.
+    `latency_ms` is how long the request was in flight whose answer this is; None where nobody measured it.
     """
 
     position: int
@@ -62,6 +63,7 @@ class Documented:
     content_hash: str = ""
     origin: Origin | None = None
     repairs: tuple[str, ...] = ()
+    latency_ms: int | None = field(default=None, compare=False)
 
     @property
     def is_rejected(self) -> bool:

@@ -129,6 +129,9 @@ class StoredSymbol(DocumentedSymbol):
             list[str], Field(description="What was changed in what the model wrote, by the names of the documentation.")
         ]
     ]
+    latency_ms: NotRequired[
+        Annotated[Count, Field(description="How long the request was in flight whose answer this is; where measured.")]
+    ]
 
 
 class StoredFailure(FailedSymbol):

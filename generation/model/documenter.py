@@ -84,7 +84,8 @@ _TRANSPORT_TIMEOUT = openai.Timeout(MAX_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
 class _Spent:
     """The cost of one question to the model so far; `again` if its symbols were requested before.
 
-    `unusable` counts the answers that were paid for in vain, those of earlier questions too.
+    `unusable` counts the answers that were paid for in vain, those of earlier questions too. `latency_ms` is how long
+    the newest reply took.
     """
 
     again: bool
@@ -94,6 +95,7 @@ class _Spent:
     failed_attempts: int = 0
     timeouts: int = 0
     overloads: int = 0
+    latency_ms: int | None = None
 
     def total(self) -> Usage:
         retries = self.requests if self.again else max(0, self.requests - 1)
@@ -163,7 +165,7 @@ class OpenAIDocumenter:
         except JobError as error:
             raise _with_partial_outcomes(error, _charged(request, spent, [1])) from None
         usage = _charged(request, spent, [1]).spent[symbol.position]
-        documented = self._documented(symbol, summary, usage, None)
+        documented = self._documented(symbol, summary, usage, None, spent.latency_ms)
         return self._judged(documented, symbol, spent.unusable, was_asked_again=symbol.position in request.reasons)
 
     async def _summarize(self, symbol: Symbol, reason: str, spent: _Spent) -> str:
@@ -222,7 +224,8 @@ class OpenAIDocumenter:
         ]
         for (key, text), is_misplaced in zip(answered.items(), misplaced, strict=True):
             symbol = keyed[key]
-            documented = self._documented(symbol, text, charged.spent[symbol.position], is_misplaced)
+            usage = charged.spent[symbol.position]
+            documented = self._documented(symbol, text, usage, is_misplaced, spent.latency_ms)
             results.append(self._judged(documented, symbol, spent.unusable, was_asked_again=False))
         return results
 
@@ -247,7 +250,14 @@ class OpenAIDocumenter:
             return [request.part((symbol,)) for symbol in request.symbols]
         return list(_halves(request))
 
-    def _documented(self, symbol: Symbol, summary: str, usage: Usage, is_misplaced: bool | None) -> Documented:  # noqa: FBT001
+    def _documented(
+        self,
+        symbol: Symbol,
+        summary: str,
+        usage: Usage,
+        is_misplaced: bool | None,  # noqa: FBT001
+        latency_ms: int | None,
+    ) -> Documented:
         review = self._review(summary, symbol, is_misplaced)
         return Documented(
             symbol.position,
@@ -257,6 +267,7 @@ class OpenAIDocumenter:
             checks=review.findings,
             origin=self._origin,
             repairs=review.repairs,
+            latency_ms=latency_ms,
         )
 
     async def _ask(
@@ -306,6 +317,7 @@ class OpenAIDocumenter:
                 spent.requests += 1
                 with self._counted():
                     reply = await self._send(permit, body, 2.0**spent.failed_attempts)
+                    spent.latency_ms = round(1_000 * self._limiter.elapsed_s(permit))
                     answer, usage = read_answer(reply, answer_type, self._settings)
             except RequestError as error:
                 self._charge(error.usage, spent)

@@ -194,6 +194,10 @@ class Limiter:
         interval_s = min(WATCH_INTERVAL_S, self.pace.request_timeout_s / 4)
         self._watch = asyncio.get_running_loop().call_later(interval_s, self._cancel_overdue) if self._watched else None
 
+    def elapsed_s(self, permit: Permit) -> float:
+        """Return the seconds since the permit of a request was granted."""
+        return self._now_s() - permit.reserved_s
+
     async def is_server_down(self, permit: Permit, check: Callable[[], Awaitable[bool]]) -> bool:
         """Return whether the server is away, after the connection of a request broke.
 

@@ -13,13 +13,14 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
+from generation.domain.bookkeeping import as_count
 from generation.domain.finding import Findings
 from generation.domain.outcome import Documented, Failed, Origin, Outcome, Source
 from generation.domain.output import DocumentedSymbol, FailedSymbol
 from generation.domain.usage import NO_USAGE, Usage
 
 # Fields of a stored record that outputs omit: for a documented symbol, and for a failed one.
-_KEPT_ONLY = frozenset({"usage", "checks", "origin", "repairs"})
+_KEPT_ONLY = frozenset({"usage", "checks", "origin", "repairs", "latency_ms"})
 _KEPT_OF_FAILED = _KEPT_ONLY | {"content_hash"}
 
 _COUNTS = tuple(field.name for field in fields(Usage))
@@ -68,6 +69,8 @@ def stored_record(outcome: Outcome) -> dict[str, Any]:
             record["origin"] = outcome.origin._asdict()
         if outcome.repairs:
             record["repairs"] = list(outcome.repairs)
+        if outcome.latency_ms is not None:
+            record["latency_ms"] = outcome.latency_ms
     elif outcome.content_hash:
         record["content_hash"] = outcome.content_hash
     return record
@@ -124,12 +127,13 @@ class StoredRecord:
     checks: Annotated[Findings, AfterValidator(_sendable_findings)] | None = None
     origin: Annotated[Origin | None, BeforeValidator(_origin)] = None
     repairs: tuple[Text, ...] = ()
+    latency_ms: Annotated[int | None, BeforeValidator(as_count)] = None
 
     def outcome(self, position: int) -> Outcome:
         """Return the outcome that the record describes, with the symbol's present position."""
         if self.summary is not None:
             facts = (self.usage, self.source, self.checks, self.content_hash, self.origin, self.repairs)
-            return Documented(position, self.symbol_id, self.summary, *facts)
+            return Documented(position, self.symbol_id, self.summary, *facts, self.latency_ms)
         failure = self.failure or "unknown"
         return Failed(position, self.symbol_id, self.file_path, failure, self.message, self.usage, self.content_hash)
 

@@ -218,7 +218,7 @@ def reusable(previous: Results | None, symbol: Symbol, questions: Questions) -> 
     outcome = best_of([record], symbol.position)
     if not isinstance(outcome, Documented):
         return None
-    return outcome if outcome.is_rejected else replace(outcome, source="previous")
+    return outcome if outcome.is_rejected else replace(outcome, source="previous", latency_ms=None)
 
 
 def covers(theirs: Results, ours: Iterable[Outcome]) -> bool:
