@@ -69,7 +69,7 @@ def as_line(progress: Progress) -> str:
 
 def _short(progress: Progress) -> str:
     """Return what fits beside a bar on a narrow terminal: symbols and the time left."""
-    return f"{progress.counts.done:,}/{progress.symbols:,} symbols, {_time_left(progress.left_s)}"
+    return f"{progress.counts.done:,}/{counted(progress.symbols, 'symbol')}, {_time_left(progress.left_s)}"
 
 
 def _details(progress: Progress) -> str:
@@ -78,7 +78,7 @@ def _details(progress: Progress) -> str:
         f"${progress.counts.total_cost:.4f}",
         f"sources {progress.sources_done}/{progress.sources}",
         f"shards {progress.shards_done}/{progress.shards} ({progress.in_flight} in flight)",
-        f"{progress.counts.total_tokens:,} tokens",
+        counted(progress.counts.total_tokens, "token"),
         *([progress.note] if progress.note else []),
     ]
     return ", ".join(parts)
@@ -117,13 +117,13 @@ def _bar(stream: TextIO) -> Iterator[ProgressSink]:
         yield report
 
 
-def counted(count: int, noun: str) -> str:
+def counted(count: int, noun: str, ending: str = "s") -> str:
     """Return a number with its noun, in the singular for one.
 
-    >>> counted(1, "source"), counted(2_000, "source")
-    ('1 source', '2,000 sources')
+    >>> counted(1, "source"), counted(2_000, "source"), counted(2, "batch", "es")
+    ('1 source', '2,000 sources', '2 batches')
     """
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    return f"{count:,} {noun}{'' if count == 1 else ending}"
 
 
 def summary_lines(survey: Survey, place: str, command: str) -> list[str]:
@@ -133,7 +133,7 @@ def summary_lines(survey: Survey, place: str, command: str) -> list[str]:
         f"run {survey.run} via {survey.engine}: {survey.sources_finished} of {sources} finished",
         f"  {survey.counts.documented:,} of {counted(survey.symbols, 'symbol')} documented"
         + (f", {survey.taken_over:,} of them taken over from earlier results" if survey.taken_over else ""),
-        f"  {survey.counts.total_tokens:,} tokens, ${survey.counts.total_cost:.6f}",
+        f"  {counted(survey.counts.total_tokens, 'token')}, ${survey.counts.total_cost:.6f}",
     ]
     if survey.failures:
         causes = ", ".join(f"{failure} {count:,}" for failure, count in survey.failures.most_common())

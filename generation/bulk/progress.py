@@ -41,7 +41,8 @@ ProgressSink = Callable[[Progress], None]
 class ProgressTracker:
     """Adds up the counts of shards and sources and reports them; `live` holds the latest counts of shards in flight.
 
-    `at_once` is how many symbols are requested at the same time.
+    `at_once` is how many symbols are requested at the same time, by each job at work where `is_per_job`. Where
+    `takes_over`, some symbols are taken over from earlier results: at once, and before any other of their job.
     """
 
     run: str
@@ -49,6 +50,8 @@ class ProgressTracker:
     sources: int
     report: ProgressSink
     at_once: int = 1
+    is_per_job: bool = False
+    takes_over: bool = False
     started_s: float = field(default_factory=time.monotonic)
     done: Counts = NO_COUNTS
     live: dict[str, Counts] = field(default_factory=dict)
@@ -61,6 +64,8 @@ class ProgressTracker:
     clock_s: Callable[[], float] = time.monotonic
     _done_at_start: int = 0
     _work_began_s: float | None = None
+    _at_work: set[str] = field(default_factory=set)
+    _most_at_work: int = 0
 
     def finished_before(self, summary: Summary) -> None:
         """Count a source that was finished before this start of the run."""
@@ -80,9 +85,18 @@ class ProgressTracker:
 
     def began(self) -> None:
         """Count a shard that is now in flight."""
-        self._work_began_s = self.clock_s() if self._work_began_s is None else self._work_began_s
         self.in_flight += 1
         self.publish()
+
+    def found(self, counts: Counts) -> None:
+        """Record what earlier starts have done of a shard, before it is worked on; `watch` and `ended` count it."""
+        self._done_at_start += counts.done
+
+    def working(self, job_id: str) -> None:
+        """Record that a worker has a job, which may have waited in a queue for long."""
+        self._work_began_s = self.clock_s() if self._work_began_s is None else self._work_began_s
+        self._at_work.add(job_id)
+        self._most_at_work = max(self._most_at_work, len(self._at_work))
 
     def watch(self, job_id: str, counts: Counts) -> None:
         """Record the counts of a shard in flight. Lower ones, of a job that has restarted, are ignored."""
@@ -94,6 +108,7 @@ class ProgressTracker:
     def ended(self, job_id: str, counts: Counts) -> None:
         """Count a shard that has its results."""
         self.live.pop(job_id, None)
+        self._at_work.discard(job_id)
         self.done += counts
         self.shards_done += 1
         self.in_flight -= 1
@@ -102,13 +117,19 @@ class ProgressTracker:
     def _left_s(self, done: int) -> float | None:
         """Return the estimated seconds until all known symbols are done; None while it would be a guess.
 
-        The rate is that of this start's own symbols since its first shard began, so that neither the time to read
-        sources nor what was done before counts. The first wave of requests ends at about the same time: until so many
-        symbols are done as are requested at once, the rate is too low by up to that factor.
+        The rate is that of this start's own symbols since a worker had its first job, so that neither the time to read
+        sources, nor that in a queue, nor what was done before counts. The first wave of requests ends at about the same
+        time: until so many symbols are done as are requested at once, the rate is too low by up to that factor. Where
+        symbols are taken over, only the end of a shard shows how many are.
         """
         own = done - self._done_at_start
         left = max(0, self.symbols - done)
-        if self._work_began_s is None or own < min(self.at_once, left + own) or own == 0:
+        if self.sources_done == self.sources:
+            return 0.0
+        at_once = self.at_once * (self._most_at_work if self.is_per_job else 1)
+        if self._work_began_s is None or own < min(at_once, left + own) or own <= 0:
+            return None
+        if self.takes_over and not self.shards_done:
             return None
         return (self.clock_s() - self._work_began_s) / own * left
 

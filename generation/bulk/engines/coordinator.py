@@ -94,7 +94,13 @@ class Coordinator:
         self._settings = settings
         self._engine = engine
         self._progress = ProgressTracker(
-            run.name, run.engine, len(run.sources), report, settings.max_concurrent_requests
+            run.name,
+            run.engine,
+            len(run.sources),
+            report,
+            min(settings.max_concurrent_requests, run.shard_size * run.in_flight),
+            is_per_job=run.engine == "runpod",
+            takes_over=any(source.previous_key for source in run.sources),
         )
         self._budget = RunBudget(run.max_cost_usd)
         self._slots = asyncio.Semaphore(run.in_flight)
@@ -200,6 +206,8 @@ class Coordinator:
         Raises Stopped where the run is stopped, and JobError where it cannot continue.
         """
         results = await self._read(shard)
+        if results:
+            self._progress.found(results.counts)
         if results and results.is_settled:
             return None
         fruitless, documented = 0, results.documented if results else 0

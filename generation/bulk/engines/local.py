@@ -71,6 +71,7 @@ class LocalEngine:
         """Do nothing: jobs in this process are cancelled together with the tasks that await them."""
 
     async def attempt(self, shard: Shard, job_input: dict[str, Any], progress: ProgressTracker) -> AttemptResult:
+        progress.working(shard.job_id)
 
         def watch(job_id: str, _outcome: Outcome, totals: Totals) -> None:
             progress.watch(job_id, totals.counts)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 
+import pytest
+
 from generation.bulk.display import shown, summary_lines
 from generation.bulk.manifest import Division, FailedSymbol, Shard, Summary
 from generation.bulk.progress import Progress, ProgressTracker
@@ -22,6 +24,7 @@ def test_the_time_left_is_right_from_the_first_wave_on() -> None:
     now_s[0] = 30.0  # it has read its sources for half a minute
     tracker.divided(Division(100, (shard(0),)))
     tracker.began()
+    tracker.working("run.0.0")
     estimates = []
     for done in range(1, 101):
         now_s[0] = 30.0 + 2.0 * (1 + (done - 1) // 10)
@@ -40,12 +43,61 @@ def test_what_was_done_before_does_not_count_as_speed() -> None:
     now_s, told = [0.0], list[Progress]()
     tracker = ProgressTracker("run", "local", 2, told.append, 1, started_s=0.0, clock_s=lambda: now_s[0])
     tracker.finished_before(Summary(1_000, 1_000, 0, {}, 1, 0.1))
-    tracker.divided(Division(100, (shard(0),)))
+    tracker.divided(Division(300, (shard(0), shard(1))))
     tracker.began()
+    tracker.found(Counts(documented=200))
+    tracker.ended("run.0.0", Counts(documented=200))
+    tracker.began()
+    tracker.working("run.0.1")
     now_s[0] = 10.0
-    tracker.watch("run.0.0", Counts(documented=10))
+    tracker.watch("run.0.1", Counts(documented=10))
 
     assert told[-1].left_s == 90.0
+
+
+@pytest.mark.parametrize("workers", [1, 5])
+def test_the_time_left_on_runpod_is_right_though_workers_start_late(workers: int) -> None:
+    """Time in RunPod's queue does not count, and each worker has a first wave: 10 at once, 2 s each."""
+    now_s, told = [0.0], list[Progress]()
+    tracker = ProgressTracker(
+        "run", "runpod", 1, told.append, 10, is_per_job=True, started_s=0.0, clock_s=lambda: now_s[0]
+    )
+    jobs = [f"run.0.{number}" for number in range(10)]
+    tracker.divided(Division(1_000, tuple(map(shard, range(10)))))
+    for _ in jobs:
+        tracker.began()
+    cold_start_s, job_s = 60.0, 20.0
+    over_s = cold_start_s + job_s * len(jobs) / workers
+    first = None
+    for look in range(int(over_s) - 1):
+        now_s[0] = look + 0.9
+        for number, job in enumerate(jobs):
+            began_s = cold_start_s + job_s * (number // workers)
+            if began_s <= now_s[0]:
+                tracker.working(job)
+                tracker.watch(job, Counts(documented=min(100, 10 * int((now_s[0] - began_s) / 2))))
+        if first is None and told[-1].left_s is not None:
+            first = (told[-1].left_s, over_s - now_s[0])
+
+    assert first is not None
+    assert first[1] / 2 <= first[0] <= first[1] * 2
+    assert first[1] > job_s, "it comes long before the end"
+
+
+def test_what_is_taken_over_says_nothing_of_the_speed() -> None:
+    """With earlier results there is no estimate before a shard has ended, which shows how many are taken over."""
+    now_s, told = [0.0], list[Progress]()
+    tracker = ProgressTracker(
+        "run", "local", 1, told.append, 10, takes_over=True, started_s=0.0, clock_s=lambda: now_s[0]
+    )
+    tracker.divided(Division(200, (shard(0), shard(1))))
+    tracker.began()
+    tracker.working("run.0.0")
+    tracker.watch("run.0.0", Counts(documented=90))
+    assert told[-1].left_s is None
+    now_s[0] = 10.0
+    tracker.ended("run.0.0", Counts(documented=100))
+    assert told[-1].left_s == 10.0
 
 
 class Terminal(io.StringIO):

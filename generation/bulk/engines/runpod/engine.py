@@ -222,6 +222,8 @@ class RunPodEngine:
                     return AttemptResult("unknown")
                 if result := result_of(status):
                     return result
+                if status.get("status") == "IN_PROGRESS":
+                    progress.working(shard.job_id)
                 if counts := counts_of(status.get("output")):
                     progress.watch(shard.job_id, counts)
                 wait_s = min(self._patience.last_look_s, wait_s * POLL_BACKOFF)
