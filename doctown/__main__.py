@@ -32,6 +32,7 @@ COMMANDS = {
     "diff": "diff",
     "check": "check",
     "graph": "graph",
+    "report": "report",
     "validate": "validate",
 }
 INTERRUPTED = 130  # 128 + SIGINT, as shells say it

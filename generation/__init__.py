@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from generation.intake.validation import validate_payload
     from generation.job import JobRequest, document, run_job
     from generation.logs import set_up_logging
+    from generation.pages.blocks import Bars, Block, Line, Note, Page, Section, Table
+    from generation.pages.html import render_page
     from generation.process import cancelled_on_signals, interrupted_by_signals, protect_streams
     from generation.prompts.content_hash import hasher
     from generation.storage import open_storage
@@ -42,6 +44,8 @@ __version__ = "0.1.0"  # of the whole project
 
 _HOMES = {
     "BATCH_SHARE": "generation.bulk.estimate",
+    "Bars": "generation.pages.blocks",
+    "Block": "generation.pages.blocks",
     "Codebase": "generation.bulk.codebase",
     "CodebaseResults": "generation.bulk.codebase",
     "CommandParser": "generation.command_line",
@@ -53,23 +57,29 @@ _HOMES = {
     "JobOutput": "generation.domain.output",
     "JobRequest": "generation.job",
     "LeaseSighting": "generation.storage.lease",
+    "Line": "generation.pages.blocks",
+    "Note": "generation.pages.blocks",
+    "Page": "generation.pages.blocks",
     "PlannedOutput": "generation.domain.output",
     "ProcessFigures": "generation.figures.process",
     "RelatedSymbol": "generation.domain.context",
+    "Section": "generation.pages.blocks",
     "Settings": "generation.config",
     "SymbolContext": "generation.domain.context",
+    "Table": "generation.pages.blocks",
     "cancelled_on_signals": "generation.process",
     "document": "generation.job",
-    "interrupted_by_signals": "generation.process",
     "document_codebase": "generation.bulk.codebase",
     "engine_settings": "generation.bulk.codebase",
     "find_bought": "generation.bulk.codebase",
     "forget_codebase": "generation.bulk.codebase",
     "hasher": "generation.prompts.content_hash",
     "lease_if_free": "generation.storage.lease",
+    "interrupted_by_signals": "generation.process",
     "open_storage": "generation.storage",
     "prepare_environment": "generation.command_line",
     "protect_streams": "generation.process",
+    "render_page": "generation.pages.html",
     "run_job": "generation.job",
     "set_up_logging": "generation.logs",
     "validate_payload": "generation.intake.validation",
@@ -77,6 +87,8 @@ _HOMES = {
 
 __all__ = [
     "BATCH_SHARE",
+    "Bars",
+    "Block",
     "Codebase",
     "CodebaseResults",
     "CommandParser",
@@ -88,11 +100,16 @@ __all__ = [
     "JobOutput",
     "JobRequest",
     "LeaseSighting",
+    "Line",
+    "Note",
+    "Page",
     "PlannedOutput",
     "ProcessFigures",
     "RelatedSymbol",
+    "Section",
     "Settings",
     "SymbolContext",
+    "Table",
     "cancelled_on_signals",
     "document",
     "document_codebase",
@@ -105,6 +122,7 @@ __all__ = [
     "open_storage",
     "prepare_environment",
     "protect_streams",
+    "render_page",
     "run_job",
     "set_up_logging",
     "validate_payload",

@@ -92,6 +92,7 @@ MAY_IMPORT = {
 # job.py puts the parts together, and whatever calls it may use them too.
 PARTS = set(MAY_IMPORT)
 MAY_IMPORT |= {
+    "pages": set(),
     "command_line": {"domain", "config"},
     "job": PARTS - {"contract"},
     "local": PARTS - {"contract"} | {"job", "bulk"},
@@ -111,7 +112,7 @@ MAY_IMPORT |= {
         "model",
         "storage",
     },
-    "bulk": (PARTS - {"contract"}) | {"job", "command_line"},
+    "bulk": (PARTS - {"contract"}) | {"job", "command_line", "pages"},
 }
 
 

@@ -38,6 +38,9 @@ from generation.bulk.manifest import (
     save_new_run,
     save_run,
 )
+from generation.bulk.report.figures import read_figures
+from generation.bulk.report.page import run_page
+from generation.bulk.report.timeline import recorded
 from generation.bulk.status import Survey, survey
 from generation.command_line import CommandParser, prepare_environment
 from generation.config import Settings
@@ -46,6 +49,7 @@ from generation.errors import ConfigError, InputError, JobError
 from generation.intake.faults import describe_fault
 from generation.intake.job_input import JobOptions
 from generation.logs import set_up_logging
+from generation.pages.html import render_page
 from generation.process import cancelled_on_signals, protect_streams, stopping_on_signals
 from generation.storage import open_storage
 from generation.storage.base import Storage
@@ -101,12 +105,8 @@ def print_status(line: str) -> None:
 
 
 def print_line(line: str) -> None:
-    """Print a line of the command's result to standard output; once nobody reads it any more, nothing more is said."""
-    try:
-        print(line, flush=True)  # noqa: T201 - as above
-    except BrokenPipeError:
-        # Further writes, and Python's own flush at the end, go nowhere; the run itself goes on.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    """Print a line of the command's result to standard output, which `main` protects from readers that go away."""
+    print(line, flush=True)  # noqa: T201 - as above
 
 
 def parser() -> argparse.ArgumentParser:
@@ -148,20 +148,28 @@ def parser() -> argparse.ArgumentParser:
         )
     _add_sources(commands.add_parser("plan", help="what a run would cost; buys nothing and stores nothing"))
     status = commands.add_parser("status", help="how far a run is")
+    report = commands.add_parser("report", help="write a run as an HTML page, or two runs side by side")
     cancel = commands.add_parser("cancel", help="cancel what a run has under way; resume goes on")
-    for command in (resume, status, cancel):
+    for command in (resume, status, cancel, report):
         command.add_argument("run", metavar="RUN", help="name of the run")
+    report.add_argument("other", nargs="?", metavar="OTHER", help="a second run, to stand beside the first")
+    report.add_argument("--output", type=Path, metavar="FILE", help="default: RUN.html, or RUN-and-OTHER.html")
     for command in commands.choices.values():
         command.add_argument("--json", action="store_true", help="JSON lines on standard output")
     return result
 
 
 _EXAMPLES = """examples:
-  {command} plan contexts/                              what it would cost; buys nothing
-  {command} run contexts/ --via local --run first       document it
-  {command} status first                                how far it is, and what failed
-  {command} resume first                                go on, or ask again for what failed
-  {command} run contexts/ --via batch --previous results/first   half price, and only what has changed
+  What it would cost; buys nothing:
+    {command} plan contexts/
+  Document it; see how far it is, and what failed; go on, or ask again:
+    {command} run contexts/ --via local --run first
+    {command} status first
+    {command} resume first
+  Write first.html, with cost, latency, failures and checks:
+    {command} report first
+  Half price, and only what has changed:
+    {command} run contexts/ --via batch --previous results/first
 """
 
 
@@ -271,11 +279,13 @@ async def _sources(context: CommandContext) -> list[Source]:
     return sources
 
 
-async def _stored_run(context: CommandContext) -> Run:
-    check_run_name(context.arguments.run)
-    run = await load_run(context.storage, context.arguments.run)
+async def _stored_run(context: CommandContext, name: str | None = None) -> Run:
+    """Return the run of this name, or that of the arguments."""
+    name = name or context.arguments.run
+    check_run_name(name)
+    run = await load_run(context.storage, name)
     if run is None:
-        raise InputError(f"there is no run {context.arguments.run} in this store")
+        raise InputError(f"there is no run {name} in this store")
     return run
 
 
@@ -310,8 +320,11 @@ async def _run_until_stopped(context: CommandContext, run: Run, settings: Settin
     for warning in warnings:
         print_status(warning)
     try:
-        with display.shown(sys.stderr, print_line if context.arguments.json else None) as report:
-            async with lease(context.storage, run_lease_key(run.name), ttl_s=RUN_TTL_S, on_wait=_say_that_it_waits):
+        with display.shown(sys.stderr, print_line if context.arguments.json else None) as show:
+            async with (
+                lease(context.storage, run_lease_key(run.name), ttl_s=RUN_TTL_S, on_wait=_say_that_it_waits),
+                recorded(show, context.storage, run.name) as report,
+            ):
                 await run_engine(
                     run,
                     context.storage,
@@ -379,7 +392,8 @@ async def _cancel(context: CommandContext) -> int:
         settings.require_usable_model()
         with display.shown(sys.stderr, print_line if context.arguments.json else None) as report:
             count = await batch_engine.cancel(run, context.storage, settings, report)
-        print_line(f"run {run.name}: {count} batches cancelled; to go on: {command_name()} resume {run.name}")
+        batches = display.counted(count, "batch", "es")
+        print_line(f"run {run.name}: {batches} cancelled; to go on: {command_name()} resume {run.name}")
         return ALL_DOCUMENTED
     go_on = f"to go on: {command_name()} resume {run.name}"
     raise InputError(f"run {run.name} is local: stop its process (Ctrl-C, or SIGTERM); {go_on}")
@@ -406,7 +420,20 @@ async def _plan(context: CommandContext) -> int:
     return SOME_FAILED if any(plan.fault for plan in plans) else ALL_DOCUMENTED
 
 
-COMMANDS = {"run": _run, "resume": _resume, "status": _status, "cancel": _cancel, "plan": _plan}
+async def _report(context: CommandContext) -> int:
+    arguments = context.arguments
+    runs = [await _stored_run(context, name) for name in (arguments.run, arguments.other) if name]
+    page = run_page([await read_figures(run, context.storage) for run in runs])
+    path = arguments.output or Path(f"{'-and-'.join(run.name for run in runs)}.html")
+    try:
+        await asyncio.to_thread(path.write_bytes, render_page(page))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written ({error.strerror}): name another file with --output") from None
+    print_line(json.dumps({"type": "bulk.report.v1", "file": str(path)}) if arguments.json else f"report: {path}")
+    return ALL_DOCUMENTED
+
+
+COMMANDS = {"run": _run, "resume": _resume, "status": _status, "report": _report, "cancel": _cancel, "plan": _plan}
 
 if __name__ == "__main__":
     main()

@@ -32,6 +32,11 @@ def merged_key(run_name: str, source_name: str) -> str:
     return f"results/{run_name}/{source_name}.json"
 
 
+def timeline_key(run_name: str) -> str:
+    """Return the key of a run's course over time."""
+    return f"bulk/{run_name}/timeline.json"
+
+
 def cancelled_key(run_name: str) -> str:
     """Return the key of the marker that a run was cancelled."""
     return f"bulk/{run_name}/cancelled.json"

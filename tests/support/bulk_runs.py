@@ -119,11 +119,11 @@ class Deployment:
         return document
 
     def left_of(self, run: str) -> list[str]:
-        """What a run has left beside its merged results, as names."""
+        """What a run has left beside its merged results and its course over time, as names."""
         files = [path for path in self.results.rglob("*") if path.is_file()]
         names = [path.relative_to(self.results).as_posix() for path in files]
         merged = [name for name in names if name.startswith(f"{run}/")]
-        return sorted(name for name in names if f"{run}" in name and name not in merged)
+        return sorted(name for name in names if run in name and name not in [*merged, f"bulk/{run}/timeline.json"])
 
     def check_merged(self, run: str, sources: Mapping[str, Sequence[Json]]) -> None:
         """Every source is documented: each symbol once, in the order of the source, and every total is the bill's."""

@@ -16,6 +16,7 @@ from tests.loopback.queue import running_queue
 from tests.loopback.s3 import MotoS3
 from tests.support.bulk_runs import KEY, NAME, Deployment, ids, records, run_command, running_command, write_sources
 from tests.support.contexts import payload
+from tests.support.pages import check_harmless
 from tests.support.waiting import LIMIT_S, wait_until
 
 
@@ -98,6 +99,17 @@ def test_failures_that_may_pass_are_asked_again_by_resume(deployment: Deployment
     assert code == 0
     assert list(deployment.bought()) == ["a_7"]
     assert ids(deployment.merged("passing", "a")["documented_symbols"]) == ids(sources["a"])
+    # Both starts are in its report, and what the resumed one bought.
+    page = tmp_path / "passing.html"
+    code, stdout, _ = run_command(environment, "report", "passing", "--output", str(page))
+    assert (code, stdout) == (0, f"report: {page}\n")
+    words = check_harmless(page.read_bytes()).words
+    assert "symbols documented 30 of 30" in words
+    assert "not recorded" not in words
+    timeline = json.loads((deployment.results / "bulk" / "passing" / "timeline.json").read_bytes())
+    assert [start["samples"][-1][1:3] for start in timeline] == [[29, 1], [30, 0]]
+    both = ("report", "passing", "no-such-run", "--output", str(page))
+    assert "there is no run no-such-run in this store" in run_command(environment, *both)[2]
 
 
 def test_sources_of_a_bucket_are_documented_into_it(tmp_path: Path, moto: MotoS3) -> None:
@@ -111,7 +123,7 @@ def test_sources_of_a_bucket_are_documented_into_it(tmp_path: Path, moto: MotoS3
     sources = {"in/one.jsonl", "in/deep/two.json", "in/read me.txt"}
     states = {f"bulk/r/sources/{number:06}.json" for number in range(2)}
     merged = {"results/r/one.json", "results/r/deep/two.json"}
-    assert set(moto.keys()) == sources | states | merged | {"bulk/r/manifest.json"}
+    assert set(moto.keys()) == sources | states | merged | {"bulk/r/manifest.json", "bulk/r/timeline.json"}
     assert ids(json.loads(moto.get("results/r/one.json"))["documented_symbols"]) == ids(payload(6)["symbols"])
     code, _, _ = run_command(environment, "run", "in/deep/two.json", "--via", "local", "--run", "s")
     assert code == 0

@@ -1,0 +1,1 @@
+"""Reports of runs: their course over time, and what their results say."""
