@@ -33,6 +33,7 @@ COMMANDS = {
     "check": "check",
     "graph": "graph",
     "report": "report",
+    "export": "export",
     "validate": "validate",
 }
 INTERRUPTED = 130  # 128 + SIGINT, as shells say it

@@ -196,6 +196,16 @@ def cluster_page(pack: Pack, index: Index, cluster: Cluster) -> str:
     )
 
 
+def pages(pack: Pack, index: Index) -> Iterator[tuple[str, str]]:
+    """Yield the pages of clusters and files, by name."""
+    clusters = {f"{CLUSTER_PAGES}{cluster['id']}.md": cluster for cluster in pack.clusters["clusters"]}
+    for name in sorted(clusters):
+        yield name, cluster_page(pack, index, clusters[name])
+    files = {f"{FILE_PAGES}{file['path']}.md": file for file in pack.source_map["files"] if file["status"] != "skipped"}
+    for name in sorted(files):
+        yield name, file_page(pack, index, files[name])
+
+
 def _text(*parts: str) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 

@@ -24,15 +24,13 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, to_json
 
 from doctown.docpack.embeddings import Vectors, embeddings_path, read_vectors, write_vectors
-from doctown.docpack.markdown import cluster_page, file_page, llms_text, readme
-from doctown.docpack.pack import Index, Pack, index_pack
+from doctown.docpack.markdown import llms_text, pages, readme
+from doctown.docpack.pack import Pack, index_pack
 from doctown.docpack.reader import read_stream
 from doctown.docpack.rules import check_pack, created_time
 from doctown.docpack.schema import (
-    CLUSTER_PAGES,
     CLUSTERS,
     DOCUMENTS,
-    FILE_PAGES,
     GRAPH,
     LLMS,
     MANIFEST,
@@ -162,7 +160,7 @@ def _write_archive(archive: BinaryIO, pack: Pack, info: EmbeddingsInfo | None, f
         check_pack(draft)
         index = index_pack(draft)
         texts = {README: readme(draft).encode(), LLMS: llms_text(draft, index).encode()}
-        for name, page in _pages(draft, index):
+        for name, page in pages(draft, index):
             members[name] = _add_member(spool, name, page.encode(), changed_s)
         head = io.BytesIO()
         before = {name: _add_member(head, name, data, changed_s) for name, data in texts.items()}
@@ -191,16 +189,6 @@ def _documents(pack: Pack) -> Iterator[tuple[str, bytes]]:
     yield GRAPH, _json_lines("edges", EDGE, pack.edges)
     yield CLUSTERS, _json(_typed("clusters", pack.clusters), CLUSTERS) + b"\n"
     yield SOURCE_MAP, _json(_typed("source_map", pack.source_map), SOURCE_MAP) + b"\n"
-
-
-def _pages(pack: Pack, index: Index) -> Iterator[tuple[str, str]]:
-    """Yield the pages, by name."""
-    clusters = {f"{CLUSTER_PAGES}{cluster['id']}.md": cluster for cluster in pack.clusters["clusters"]}
-    for name in sorted(clusters):
-        yield name, cluster_page(pack, index, clusters[name])
-    files = {f"{FILE_PAGES}{file['path']}.md": file for file in pack.source_map["files"] if file["status"] != "skipped"}
-    for name in sorted(files):
-        yield name, file_page(pack, index, files[name])
 
 
 def _json_lines(key: str, adapter: TypeAdapter[Any], records: Sequence[Node] | Sequence[Edge]) -> bytes:
