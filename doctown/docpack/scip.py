@@ -97,9 +97,13 @@ Make = Mapping[str, Callable[..., Any]]
 
 def _messages() -> Make:
     """Return a class for each of MESSAGES."""
-    from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
-    from google.protobuf.descriptor_pool import DescriptorPool
-    from google.protobuf.message_factory import GetMessageClass
+    # The library ships no types.
+    from google.protobuf.descriptor_pb2 import (  # type: ignore[import-untyped]
+        FieldDescriptorProto,
+        FileDescriptorProto,
+    )
+    from google.protobuf.descriptor_pool import DescriptorPool  # type: ignore[import-untyped]
+    from google.protobuf.message_factory import GetMessageClass  # type: ignore[import-untyped]
 
     file = FileDescriptorProto(name="scip.proto", package="scip", syntax="proto3")
     for name, fields in MESSAGES.items():

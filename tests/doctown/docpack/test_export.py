@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from google.protobuf.empty_pb2 import Empty
-from google.protobuf.unknown_fields import UnknownFieldSet
+from google.protobuf.empty_pb2 import Empty  # type: ignore[import-untyped]
+from google.protobuf.unknown_fields import UnknownFieldSet  # type: ignore[import-untyped]
 
 from doctown.__main__ import main
 from doctown.docpack import Pack

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from generation.pages.blocks import MAX_POINTS, MAX_ROWS, Bars, Line, Note, Page, Section, Table
+from generation.pages.blocks import MAX_POINTS, MAX_ROWS, Bars, Block, Line, Note, Page, Section, Table
 from generation.pages.html import render_page
 from tests.support.pages import check_harmless
 
@@ -24,7 +24,7 @@ def text_of(number: float) -> str:
 
 
 def page_of(text: str) -> Page:
-    blocks = [
+    blocks: list[Block] = [
         Bars(text, [(text, 3.0, text)]),
         Line(text, [(0.0, 1.0), (2.0, 3.0)], lambda x: text, lambda y: text),
         Table(text, (text, text), [(text, text)]),
@@ -48,7 +48,11 @@ def test_the_size_of_a_page_does_not_grow_with_what_was_counted() -> None:
     """Of a million points and rows a chart shows as many as it can, and says how many more there are."""
     rows = [(str(number), float(number), "n") for number in range(10_000)]
     points = [(float(number), float(number)) for number in range(1_000_000)]
-    blocks = [Bars("bars", rows), Line("line", points, text_of, text_of), Table("table", ("a",), [("a",)] * 10_000)]
+    blocks: list[Block] = [
+        Bars("bars", rows),
+        Line("line", points, text_of, text_of),
+        Table("table", ("a",), [("a",)] * 10_000),
+    ]
     page = render_page(Page("large", ["one"], [], [Section("all", [blocks])]))
 
     [drawn] = re.findall(rb'points="([^"]*)"', page)
@@ -61,8 +65,11 @@ def test_the_size_of_a_page_does_not_grow_with_what_was_counted() -> None:
 
 def test_two_subjects_stand_side_by_side_on_one_scale() -> None:
     """What is compared has one scale: the larger of two values fills its bar, the other one its share of that."""
-    one = [Bars("requests", [("a", 10.0, "10")]), Line("cost", [(0.0, 0.0), (5.0, 1.0)], text_of, text_of)]
-    two = [Bars("requests", [("a", 40.0, "40")]), Line("cost", [(0.0, 0.0), (10.0, 4.0)], text_of, text_of)]
+    one: list[Block] = [Bars("requests", [("a", 10.0, "10")]), Line("cost", [(0.0, 0.0), (5.0, 1.0)], text_of, text_of)]
+    two: list[Block] = [
+        Bars("requests", [("a", 40.0, "40")]),
+        Line("cost", [(0.0, 0.0), (10.0, 4.0)], text_of, text_of),
+    ]
     page = render_page(Page("two", ["one", "two"], [("cost", "$1", "$4")], [Section("both", [one, two])])).decode()
 
     assert re.findall(r"width:([\d.]+)%", page) == ["25.00", "100.00"]
@@ -73,5 +80,5 @@ def test_two_subjects_stand_side_by_side_on_one_scale() -> None:
 
 def test_nothing_to_show_is_no_fault() -> None:
     """Empty charts, and values that are all 0, make a page all the same."""
-    blocks = [Bars("none", []), Line("none", [], text_of, text_of), Bars("zero", [("a", 0.0, "0")])]
+    blocks: list[Block] = [Bars("none", []), Line("none", [], text_of, text_of), Bars("zero", [("a", 0.0, "0")])]
     check_harmless(render_page(Page("empty", ["one"], [], [Section("all", [blocks])])))
