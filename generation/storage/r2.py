@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from generation.config import Settings
@@ -117,7 +118,9 @@ class R2Storage:
         """Write an object to an empty file, after an attempt that broke off, and rewind it."""
         file.seek(0)
         file.truncate()
-        shutil.copyfileobj(self._client().get_object(Bucket=str(self.bucket), Key=key)["Body"], file)
+        # Closed also where the file cannot be written: the connection would stay open, half read.
+        with closing(self._client().get_object(Bucket=str(self.bucket), Key=key)["Body"]) as body:
+            shutil.copyfileobj(body, file)
         file.seek(0)
 
     def _find(self, key: str) -> Stored | None:
@@ -126,7 +129,8 @@ class R2Storage:
             answer = client.get_object(Bucket=str(self.bucket), Key=key)
         except client.exceptions.NoSuchKey:
             return None
-        return Stored(answer["Body"].read(), answer["ETag"])
+        with closing(answer["Body"]) as body:
+            return Stored(body.read(), answer["ETag"])
 
     def _put(self, key: str, body: bytes) -> None:
         self._client().put_object(Bucket=str(self.bucket), Key=key, Body=body, ContentType="application/json")

@@ -171,6 +171,14 @@ def opened(s3: LoopbackS3) -> Iterator[R2Storage]:
         storage = open_storage(Settings.from_env(environment))
         assert isinstance(storage, R2Storage)
         yield storage
+        close_clients(storage)
+
+
+def close_clients(*storages: R2Storage) -> None:
+    """Close the connections of these storages once no call that was given up uses one any more."""
+    threads.storage_threads().shutdown()
+    threads.storage_threads.cache_clear()
+    for storage in storages:
         storage._client().close()
     r2._shared_client.cache_clear()
 

@@ -26,12 +26,13 @@ from moto.s3.models import s3_backends
 
 from generation.config import Settings
 from generation.errors import StorageError
-from generation.storage import check_storage, open_storage, r2
+from generation.storage import check_storage, open_storage
 from generation.storage.base import Storage
 from generation.storage.folder import FolderStorage
 from generation.storage.r2 import R2Storage
 from tests.conftest import needs_miniflare
 from tests.loopback.s3 import LoopbackS3, MotoS3
+from tests.support.stores import close_clients
 from tests.support.waiting import LIMIT_S, wait_until
 
 KEY = "results/job-1.json"
@@ -56,9 +57,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenBucket]:
         return storage
 
     yield open_bucket
-    for storage in opened:
-        storage._client().close()
-    r2._shared_client.cache_clear()
+    close_clients(*opened)
 
 
 def write(storage: Storage, key: str = KEY, body: bytes = BODY) -> None:
