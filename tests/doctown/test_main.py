@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from doctown.__main__ import main
 from tests.doctown.test_analysis import PROJECT, write
 
 ROOT = Path(__file__).parents[2]
@@ -25,6 +26,16 @@ def doctown(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     return write(tmp_path / "project", PROJECT)
+
+
+@pytest.fixture
+def beside_project(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in the folder of the project and of sources of which there is no graph, with a cache of its own."""
+    assert project.parent == tmp_path
+    (tmp_path / "empty").mkdir()
+    write(tmp_path, {"words/README.md": "# Words\n", "only-tests/test_a.py": "def test_a(): pass\n"})
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user-cache"))
 
 
 def test_a_table_is_printed_and_the_graph_is_written(project: Path, tmp_path: Path) -> None:
@@ -97,20 +108,24 @@ def test_an_archive_and_a_git_url_give_the_graph_of_the_folder(project: Path, tm
     ],
     ids=["missing", "empty", "no language", "only tests", "subdir", "cache", "output"],
 )
-def test_what_is_wrong_is_said_in_one_line(arguments: list[str], words: str, project: Path, tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    write(tmp_path, {"words/README.md": "# Words\n", "only-tests/test_a.py": "def test_a(): pass\n"})
-    assert project.is_dir()
-    ended = doctown(tmp_path, "graph", *arguments)
-    assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr.startswith("doctown: ")
-    assert words in ended.stderr
-    assert len(ended.stderr.splitlines()) == 1
+@pytest.mark.usefixtures("beside_project")
+def test_what_is_wrong_is_said_in_one_line(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(["graph", *arguments], os.environ)
+    said = capsys.readouterr()
+    assert (code, said.out) == (1, "")
+    assert said.err.startswith("doctown: ")
+    assert words in said.err
+    assert len(said.err.splitlines()) == 1
 
 
-@pytest.mark.parametrize("arguments", [[], ["graph"], ["graph", "a", "--cache", "b", "--no-cache"], ["nothing"]])
-def test_a_wrong_command_line_ends_with_2(arguments: list[str], tmp_path: Path) -> None:
-    assert doctown(tmp_path, *arguments).returncode == 2
+@pytest.mark.parametrize("arguments", [["graph"], ["graph", "a", "--cache", "b", "--no-cache"]])
+def test_a_wrong_command_line_ends_with_2(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments, os.environ)
+
+    assert ended.value.code == 2
 
 
 def test_a_user_cache_that_cannot_be_used_is_done_without(project: Path, tmp_path: Path) -> None:
