@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import gc
 import hashlib
 import re
@@ -17,7 +18,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import date
 from pathlib import Path
 from typing import NamedTuple
@@ -36,6 +37,7 @@ from doctown.docpack.schema import PACK_SUFFIX, Failure, Repository
 from doctown.embedding import Embeddings, embed_texts
 from doctown.engines import Engine, Purchase
 from doctown.errors import DocumentError, OutputError, PackError, SourceError
+from doctown.execution import Execution
 from doctown.graph.model import MODULE
 from doctown.graph.pagerank import centrality
 from doctown.options import BuildOptions
@@ -61,13 +63,17 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 class Doors(NamedTuple):
     """What a build reports to, and asks: `confirm` says whether the summaries are wanted at their price.
 
-    `environ` has git's PATH and tokens; `today` decides which models exist.
+    `environ` has git's PATH and tokens; `today` decides which models exist. `execution` is that of a job: what was
+    bought is then kept in the store until the pack is there. `store` takes the finished pack and says where it then is,
+    by default in the bucket, if one is set.
     """
 
     tell: Tell
     confirm: Callable[[Estimate], bool]
     environ: Mapping[str, str]
     today: Callable[[], date] = utc_today
+    execution: Execution | None = None
+    store: Callable[[PackFile], str | None] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +111,8 @@ def run_build(options: BuildOptions, settings: Settings, parse_cache: Cache | No
     settings = settings.as_of(doors.today())
     steps = Steps(doors.tell)
     check_output(options.output)
-    _check_bucket(settings)
+    if doors.store is None:
+        _check_bucket(settings)
     with _assembled(options, settings, parse_cache, doors, steps) as found:
         purchase = _purchase(found, options, settings, doors)
         path = options.output / f"{found.checkout.name}{PACK_SUFFIX}"
@@ -118,8 +125,9 @@ def run_build(options: BuildOptions, settings: Settings, parse_cache: Cache | No
             written = write_pack(pack, path, _vectors(found))
             results.append(f"{written.size_bytes:,} bytes, read back and valid")
         with steps.step("store") as results:
-            url = _upload(written, settings)
-            purchase.forget()
+            url = _upload(written, settings) if doors.store is None else doors.store(written)
+            if not summaries.is_unfinished:
+                purchase.forget()
             _remove_if_empty(purchase.work.parent)
             results.append(str(written.path) if url is None else f"{written.path} and {url}")
     difference = None if found.previous is None else compare_packs(found.previous, pack)
@@ -135,7 +143,8 @@ def plan_build(
     settings = settings.as_of(doors.today())
     steps = Steps(doors.tell)
     with _assembled(options, settings, parse_cache, doors, steps) as found:
-        estimates = _purchase(found, options, settings, doors).estimates()
+        purchase = _purchase(found, options, settings, doors)
+        estimates = purchase.estimates() if doors.execution is None else {options.via: purchase.estimate(options.via)}
     _tell_estimate(estimates[options.via], doors.tell)
     for engine, estimate in estimates.items():
         said = f"--via {engine}: {estimate.requests:,} requests, ${estimate.estimated_cost:.4f}"
@@ -187,10 +196,7 @@ def _assembled(
     with ExitStack() as stack:
         with collector_paused():
             with steps.step("fetch") as results:
-                opened = open_source(
-                    options.source, limits=options.limits, environ=doors.environ, network=options.network
-                )
-                checkout = stack.enter_context(opened)
+                checkout = stack.enter_context(_opened(options, doors))
                 repository = _repository(checkout)
                 previous = _previous(options, repository, settings)
                 results.extend([checkout.name, *([checkout.commit[:12]] if checkout.commit else [])])
@@ -207,6 +213,15 @@ def _assembled(
             gc.freeze()
             stack.callback(gc.unfreeze)
         yield found
+
+
+def _opened(options: BuildOptions, doors: Doors) -> AbstractContextManager[Checkout]:
+    opening = functools.partial(
+        open_source, options.source, limits=options.limits, environ=doors.environ, network=options.network
+    )
+    if doors.execution is None:
+        return opening()
+    return opening(work_dir=doors.execution.work, check=doors.execution.check)
 
 
 def _repository(checkout: Checkout) -> Repository:
@@ -335,13 +350,16 @@ def _purchase(found: Assembled, options: BuildOptions, settings: Settings, doors
     return Purchase(
         engine=options.via,
         contexts=found.contexts,
-        job_id=job_id_of(found.repository, options.selection.subdir),
+        job_id=job_id_of(found.repository, options.selection.subdir)
+        if doors.execution is None
+        else doors.execution.kept_as,
         work=options.output / WORK_FOLDER / found.checkout.name,
         settings=settings,
         environ=doors.environ,
         previous=found.previous,
         today=doors.today(),
         renew=options.renew,
+        execution=doors.execution,
     )
 
 

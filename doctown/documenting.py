@@ -1,9 +1,9 @@
 """The summaries of a build, bought by jobs in this process.
 
 A build's symbols go to the worker in jobs of at most 50,000. A job keeps what it has paid in the build's work folder,
-under an id that is the same when the build is run again, so that nothing is paid twice; summaries of an earlier pack
-are handed to it as the results of an earlier job (`previous`). Leaves out which symbols, what the worker is told of
-them, and the engines of bulk runs (`engines`).
+or in the store where the build is itself the job of a worker, under an id that is the same when the build is run again,
+so that nothing is paid twice; summaries of an earlier pack are handed to it as the results of an earlier job
+(`previous`). Leaves out which symbols, what the worker is told of them, and the engines of bulk runs (`engines`).
 """
 
 from __future__ import annotations
@@ -17,15 +17,28 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from doctown.errors import DocumentError, OutputError
-from doctown.summaries import Estimate, Summaries, add_outcome, add_totals
+from doctown.execution import Execution
+from doctown.summaries import Estimate, Summaries, add_outcome, add_paid_before, add_totals
 from doctown.telling import Tell, documented_so_far
-from generation import JobError, JobOptions, JobRequest, Settings, SymbolContext, cancelled_on_signals, document
+from generation import (
+    JobError,
+    JobOptions,
+    JobRequest,
+    Settings,
+    SymbolContext,
+    cancelled_on_signals,
+    document,
+    forget_job,
+    open_storage,
+)
 from generation.domain.limits import MAX_JOB_SYMBOLS
 from generation.domain.outcome import Outcome
 from generation.domain.output import JobOutput, PlannedOutput
 
 # A week: a build ends when it is done, not when a worker's time is up.
 BUILD_DEADLINE_S = 7 * 24 * 3600.0
+# What a job gets that has less than this left: it asks for nothing more and says what it found.
+MIN_DEADLINE_S = 0.1
 PREVIOUS_FILE = "previous.json"
 PREVIOUS_KEY = f"results/{PREVIOUS_FILE}"
 # A job whose estimate does not fit what the jobs before it have left.
@@ -71,22 +84,42 @@ class Documenting:
         *,
         today: date,
         renew: bool = False,
+        execution: Execution | None = None,
     ) -> None:
         self._today = today
         self._renew = renew
+        self._execution = execution
         self._jobs = split(contexts, job_id)
-        self._settings = kept_in(work, settings)
-        self._previous_key = None if previous is None else PREVIOUS_KEY
-        if previous is not None:
+        self._settings = settings if execution is not None else kept_in(work, settings)
+        self._stored_previous_key = PREVIOUS_KEY if execution is None else f"results/{job_id}.previous.json"
+        self._previous_key = None if previous is None else self._stored_previous_key
+        if previous is not None and execution is None:
             _write(work / PREVIOUS_FILE, previous)
+        elif previous is not None:
+            body = json.dumps(previous, ensure_ascii=False).encode()
+            run_to_end(open_storage(settings).write(self._stored_previous_key, body), execution)
 
     def estimate(self) -> Estimate:
         """Return what the jobs would cost. Raise DocumentError."""
-        return run_to_end(self._estimate())
+        return run_to_end(self._estimate(), self._execution)
 
     def run(self, hashes: Mapping[str, str], tell: Tell) -> Summaries:
         """Write the summaries; `hashes` are those of the symbols' sources, by id. Raise DocumentError."""
-        return run_to_end(self._document(hashes, tell))
+        return run_to_end(self._document(hashes, tell), self._execution)
+
+    def forget(self) -> None:
+        """Remove from the store what a build of a worker's job has kept there. Raise DocumentError."""
+        run_to_end(self._forget(), self._execution)
+
+    def forget_previous(self) -> None:
+        """Remove the earlier results that were handed to the jobs of such a build. Raise DocumentError."""
+        run_to_end(open_storage(self._settings).delete([self._stored_previous_key]), self._execution)
+
+    async def _forget(self) -> None:
+        storage = open_storage(self._settings)
+        await storage.delete([self._stored_previous_key])
+        for job in self._jobs:
+            await forget_job(job.job_id, storage)
 
     async def _estimate(self) -> Estimate:
         counts: Counter[str] = Counter()
@@ -127,6 +160,7 @@ class Documenting:
                 continue
             if output["status"] != "planned":
                 add_totals(summaries, output["usage"], output["total_cost"], output["checks"], output["warnings"])
+                add_paid_before(summaries, output["paid_before"])
         return summaries
 
     def _rest(self, number: int, summaries: Summaries) -> JobOptions | None:
@@ -150,15 +184,24 @@ class Documenting:
             add_outcome(summaries, outcome, hashes)
             done = len(summaries.documentation) + len(summaries.failures) + summaries.left_out
             cost = summaries.total_cost + float(getattr(totals, "total_cost", 0.0))
-            tell(documented_so_far(done, total, len(summaries.failures), cost))
+            used = summaries.usage["input_tokens"] + summaries.usage["output_tokens"]
+            tokens = used + int(getattr(totals, "total_tokens", 0))
+            tell(documented_so_far(done, total, len(summaries.failures), cost, tokens))
 
+        settings, stopping, figures = self._settings, None, None
+        if self._execution is not None:
+            figures = self._execution.figures
+            settings = settings.model_copy(update={"deadline_s": max(MIN_DEADLINE_S, self._execution.left_s)})
+            stopping = self._execution.stopping
         return await document(
             request,
             job.contexts,
-            self._settings,
+            settings,
             emit=lambda _event: None,
             watch=watch,
+            stopping=stopping,
             today=lambda: self._today,
+            figures=figures,
         )
 
 
@@ -173,12 +216,15 @@ def split(contexts: Sequence[SymbolContext], job_id: str, most: int = MAX_JOB_SY
     ]
 
 
-def run_to_end(work: Coroutine[Any, Any, Result]) -> Result:
-    """Run the worker to its end. Raise DocumentError, in its sentence."""
+def run_to_end(work: Coroutine[Any, Any, Result], execution: Execution | None = None) -> Result:
+    """Run the worker to its end, in the loop of the execution where there is one. Raise DocumentError, in its sentence.
+
+    Without one, the first SIGINT or SIGTERM cancels it and raises KeyboardInterrupt.
+    """
     try:
-        return asyncio.run(cancelled_on_signals(work))
+        return asyncio.run(cancelled_on_signals(work)) if execution is None else execution.wait(work)
     except JobError as error:
-        raise DocumentError(str(error)) from None
+        raise DocumentError(str(error), error.failure) from None
 
 
 def _write(path: Path, value: object) -> None:

@@ -20,6 +20,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 from doctown.docpack import Pack
 from doctown.documenting import PREVIOUS_FILE, Documenting, kept_in, run_to_end
 from doctown.errors import DocumentError, OutputError
+from doctown.execution import Execution
 from doctown.previous import previous_results
 from doctown.summaries import Estimate, Summaries, add_outcome, add_totals
 from doctown.telling import Event, Tell, documented_so_far
@@ -48,7 +49,8 @@ Result = TypeVar("Result")
 class Purchase:
     """The summaries of one build. `work` is its folder for what is kept until the pack has its name.
 
-    `today` decides which models exist; with `renew` every summary is written anew.
+    `today` decides which models exist; with `renew` every summary is written anew. A build with an `execution` is a job
+    of a worker: it buys in this process and keeps what it buys in the worker's store.
     """
 
     engine: Engine
@@ -60,6 +62,7 @@ class Purchase:
     previous: Pack | None
     today: date
     renew: bool = False
+    execution: Execution | None = None
 
     def estimates(self) -> dict[Engine, Estimate]:
         """Return what each engine would cost after what was bought before an interruption. Raise DocumentError."""
@@ -71,6 +74,12 @@ class Purchase:
 
     def estimate(self, engine: Engine) -> Estimate:
         """Return what an engine would cost. Raise DocumentError."""
+        if self.execution is not None:
+            jobs = self._hosted_jobs()
+            try:
+                return jobs.estimate()
+            finally:
+                jobs.forget_previous()
         settings = engine_settings(engine, self.settings)
         # Away from a build that may be under way; what it has bought is looked at in a copy.
         with tempfile.TemporaryDirectory(prefix="doctown-") as folder:
@@ -84,6 +93,9 @@ class Purchase:
 
     def run(self, estimate: Estimate, hashes: Mapping[str, str], tell: Tell) -> Summaries:
         """Buy the summaries; `hashes` are those of the symbols' sources, by id. Raise DocumentError or OutputError."""
+        if self.execution is not None:
+            self.execution.begin_to_buy()
+            return self._hosted_jobs().run(hashes, tell)
         self._begin()
         if self.engine == "local":
             previous = None if self.previous is None else self._previous("local", [])
@@ -98,12 +110,27 @@ class Purchase:
 
     def forget(self) -> None:
         """Remove what was kept. Raise DocumentError where the bucket cannot be reached."""
+        if self.execution is not None:
+            self._jobs(self.work, self.settings, None).forget()
         if self.engine == "runpod":
             run_to_end(forget_codebase(self.job_id, self.settings))
         shutil.rmtree(self.work, ignore_errors=True)
 
     def _jobs(self, work: Path, settings: Settings, previous: Mapping[str, object] | None) -> Documenting:
-        return Documenting(self.contexts, self.job_id, work, settings, previous, today=self.today, renew=self.renew)
+        return Documenting(
+            self.contexts,
+            self.job_id,
+            work,
+            settings,
+            previous,
+            today=self.today,
+            renew=self.renew,
+            execution=self.execution,
+        )
+
+    def _hosted_jobs(self) -> Documenting:
+        previous = None if self.previous is None else self._previous("local", [])
+        return self._jobs(self.work, self.settings, previous)
 
     def _begin(self) -> None:
         """Note the engine. Raise DocumentError where the build began with another one."""

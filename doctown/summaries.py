@@ -12,10 +12,13 @@ from typing import Any
 
 from doctown.docpack.schema import CheckCounts, Documentation, Failure, SummaryChecks, TokenUsage
 from generation.domain.outcome import Documented, Failed, Outcome
+from generation.domain.output import PaidBefore
 
 # Not chosen because of max_symbols: no failure, and not worth a line for each.
 NOT_SELECTED = "not_selected"
 MAX_TOLD_FAILURES = 5
+# What symbols fail with that a job did not come to.
+_OUT_OF_TIME = frozenset({"deadline_exceeded", "worker_stopping", "lease_lost"})
 # Of an output that is only too large to list all symbols: they are known already.
 LISTS_LEFT_OUT = "the symbols are left out of this output"
 
@@ -41,17 +44,23 @@ class Estimate:
 
 @dataclass
 class Summaries:
-    """What came of the symbols, by id, and what it took."""
+    """What came of the symbols, by id, and what it took; `paid_before` is the part that interrupted builds paid."""
 
     documentation: dict[str, Documentation] = field(default_factory=dict)
     failures: dict[str, Failure] = field(default_factory=dict)
     usage: Counter[str] = field(default_factory=Counter)
     total_cost: float = 0.0
     checks: Counter[str] = field(default_factory=Counter)
+    paid_before: PaidBefore = field(default_factory=lambda: PaidBefore(symbols=0, total_tokens=0, total_cost=0.0))
     findings: Counter[str] = field(default_factory=Counter)
     warnings: list[str] = field(default_factory=list)
     taken_over: int = 0
     left_out: int = 0
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether time was up before all were asked for, so that the next build goes on with what was bought."""
+        return any(one["failure"] in _OUT_OF_TIME for one in self.failures.values())
 
     @property
     def token_usage(self) -> TokenUsage:
@@ -116,6 +125,16 @@ def _checks(outcome: Documented, source_hash: str | None) -> SummaryChecks:
     return checks
 
 
+def add_paid_before(summaries: Summaries, paid: PaidBefore) -> None:
+    """Add what earlier runs of a job had paid for."""
+    before = summaries.paid_before
+    summaries.paid_before = {
+        "symbols": before["symbols"] + paid["symbols"],
+        "total_tokens": before["total_tokens"] + paid["total_tokens"],
+        "total_cost": round(before["total_cost"] + paid["total_cost"], 6),
+    }
+
+
 def add_totals(
     summaries: Summaries,
     usage: Mapping[str, Any],
@@ -126,6 +145,6 @@ def add_totals(
     """Add the totals of a job or a run: its usage, its cost in USD, its checks as a job's output has them."""
     summaries.usage.update({name: int(count) for name, count in usage.items() if isinstance(count, int)})
     summaries.total_cost = round(summaries.total_cost + total_cost, 6)
-    summaries.checks.update(checked=checks["checked"], passed_all=checks["passed_all"])
+    summaries.checks.update({name: checks.get(name, 0) for name in ("checked", "passed_all", "rejected")})
     summaries.findings.update(checks["findings"])
     summaries.warnings += [one for one in warnings if not one.startswith(LISTS_LEFT_OUT)]

@@ -48,10 +48,13 @@ class Steps:
         self._tell(Event("step_ended", f"{label} done in {self.seconds[name]:.1f} s{said}", ended))
 
 
-def documented_so_far(done: int, total: int, failed: int, total_cost: float) -> Event:
+def documented_so_far(done: int, total: int, failed: int, total_cost: float, total_tokens: int | None = None) -> Event:
     """Return the progress of the document step; `total_cost` in USD."""
     said = f"document {done:,}/{total:,}, {failed:,} failed, ${total_cost:.4f}"
-    data = {"name": "document", "done": done, "total": total, "failed": failed, "total_cost": total_cost}
+    data: dict[str, Any] = {"name": "document", "done": done, "total": total, "failed": failed}
+    data["total_cost"] = total_cost
+    if total_tokens is not None:
+        data["total_tokens"] = total_tokens
     return Event("progress", said, data)
 
 

@@ -26,18 +26,22 @@ if TYPE_CHECKING:
     from generation.config import Settings
     from generation.domain.context import RelatedSymbol, SymbolContext
     from generation.domain.output import JobOutput, PlannedOutput
-    from generation.errors import ConfigError, InputError, JobError
+    from generation.errors import ConfigError, InputError, JobError, Stopped, StorageError
     from generation.figures.job import JobFigures
     from generation.figures.process import ProcessFigures
-    from generation.intake.job_input import JobOptions
+    from generation.intake.faults import describe_fault
+    from generation.intake.job_input import JobOptions, unwrapped
+    from generation.intake.readable import check_input_key, check_pack_key
     from generation.intake.validation import validate_payload
-    from generation.job import JobRequest, document, run_job
+    from generation.job import JobRequest, document, forget_job, run_job
     from generation.logs import set_up_logging
     from generation.pages.blocks import Bars, Block, Line, Note, Page, Section, Table
     from generation.pages.html import render_page
     from generation.process import cancelled_on_signals, interrupted_by_signals, protect_streams
     from generation.prompts.content_hash import hasher
+    from generation.results.job_lease import job_lease
     from generation.storage import open_storage
+    from generation.storage.base import Storage
     from generation.storage.lease import LeaseSighting, lease_if_free
 
 __version__ = "0.1.0"  # of the whole project
@@ -65,15 +69,24 @@ _HOMES = {
     "RelatedSymbol": "generation.domain.context",
     "Section": "generation.pages.blocks",
     "Settings": "generation.config",
+    "Stopped": "generation.errors",
+    "Storage": "generation.storage.base",
+    "StorageError": "generation.errors",
     "SymbolContext": "generation.domain.context",
     "Table": "generation.pages.blocks",
     "cancelled_on_signals": "generation.process",
+    "check_input_key": "generation.intake.readable",
+    "check_pack_key": "generation.intake.readable",
+    "describe_fault": "generation.intake.faults",
     "document": "generation.job",
     "document_codebase": "generation.bulk.codebase",
     "engine_settings": "generation.bulk.codebase",
     "find_bought": "generation.bulk.codebase",
     "forget_codebase": "generation.bulk.codebase",
+    "forget_job": "generation.job",
     "hasher": "generation.prompts.content_hash",
+    "interrupted_by_signals": "generation.process",
+    "job_lease": "generation.results.job_lease",
     "lease_if_free": "generation.storage.lease",
     "interrupted_by_signals": "generation.process",
     "open_storage": "generation.storage",
@@ -82,6 +95,7 @@ _HOMES = {
     "render_page": "generation.pages.html",
     "run_job": "generation.job",
     "set_up_logging": "generation.logs",
+    "unwrapped": "generation.intake.job_input",
     "validate_payload": "generation.intake.validation",
 }
 
@@ -108,16 +122,24 @@ __all__ = [
     "RelatedSymbol",
     "Section",
     "Settings",
+    "Stopped",
+    "Storage",
+    "StorageError",
     "SymbolContext",
     "Table",
     "cancelled_on_signals",
+    "check_input_key",
+    "check_pack_key",
+    "describe_fault",
     "document",
     "document_codebase",
     "engine_settings",
     "find_bought",
     "forget_codebase",
+    "forget_job",
     "hasher",
     "interrupted_by_signals",
+    "job_lease",
     "lease_if_free",
     "open_storage",
     "prepare_environment",
@@ -125,6 +147,7 @@ __all__ = [
     "render_page",
     "run_job",
     "set_up_logging",
+    "unwrapped",
     "validate_payload",
 ]
 

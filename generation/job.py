@@ -47,6 +47,7 @@ from generation.results.report import Report, Totals, planned
 from generation.results.reuse import Earlier, Found, Questions, find_earlier, models_in, resolve_reuse
 from generation.storage import check_storage_unless_away, open_storage
 from generation.storage.base import Storage
+from generation.storage.keys import prefix_of, results_key
 
 if TYPE_CHECKING:
     from generation.model.documenter import OpenAIDocumenter
@@ -431,6 +432,11 @@ def _check_keys(job: JobInput, settings: Settings) -> None:
         check_symbols_key(job.symbols_key, str(job.job_id), settings.key_prefixes)
     if job.previous_results_key is not None:
         check_previous_results_key(job.previous_results_key, str(job.job_id), settings.key_prefixes)
+
+
+async def forget_job(job_id: str, storage: Storage) -> None:
+    """Delete what is stored of a job, once it is kept elsewhere: its results and its checkpoint. Raise StorageError."""
+    await storage.delete([results_key(job_id), *await storage.list_keys(prefix_of(job_id))])
 
 
 async def _read_symbols(job: JobInput, storage: Storage) -> ParsedSymbols:

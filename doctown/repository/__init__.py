@@ -10,7 +10,16 @@ files, and `selection` decides about each by its path (`paths`) and its first by
 UTF-8. Nothing of a repository is ever run.
 """
 
-from doctown.repository.address import ArchiveSource, FolderSource, GitSource, parse_source
+from doctown.repository.address import (
+    ARCHIVE_ENDINGS,
+    ArchiveSource,
+    FolderSource,
+    GitSource,
+    clean_url,
+    parse_git_url,
+    parse_source,
+    short_name,
+)
 from doctown.repository.checkout import Checkout, open_source
 from doctown.repository.limits import Limits
 from doctown.repository.network import Network
@@ -19,6 +28,7 @@ from doctown.repository.selection import Selection, SourceFile, select_files
 from doctown.repository.text import Decoded, decode, read_text
 
 __all__ = [
+    "ARCHIVE_ENDINGS",
     "ArchiveSource",
     "Checkout",
     "Decoded",
@@ -28,10 +38,13 @@ __all__ = [
     "Network",
     "Selection",
     "SourceFile",
+    "clean_url",
     "decode",
     "is_test_path",
     "open_source",
+    "parse_git_url",
     "parse_source",
     "read_text",
     "select_files",
+    "short_name",
 ]

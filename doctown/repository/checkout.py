@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -57,20 +57,22 @@ class Checkout:
 
 
 @contextmanager
-def open_source(
+def open_source(  # noqa: PLR0913 - what bounds it, all named
     source: str,
     *,
     limits: Limits,
     environ: Mapping[str, str],
     work_dir: Path | None = None,
     network: Network | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> Iterator[Checkout]:
     """Open a folder, an archive or a git URL (`https://…[@ref]`, `git@host:path[@ref]`, `file:///path[@ref]`).
 
     `environ` has the PATH that git is found on, and the tokens GITHUB_TOKEN and GIT_TOKEN. A GIT_TOKEN is sent to
     whichever host the source names: leave it out for a source from a stranger. Temporary folders are made in `work_dir`
     and removed when the block ends. With `network` a git URL must be https to one of its hosts; that a folder or an
-    archive is the caller's own is the caller's to know (`Network.check_url`). Raises SourceError.
+    archive is the caller's own is the caller's to know (`Network.check_url`). While git fetches, `check` is called, and
+    what it raises ends the fetch. Raises SourceError.
     """
     found = parse_source(source)
     if isinstance(found, FolderSource):
@@ -82,7 +84,7 @@ def open_source(
         if isinstance(found, ArchiveSource):
             yield _open_archive(found, root, limits)
         else:
-            yield _open_git(found, root, limits, environ, network)
+            yield _open_git(found, root, limits, environ, network, check)
 
 
 def _open_folder(folder: Path, limits: Limits, environ: Mapping[str, str]) -> Checkout:
@@ -119,10 +121,15 @@ def _open_archive(source: ArchiveSource, root: Path, limits: Limits) -> Checkout
     return _without_git(root, short_name(source.path.name), unpacked.commit, entries)
 
 
-def _open_git(
-    source: GitSource, root: Path, limits: Limits, environ: Mapping[str, str], network: Network | None
+def _open_git(  # noqa: PLR0913, PLR0917 - as clone
+    source: GitSource,
+    root: Path,
+    limits: Limits,
+    environ: Mapping[str, str],
+    network: Network | None,
+    check: Callable[[], None],
 ) -> Checkout:
-    fetched = clone(source, root, limits, environ, network)
+    fetched = clone(source, root, limits, environ, network, check)
     return Checkout(
         root=root,
         name=short_name(unquote(source.url)),

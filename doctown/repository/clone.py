@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -50,12 +50,17 @@ class Commit:
     entries: tuple[Entry, ...]
 
 
-def clone(
-    source: GitSource, folder: Path, limits: Limits, environ: Mapping[str, str], network: Network | None = None
+def clone(  # noqa: PLR0913, PLR0917 - where from, where to, and what bounds it
+    source: GitSource,
+    folder: Path,
+    limits: Limits,
+    environ: Mapping[str, str],
+    network: Network | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> Commit:
     """Fetch a commit into an empty folder and check its files out there; with `network`, only from its hosts.
 
-    Raises SourceError.
+    `check` is called all the while, and what it raises ends the fetch. Raises SourceError.
     """
     with ExitStack() as stack:
         tunnel = None
@@ -63,7 +68,7 @@ def clone(
             network.check_source(source)
             environ = _environ_inside(environ, network)
             tunnel = stack.enter_context(open_tunnel(network))
-        git = Git(_environment(source, folder, environ, tunnel), Deadline(limits.timeout_s))
+        git = Git(_environment(source, folder, environ, tunnel), Deadline(limits.timeout_s), check)
         try:
             return _clone(git, source, folder, limits)
         except GitFailed as failure:

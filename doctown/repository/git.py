@@ -67,10 +67,11 @@ class OutputTooLong(Exception):
 
 @dataclass(frozen=True)
 class Git:
-    """A way to run git commands: in one environment, until one deadline."""
+    """A way to run git commands: in one environment, until one deadline; what `check` raises ends them too."""
 
     environment: Mapping[str, str]
     deadline: Deadline
+    check: Callable[[], None] = lambda: None
 
     def run(
         self,
@@ -87,6 +88,7 @@ class Git:
 
             def look() -> None:
                 self.deadline.check()
+                self.check()
                 check()
                 if _size(output) > max_output_bytes or _size(complaint) > MAX_OUTPUT_BYTES:
                     raise OutputTooLong

@@ -36,6 +36,18 @@ def check_previous_results_key(key: str, job_id: str, prefixes: Sequence[str]) -
         _check("previous_results_key", key, prefixes, INTERNAL)
 
 
+def check_input_key(name: str, key: str, prefixes: Sequence[str]) -> None:
+    """Raise InputError unless a job may read an input of this name from a key: nothing that a worker has written."""
+    _check(name, key, prefixes, (RESULTS, PACKS, *INTERNAL))
+
+
+def check_pack_key(name: str, key: str, prefixes: Sequence[str]) -> None:
+    """Raise InputError unless a job may take summaries over from a key: that of a documentation pack."""
+    if not key.startswith(PACKS):
+        raise InputError(f"{name} must begin with {PACKS}")
+    _check(name, key, prefixes, INTERNAL)
+
+
 def _check(name: str, key: str, prefixes: Sequence[str], forbidden: Sequence[str]) -> None:
     if {".", ".."} & set(key.split("/")):
         raise InputError(f"{name} must not have '.' or '..' as a part of its path")
