@@ -1,4 +1,4 @@
-"""Write the JSON Schemas of `generation/contract` to files, for validators and for the TypeScript client's types.
+"""Write the JSON Schemas of what enters and leaves jobs to files, for validators and for the TypeScript client's types.
 
     python builder/write_schemas.py [FOLDER]
 
@@ -16,7 +16,9 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 # Python puts a script's own folder on the path, but not the repository.
 sys.path.insert(0, str(REPOSITORY))
 
-from generation.contract.export import DOCUMENTS, json_schema_of  # noqa: E402
+from doctown.jobs.contract import DOCUMENTS as REPOSITORY_DOCUMENTS  # noqa: E402
+from doctown.jobs.contract import EXAMPLES as REPOSITORY_EXAMPLES  # noqa: E402
+from generation.contract.export import DOCUMENTS, json_schema_of, json_schema_of_model  # noqa: E402
 
 
 def main() -> None:
@@ -25,8 +27,12 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", type=Path, default=REPOSITORY / "schemas", help="default: schemas")
     folder = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
-    for name in DOCUMENTS:
-        text = json.dumps(json_schema_of(name), indent=2, ensure_ascii=False)
+    schemas = {name: json_schema_of(name) for name in DOCUMENTS}
+    schemas |= {
+        name: json_schema_of_model(name, model, REPOSITORY_EXAMPLES) for name, model in REPOSITORY_DOCUMENTS.items()
+    }
+    for name, schema in schemas.items():
+        text = json.dumps(schema, indent=2, ensure_ascii=False)
         (folder / f"{name}.schema.json").write_text(f"{text}\n", encoding="utf-8")
 
 

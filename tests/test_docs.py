@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 from pydantic_core import PydanticUndefined
@@ -19,6 +19,8 @@ from pydantic_core import PydanticUndefined
 import generation
 from doctown.commands import build as build_command
 from doctown.embedding import EmbeddingSettings
+from doctown.jobs.output import RepositoryOutput, RepositoryProgressPayload
+from doctown.jobs.request import RepositoryInput, RepositoryOptions
 from doctown.repository import Limits
 from doctown.repository.network import DEFAULT_GIT_HOSTS
 from generation.bulk.__main__ import parser
@@ -202,6 +204,18 @@ def test_every_option_and_input_key_is_in_its_table() -> None:
     assert set(names(INPUT_AND_OUTPUT, "field")) == CONTEXT_FIELDS
 
 
+def test_every_key_of_a_repository_job_is_in_its_table() -> None:
+    """The page of repository jobs has each key of the input, option, output and progress of the code."""
+    page_name = "docs/repositories.md"
+    assert names(page_name, "key of a repository job") == list(RepositoryInput.model_fields)
+    options = set(RepositoryOptions.model_fields) - set(JobOptions.model_fields)
+    assert set(names(page_name, "option of a repository job")) == options
+    output = get_type_hints(RepositoryOutput)
+    assert set(names(page_name, "key of the output of a repository job")) == set(output)
+    progress = get_type_hints(RepositoryProgressPayload)
+    assert set(names(page_name, "key of the progress of a repository job")) == set(progress)
+
+
 def test_the_defaults_of_options_are_the_settings_of_the_same_name() -> None:
     """Each option names as its default the setting whose place it takes."""
     for name, _, default in tables(INPUT_AND_OUTPUT, "option"):
@@ -229,7 +243,8 @@ def test_every_event_is_in_its_table_with_its_payload() -> None:
 def failure_codes() -> set[str]:
     """Every code that the source gives a failure: as `failure=`, as a class's own, or in its place of a call."""
     codes = set()
-    for path in [REPOSITORY / "handler.py", *(REPOSITORY / "generation").rglob("*.py")]:
+    doors = [REPOSITORY / "handler.py", REPOSITORY / "doctown/errors.py"]
+    for path in [*doors, *(REPOSITORY / "generation").rglob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             codes |= set(_codes_in(node))
     return codes - {"job_failed", "request_failed", "rejected", "rate_limited"}

@@ -32,10 +32,14 @@ _OPTION_MEANINGS = {
 
 def json_schema_of(name: str) -> dict[str, Any]:
     """Return the self-contained JSON Schema (2020-12) of one of DOCUMENTS."""
-    model = DOCUMENTS[name]
+    return json_schema_of_model(name, DOCUMENTS[name], EXAMPLES)
+
+
+def json_schema_of_model(name: str, model: type[Any], examples: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the self-contained JSON Schema (2020-12) of a document; `examples` are those of types, by name."""
     body = TypeAdapter(model).json_schema(schema_generator=_Schema)
     definitions = body.get("$defs", {})
-    _describe({model.__name__: body, **definitions})
+    _describe({model.__name__: body, **definitions}, examples)
     head = {"$schema": GenerateJsonSchema.schema_dialect, "$id": f"urn:doctown:generation:{name}:v{VERSION}"}
     return {**head, "title": model.__name__, **body}
 
@@ -43,7 +47,7 @@ def json_schema_of(name: str) -> dict[str, Any]:
 def openapi_components() -> dict[str, Any]:
     """Return the schemas of all models by name, as OpenAPI 3.1 has them under `components.schemas`."""
     definitions = components_of(DOCUMENTS)
-    _describe(definitions)
+    _describe(definitions, EXAMPLES)
     return definitions
 
 
@@ -64,21 +68,27 @@ class _Schema(GenerateJsonSchema):
         return False
 
 
-def _describe(definitions: Mapping[str, Any]) -> None:
+# Inputs of which exactly one of these keys must be given, by their types.
+_SOURCES = (("symbols", "array"), ("symbols_key", "string"), ("repository", "object"), ("archive_key", "string"))
+
+
+def _describe(definitions: Mapping[str, Any], examples: Mapping[str, Any]) -> None:
     """Add descriptions and examples that the parsing classes lack because they are not needed at run time."""
-    for name, option in definitions.get("JobOptions", {}).get("properties", {}).items():
-        option["description"] = _option_meaning(name)
-    for name, example in EXAMPLES.items():
+    for name, example in examples.items():
         if name in definitions:
             definitions[name]["examples"] = [example]
-    if "GenerationInput" in definitions:
-        definitions["GenerationInput"]["oneOf"] = [
-            {"required": [key], "properties": {key: {"type": kind}}}
-            for key, kind in (("symbols", "array"), ("symbols_key", "string"))
-        ]
+    for definition in definitions.values():
+        properties = definition.get("properties", {})
+        for name, option in properties.items() if JobOptions.model_fields.keys() <= properties.keys() else ():
+            option.setdefault("description", _option_meaning(name))
+        given = [(key, kind) for key, kind in _SOURCES if key in properties]
+        if {"job_id", "options"} <= properties.keys() and given:
+            definition["oneOf"] = [{"required": [key], "properties": {key: {"type": kind}}} for key, kind in given]
 
 
 def _option_meaning(name: str) -> str:
     """Return the description of an option: that of the setting which it overrides."""
+    if name not in JobOptions.model_fields:
+        return ""
     setting = Settings.model_fields.get(JobOptions.model_fields[name].serialization_alias or name)
     return setting.description or "" if setting else _OPTION_MEANINGS.get(name, "")

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import jsonschema
 import pytest
 
+from doctown.jobs.contract import DOCUMENTS as REPOSITORY_DOCUMENTS
 from generation.config import Settings
 from generation.contract.examples import EXAMPLES
 from generation.contract.export import DOCUMENTS, json_schema_of, openapi_components
@@ -128,12 +129,13 @@ def test_the_committed_schemas_are_those_of_the_code(tmp_path: Path) -> None:
     command = [sys.executable, "builder/write_schemas.py", str(tmp_path)]
     subprocess.run(command, cwd=REPOSITORY, check=True, timeout=LIMIT_S)
 
-    assert {path.name for path in SCHEMAS.glob("*.json")} == {f"{name}.schema.json" for name in DOCUMENTS}
+    known = {f"{name}.schema.json" for name in (*DOCUMENTS, *REPOSITORY_DOCUMENTS)}
+    assert {path.name for path in SCHEMAS.glob("*.json")} == known
     for path in SCHEMAS.glob("*.json"):
         assert path.read_bytes() == (tmp_path / path.name).read_bytes(), f"{path.name} is stale: run `make schemas`"
 
 
-@pytest.mark.parametrize("name", DOCUMENTS)
+@pytest.mark.parametrize("name", [*DOCUMENTS, *REPOSITORY_DOCUMENTS])
 def test_a_schema_is_one_and_says_which(name: str) -> None:
     """Each file is a valid JSON Schema of 2020-12, complete in itself, with an address of its own and a title."""
     read = schema(name)
@@ -141,7 +143,7 @@ def test_a_schema_is_one_and_says_which(name: str) -> None:
 
     assert read["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert read["$id"] == f"urn:doctown:generation:{name}:v{VERSION}"
-    assert read["title"] == DOCUMENTS[name].__name__
+    assert read["title"] == {**DOCUMENTS, **REPOSITORY_DOCUMENTS}[name].__name__
     assert all(ref.startswith("#/$defs/") and ref.removeprefix("#/$defs/") in read["$defs"] for ref in refs(read))
 
 

@@ -1,0 +1,13 @@
+"""A repository as the job of a worker: RunPod's handler, the HTTP service and bulk runs call `run_repository_job`."""
+
+from doctown.jobs.progress import RepositoryProgress
+from doctown.jobs.request import RepositoryJob, find_repository_faults, parse_repository_job
+from doctown.jobs.run import run_repository_job
+
+__all__ = [
+    "RepositoryJob",
+    "RepositoryProgress",
+    "find_repository_faults",
+    "parse_repository_job",
+    "run_repository_job",
+]

@@ -1,0 +1,81 @@
+"""Where the packs of jobs lie in the store, and under which id a job keeps what it has bought. Pure.
+
+    docpacks/{owner}/{repo}/{repo}.docpack            of a repository on GitHub
+    docpacks/{host}/{group}/{repo}/{repo}.docpack     on another host: a host has dots, an owner on GitHub has none
+    docpacks/{owner}/{repo}/@{subdir}/{repo}.docpack  of a folder in it
+    docpacks/@archives/{key}/{name}.docpack           of an archive in the bucket
+
+Each has its vectors beside it, and replaces the pack that was there before. A part of an address that is no plain name
+gets a digest at its end, so that two addresses never share a key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from urllib.parse import unquote, urlsplit
+
+from doctown.docpack.schema import PACK_SUFFIX
+from doctown.repository import clean_url, short_name
+
+PACKS = "docpacks"
+INDEX_KEY = f"{PACKS}/index.json"
+GITHUB = "github.com"
+
+_PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_MAX_PART_CHARS = 100
+
+
+def repository_folder(url: str, subdir: str | None) -> str:
+    """Return the folder of the packs of a repository with a git URL.
+
+    >>> repository_folder("https://github.com/owner/repo.git", None)
+    'docpacks/owner/repo'
+    >>> repository_folder("https://gitlab.com/group/sub/repo", "packages/core")
+    'docpacks/gitlab.com/group/sub/repo/@packages/core'
+    """
+    parts = urlsplit(clean_url(url) or url)
+    host = [] if parts.netloc == GITHUB else [parts.netloc]
+    return "/".join([PACKS, *map(_part, [*host, *parts.path.strip("/").split("/")]), *_of_subdir(subdir)])
+
+
+def archive_folder(key: str) -> str:
+    """Return the folder of the packs of an archive in the bucket.
+
+    >>> archive_folder("uploads/project.zip")
+    'docpacks/@archives/uploads/project.zip'
+    """
+    return "/".join([PACKS, "@archives", *map(_part, key.split("/"))])
+
+
+def pack_name(url_or_key: str) -> str:
+    """Return the file name of a pack, as a build of this source gives it.
+
+    >>> pack_name("https://github.com/owner/repo.git")
+    'repo.docpack'
+    """
+    return f"{short_name(unquote(url_or_key))}{PACK_SUFFIX}"
+
+
+def kept_as(folder: str) -> str:
+    """Return the id under which the summaries of a pack's folder are kept while they are bought."""
+    name = _UNSAFE.sub("-", folder.removeprefix(f"{PACKS}/"))[-60:].strip("-.")
+    return f"{name}-{_digest(folder)}"
+
+
+def _of_subdir(subdir: str | None) -> list[str]:
+    if subdir is None:
+        return []
+    first, *rest = subdir.strip("/").split("/")
+    return [f"@{_part(first)}", *map(_part, rest)]
+
+
+def _part(text: str) -> str:
+    if _PLAIN.fullmatch(text) and len(text) <= _MAX_PART_CHARS:
+        return text
+    return f"{_UNSAFE.sub('-', text)[:_MAX_PART_CHARS].strip('-.')}-{_digest(text)}".lstrip("-")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]

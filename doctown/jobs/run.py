@@ -1,0 +1,297 @@
+"""`run_repository_job`: from the input of a job to its output, for every door of `doctown` that takes jobs.
+
+The build runs in a thread; what it awaits runs in the caller's loop, with the clients and the limits of all jobs. All
+that is kept is in the store: what was bought while the pack is not there (`kept_as`), then the pack. One execution of a
+repository runs at a time; another one waits for it, and then has its pack to begin from. Checkouts and work trees are
+in a folder of the machine that is removed however the job ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import hashlib
+import logging
+import shutil
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import cast
+
+from doctown.build import BuildResult, Doors, plan_build, run_build
+from doctown.docpack import PackFile
+from doctown.embedding import EmbeddingSettings
+from doctown.errors import DoctownError
+from doctown.execution import Execution
+from doctown.jobs.keys import archive_folder, kept_as, pack_name, repository_folder
+from doctown.jobs.output import PlannedRepository, RepositoryOutput, RepositoryPlan, StepName
+from doctown.jobs.progress import RepositoryProgress
+from doctown.jobs.request import RepositoryJob, parse_repository_job
+from doctown.jobs.work_folder import work_folder
+from doctown.options import BuildOptions
+from doctown.parsing.cache import Cache
+from doctown.repository import Limits, Network, Selection
+from doctown.summaries import Summaries
+from doctown.telling import Event
+from generation import (
+    InputError,
+    JobError,
+    JobFigures,
+    Settings,
+    Stopped,
+    Storage,
+    check_input_key,
+    check_pack_key,
+    job_lease,
+    open_storage,
+)
+from generation.domain.catalogue import utc_today
+from generation.domain.output import ResultsPointer, Status, TokenPricing
+
+log = logging.getLogger(__name__)
+
+Watch = Callable[[RepositoryProgress], None]
+
+# The part of an execution's time that is left for the pack, its upload and the result.
+PACK_SHARE = 0.1
+MAX_PACK_S = 60.0
+_LOGGED = frozenset({"step_ended", "warning", "failed"})
+
+
+def ignore(progress: RepositoryProgress) -> None:
+    """Ignore progress: the default of `watch`."""
+
+
+@dataclass(frozen=True)
+class Caches:
+    """What saves time when a machine has read a repository before: records of files, and vectors of texts."""
+
+    parse: Cache | None = None
+    vectors: Path | None = None
+
+
+async def run_repository_job(  # noqa: PLR0913 - the keyword arguments come from the doors
+    payload: object,
+    settings: Settings,
+    *,
+    job_id: str,
+    environ: Mapping[str, str],
+    watch: Watch = ignore,
+    stopping: asyncio.Event | None = None,
+    today: Callable[[], date] = utc_today,
+    figures: JobFigures | None = None,
+    caches: Caches = Caches(),
+) -> RepositoryOutput | PlannedRepository:
+    """Build the repository of a payload and store its pack; the output of a dry run is its plan.
+
+    `job_id` is the job's id if the payload has none. `environ` has git's PATH and tokens, the settings of builds, and
+    the hosts that repositories may come from (`Network`). `watch` is called in the loop at each step forward; its
+    progress makes a snapshot. Once `stopping` is set, the job buys nothing more; `today` decides which models exist;
+    `figures` count while it runs.
+
+    Raise JobError, with one sentence for the caller, if the job cannot run at all. A cancelled job keeps what it has
+    paid for and raises the cancellation. What is over time or stopped is `partial`: the next execution goes on.
+    """
+    started_s = asyncio.get_running_loop().time()
+    job = parse_repository_job(payload, job_id)
+    settings = settings.as_of(today()).with_options(job.options.as_settings())
+    settings.require_usable_model(needs_key=not job.options.dry_run)
+    stored = _Stored.of(job, settings)
+    stopping = stopping or asyncio.Event()
+    progress = RepositoryProgress(job.job_id)
+    figures = figures or JobFigures()
+
+    def report(event: Event) -> None:
+        if event.type == "step_ended":
+            figures.seconds.setdefault(event.data["name"], event.data["seconds"])
+        if event.type in _LOGGED:
+            log.info("job %s: %s", job.job_id, event.text)
+        if progress.add(event):
+            watch(progress)
+
+    with work_folder() as work:
+        try:
+            if job.git is not None:
+                Network.from_env(environ).check_source(job.git)
+            async with _alone(stored, settings, stopping, started_s):
+                execution = Execution(stored.kept_as, stopping, _last_purchase_s(settings, started_s), work, figures)
+                doors = Doors(
+                    execution.reporting(report),
+                    lambda _estimate: True,
+                    environ,
+                    today,
+                    execution,
+                    lambda written: execution.wait(stored.upload(written)),
+                )
+                options = await _build_options(job, stored, work, environ, caches)
+                if job.options.dry_run:
+                    return await _plan(job, options, settings, doors, caches)
+                result = await execution.run(lambda: run_build(options, settings, caches.parse, doors))
+                return _output(job, result, stored, settings, asyncio.get_running_loop().time() - started_s)
+        except DoctownError as error:
+            figures.failures[progress.step, error.failure] += 1
+            # The caller knows the pack by its key, which is its path in the folder.
+            raise JobError(str(error).replace(f"{work}/", ""), error.failure) from None
+
+
+@dataclass
+class _Stored:
+    """The places in the store of one job, and what it has put there."""
+
+    storage: Storage
+    folder: str
+    previous_key: str
+    is_previous_named: bool
+    docpack: ResultsPointer | None = None
+    embeddings: ResultsPointer | None = None
+    kept_as: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.kept_as = kept_as(self.folder)
+
+    @classmethod
+    def of(cls, job: RepositoryJob, settings: Settings) -> _Stored:
+        """Return the places of a job. Raise InputError where it names a key that its caller may not have read."""
+        if job.git is not None:
+            folder, name = repository_folder(job.git.url, job.subdir), pack_name(job.git.url)
+        else:
+            key = job.archive_key or ""
+            check_input_key("archive_key", key, settings.key_prefixes)
+            folder, name = archive_folder(key), pack_name(key)
+        own_key, named = f"{folder}/{name}", job.previous_docpack_key
+        if named is not None and named != own_key:
+            check_pack_key("previous_docpack_key", named, settings.key_prefixes)
+        return cls(open_storage(settings), folder, named or own_key, named is not None)
+
+    async def upload(self, written: PackFile) -> str:
+        """Put the vectors and the pack into the store: who sees the pack finds its vectors. Return where it is."""
+        if written.embeddings_path is not None:
+            self.embeddings = await self._put(written.embeddings_path)
+        self.docpack = await self._put(written.path)
+        return self.docpack["url"] or self.docpack["key"]
+
+    async def _put(self, path: Path) -> ResultsPointer:
+        key, body = f"{self.folder}/{path.name}", await asyncio.to_thread(path.read_bytes)
+        await self.storage.write(key, body)
+        digest = await asyncio.to_thread(lambda: hashlib.sha256(body).hexdigest())
+        url = self.storage.url(key)
+        return {"bucket": self.storage.bucket, "key": key, "url": url, "bytes": len(body), "sha256": digest}
+
+    async def previous_pack(self, work: Path) -> Path | None:
+        """Return a copy of the earlier pack, None where there is none. Raise InputError for a named one."""
+        if not await self.storage.exists(self.previous_key):
+            if self.is_previous_named:
+                raise InputError(f"previous_docpack_key: {self.previous_key} names nothing; leave it out to begin anew")
+            return None
+        return await self.fetched(self.previous_key, work / self.previous_key)
+
+    async def fetched(self, key: str, path: Path) -> Path:
+        """Copy an object to a file and return its path."""
+
+        def copy() -> None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("wb") as copied:
+                shutil.copyfileobj(file, copied)
+
+        with await self.storage.open(key) as file:
+            try:
+                await asyncio.to_thread(copy)
+            except OSError as error:
+                raise JobError(f"{key} cannot be kept on this machine ({error.strerror})", "storage") from None
+        return path
+
+
+def _alone(
+    stored: _Stored, settings: Settings, stopping: asyncio.Event, started_s: float
+) -> AbstractAsyncContextManager[object]:
+    """Hold the repository's lease: another execution ends first, and leaves a pack that has what it has bought."""
+    passed = Stopped(f"its deadline (deadline_s, {settings.deadline_s:g}) has passed", "deadline_exceeded")
+    name = f"{stored.kept_as}.build"
+    return job_lease(stored.storage, name, stopping, _last_purchase_s(settings, started_s), passed)
+
+
+def _last_purchase_s(settings: Settings, started_s: float) -> float:
+    return started_s + settings.deadline_s - min(MAX_PACK_S, PACK_SHARE * settings.deadline_s)
+
+
+async def _build_options(
+    job: RepositoryJob, stored: _Stored, work: Path, environ: Mapping[str, str], caches: Caches
+) -> BuildOptions:
+    """Return what the build is told; fetch the earlier pack, and the archive. Raise JobError or DoctownError."""
+    given = job.options
+    if job.git is not None:
+        source = job.git.url if job.git.ref is None else f"{job.git.url}@{job.git.ref}"
+    else:
+        key = job.archive_key or ""
+        source = str(await stored.fetched(key, work / "archive" / key.rpartition("/")[2]))
+    return BuildOptions(
+        source=source,
+        output=work / "output",
+        selection=Selection(include=tuple(given.include), exclude=tuple(given.exclude), subdir=job.subdir),
+        include_tests=given.include_tests,
+        kinds=None if given.kinds is None else frozenset(given.kinds),
+        embeddings=given.embeddings,
+        embedding_settings=EmbeddingSettings.from_env(environ),
+        clusters=given.clusters,
+        previous=await stored.previous_pack(work),
+        renew=given.renew,
+        limits=Limits.from_env(environ),
+        network=Network.from_env(environ),
+        cache_folder=caches.vectors,
+    )
+
+
+async def _plan(
+    job: RepositoryJob, options: BuildOptions, settings: Settings, doors: Doors, caches: Caches
+) -> PlannedRepository:
+    execution = cast("Execution", doors.execution)
+    estimates = await execution.run(lambda: plan_build(options, settings, caches.parse, doors))
+    figures = dataclasses.asdict(estimates["local"])
+    model, warnings = figures.pop("model"), figures.pop("warnings")
+    return {
+        "job_id": job.job_id,
+        "status": "planned",
+        "model": model,
+        "plan": cast("RepositoryPlan", figures),
+        "pricing": cast("TokenPricing", dataclasses.asdict(settings.pricing)),
+        "warnings": list(warnings),
+    }
+
+
+def _output(
+    job: RepositoryJob, result: BuildResult, stored: _Stored, settings: Settings, duration_s: float
+) -> RepositoryOutput:
+    summaries, manifest = result.summaries, result.pack.manifest
+    usage = summaries.token_usage
+    return {
+        "job_id": job.job_id,
+        "status": _status(summaries),
+        "model": settings.model_name,
+        "repository": manifest["repository"],
+        "documented_count": len(summaries.documentation),
+        "failed_count": len(summaries.failures),
+        "taken_over_count": summaries.taken_over,
+        "is_unfinished": summaries.is_unfinished,
+        "left_out_count": summaries.left_out,
+        "total_tokens": usage["input_tokens"] + usage["output_tokens"],
+        "total_cost": summaries.total_cost,
+        "usage": {**usage, "timeouts": summaries.usage["timeouts"]},
+        "pricing": cast("TokenPricing", dataclasses.asdict(settings.pricing)),
+        "paid_before": summaries.paid_before,
+        "checks": {**summaries.check_counts, "rejected": summaries.checks["rejected"]},
+        "duration_ms": round(duration_s * 1000),
+        "warnings": manifest["warnings"],
+        "docpack": cast("ResultsPointer", stored.docpack),
+        "embeddings": stored.embeddings,
+        "counts": manifest["counts"],
+        "seconds": cast("dict[StepName, float]", dict(result.seconds)),
+    }
+
+
+def _status(summaries: Summaries) -> Status:
+    """Return whether all, some or none of the symbols have a summary, as for a job of symbols."""
+    if not summaries.failures:
+        return "success"
+    return "partial" if summaries.documentation else "failed"
