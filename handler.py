@@ -1,6 +1,8 @@
 """The RunPod entry point: takes jobs, sends progress and returns outputs. The only importer of `runpod`.
 
-It only adapts `generation.job.run_job` to the SDK. Run locally, it documents `test_input.json` once and exits; on
+It only adapts `generation.job.run_job`, and `doctown.jobs.run_repository_job` where a repository comes in, to the SDK.
+What builds repositories is imported when the first one comes: a worker that documents symbols starts as fast without
+it. Run locally, it documents `test_input.json` once and exits; on
 RunPod it takes jobs until it is asked to stop.
 """
 
@@ -16,7 +18,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import date
 from pathlib import Path
 from types import FrameType
@@ -25,15 +27,15 @@ from typing import Any
 from generation.command_line import prepare_environment
 from generation.config import Settings
 from generation.domain.catalogue import OFFLINE, utc_today
-from generation.domain.output import ProgressSnapshot
 from generation.errors import ConfigError, JobError
 from generation.figures.job import JobFigures
+from generation.intake.job_input import unwrapped
 from generation.job import run_job, warm_up
 from generation.local import run_file
 from generation.logs import set_up_logging
 from generation.process import protect_streams
 from generation.prompts.tokens import VocabularyMissing
-from generation.reporting.progress import ProgressPump
+from generation.reporting.progress import ProgressPump, Snapshot
 from generation.storage import check_storage_unless_away, open_storage
 
 log = logging.getLogger("handler")
@@ -49,23 +51,45 @@ PROGRESS_TIMEOUT_S = 30.0
 
 def make_handler(
     settings: Settings,
-    send_progress: Callable[[Job, ProgressSnapshot], Awaitable[None]],
+    send_progress: Callable[[Job, Any], Awaitable[None]],
     stopping: asyncio.Event,
     today: Callable[[], date] = utc_today,
+    environ: Mapping[str, str] | None = None,
 ) -> Callable[[Job], Awaitable[Job]]:
     """Return the handler for the SDK's loop.
 
     The handler returns the job's output, or `{"error": one sentence, "failure": code}` where the job fails. It raises
-    only `CancelledError`.
+    only `CancelledError`. `environ` has git's PATH and tokens, and the settings of builds.
     """
 
     async def handle(job: Job) -> Job:
         pump = ProgressPump(functools.partial(send_progress, job))
         figures = JobFigures()
-        observed = functools.partial(run_job, watch=pump.observe, stopping=stopping, today=today, figures=figures)
-        run = functools.partial(observed, default_job_id=str(job["id"]))
+        payload, job_id = job.get("input"), str(job["id"])
         try:
-            output = dict(await run(job.get("input"), settings))
+            if is_repository_input(payload):
+                run_repository_job = await asyncio.to_thread(load_builds)
+                work = run_repository_job(
+                    payload,
+                    settings,
+                    job_id=job_id,
+                    environ=environ or {},
+                    watch=lambda progress: pump.offer(progress.snapshot),
+                    stopping=stopping,
+                    today=today,
+                    figures=figures,
+                )
+            else:
+                work = run_job(
+                    payload,
+                    settings,
+                    default_job_id=job_id,
+                    watch=pump.observe,
+                    stopping=stopping,
+                    today=today,
+                    figures=figures,
+                )
+            output = dict(await work)
             if output["status"] != "planned":
                 output["figures"] = figures.record()
             await pump.close()
@@ -85,7 +109,20 @@ def make_handler(
     return handle
 
 
-async def send_to_runpod(job: Job, snapshot: ProgressSnapshot) -> None:
+def is_repository_input(payload: object) -> bool:
+    """Return whether a job's input is a repository, or an archive of one, and not symbols."""
+    payload = unwrapped(payload)
+    return isinstance(payload, dict) and bool(payload.keys() & {"repository", "archive_key"})
+
+
+def load_builds() -> Callable[..., Awaitable[Mapping[str, Any]]]:
+    """Import what builds repositories (1 s) and return its function."""
+    from doctown.jobs import run_repository_job
+
+    return run_repository_job
+
+
+async def send_to_runpod(job: Job, snapshot: Snapshot) -> None:
     """Send one progress update and return when it has been delivered or has failed.
 
     The SDK sends each update in a new thread and does not report when it ends, so the thread is found by its name.
@@ -99,7 +136,7 @@ async def send_to_runpod(job: Job, snapshot: ProgressSnapshot) -> None:
             await asyncio.to_thread(thread.join, PROGRESS_TIMEOUT_S)
 
 
-async def send_nowhere(_job: Job, _snapshot: ProgressSnapshot) -> None:
+async def send_nowhere(_job: Job, _snapshot: Snapshot) -> None:
     """Discard the update: a local run has no receiver, and the SDK would log an error for each one."""
 
 
@@ -181,7 +218,7 @@ def main() -> None:
     stopping = asyncio.Event()
     runpod.serverless.start(
         {
-            "handler": make_handler(settings, send_progress, stopping),
+            "handler": make_handler(settings, send_progress, stopping, environ=os.environ),
             "concurrency_modifier": concurrency_modifier(settings, stopping),
         }
     )

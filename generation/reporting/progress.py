@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from generation.domain.limits import MAX_PROGRESS_SYMBOLS
 from generation.domain.outcome import Documented, Outcome
@@ -27,7 +27,9 @@ PROGRESS: Literal["generation.progress.v1"] = "generation.progress.v1"
 # The SDK opens a thread and a connection for each update; at this interval they were observed to arrive in order.
 INTERVAL_S = 0.25
 
-Send = Callable[[ProgressSnapshot], Awaitable[None]]
+# One of this package, or of a caller whose jobs are of another kind.
+Snapshot = Mapping[str, Any]
+Send = Callable[[Any], Awaitable[None]]
 
 
 class ProgressPump:
@@ -41,6 +43,7 @@ class ProgressPump:
         self._sleep = sleep
         self._job_id = ""
         self._totals: Totals | None = None
+        self._pending: Callable[[], Snapshot] | None = None
         self._recent: deque[Documented] = deque(maxlen=MAX_PROGRESS_SYMBOLS)
         self._pump: asyncio.Task[None] | None = None
         self._next_at_s = 0.0
@@ -50,6 +53,11 @@ class ProgressPump:
         self._job_id, self._totals = job_id, totals
         if isinstance(outcome, Documented):
             self._recent.append(outcome)
+        self.offer(self._take_snapshot)
+
+    def offer(self, snapshot: Callable[[], Snapshot]) -> None:
+        """Schedule an update with what `snapshot` returns when it is sent, in place of what was not sent yet."""
+        self._pending = snapshot
         if self._pump is None or self._pump.done():
             self._pump = asyncio.create_task(self._run())
 
@@ -62,24 +70,24 @@ class ProgressPump:
     async def abandon(self) -> None:
         """Discard the unsent snapshot and return when no update is in flight."""
         if self._pump is not None:
-            self._totals = None
+            self._pending = None
             await asyncio.gather(self._pump, return_exceptions=True)
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        while self._totals is not None:
+        while self._pending is not None:
             await self._sleep(max(0.0, self._next_at_s - loop.time()))
-            if self._totals is None:
+            pending, self._pending = self._pending, None
+            if pending is None:
                 return
             try:
-                await self._send(self._take_snapshot(self._totals))
+                await self._send(pending())
             except Exception as error:  # noqa: BLE001 - a lost update must not fail the job; the next one is cumulative
                 log.warning("a progress update was lost (%s)", type(error).__name__)
             self._next_at_s = loop.time() + self._interval_s
 
-    def _take_snapshot(self, totals: Totals) -> ProgressSnapshot:
+    def _take_snapshot(self) -> ProgressSnapshot:
         symbols = [documented_record(outcome) for outcome in self._recent]
         self._recent.clear()
-        self._totals = None
-        payload = cast("ProgressPayload", {**asdict(totals), "symbols": symbols})
+        payload = cast("ProgressPayload", {**asdict(cast("Totals", self._totals)), "symbols": symbols})
         return {"type": PROGRESS, "job_id": self._job_id, "payload": payload}

@@ -24,7 +24,13 @@ from pathlib import Path
 import cpuinfo  # type: ignore[import-untyped]
 
 LIBRARIES = ("aiohttp", "boto3", "fastapi", "openai", "paramiko", "requests", "tiktoken", "tomlkit", "uvicorn")
-OURS = ("generation.bulk.__main__", "generation.job", "generation.model.documenter", "generation.service.app")
+OURS = (
+    "doctown.jobs",
+    "generation.bulk.__main__",
+    "generation.job",
+    "generation.model.documenter",
+    "generation.service.app",
+)
 
 for name in (*LIBRARIES, *OURS):
     importlib.import_module(name)
