@@ -88,7 +88,6 @@ _HOMES = {
     "interrupted_by_signals": "generation.process",
     "job_lease": "generation.results.job_lease",
     "lease_if_free": "generation.storage.lease",
-    "interrupted_by_signals": "generation.process",
     "open_storage": "generation.storage",
     "prepare_environment": "generation.command_line",
     "protect_streams": "generation.process",

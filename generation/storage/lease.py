@@ -125,10 +125,13 @@ class Lease:
         finally:
             self._is_over.set()
             try:
-                # Not cancelled: a renewal under way must not arrive after the lease is deleted.
-                await renewing
+                # Not cancelled: a renewal under way must not arrive after the lease is deleted. A loop that is closed
+                # cancels all tasks, this one too; its end is then no reason to keep the lease.
+                await asyncio.wait([renewing])
             finally:
                 renewing.cancel()
+            if not renewing.cancelled():
+                renewing.result()
             await self._release()
 
     @property

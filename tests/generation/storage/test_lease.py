@@ -622,3 +622,20 @@ def test_a_lease_that_is_renewed_is_never_free(tmp_path: Path) -> None:
                 await asyncio.sleep(TTL_S / 2)
 
     on_invented_time(main())
+
+
+def test_a_loop_that_is_torn_down_releases_its_leases(tmp_path: Path) -> None:
+    """Where an interruption ends the loop with all its tasks at once, a lease is released all the same."""
+    storage = FolderStorage(tmp_path)
+
+    async def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    async def hold() -> None:
+        async with lease(storage, KEY, ttl_s=TTL_S):
+            assert await storage.exists(KEY)
+            await asyncio.create_task(interrupt())
+
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(hold())
+    assert not asyncio.run(storage.exists(KEY))
