@@ -10,7 +10,11 @@ import type {
   GenerationInput,
   JobOutput,
   PlannedOutput,
+  PlannedRepository,
   ProgressPayload,
+  RepositoryInput,
+  RepositoryOutput,
+  RepositoryProgressPayload,
   ResultsDocument,
   ResultsPointer,
 } from './types.js'
@@ -142,6 +146,39 @@ export class RunPodClient {
     }
   }
 
+  /**
+   * Puts a repository into the queue and returns RunPod's id of its job. It is tried again after any fault: one job of
+   * a repository runs at a time, and a second one takes over what the first has bought.
+   */
+  async submitRepository(input: RepositoryInput, { webhook, policy, signal }: SubmitOptions = {}): Promise<string> {
+    return this.#run({ input, webhook, policy }, signal, 'always')
+  }
+
+  /** Where the job of a repository stands, each time that it has got further, until it has ended, however it ended. */
+  async *repositoryProgress(
+    id: string,
+    { signal, pollS }: PollOptions = {},
+  ): AsyncGenerator<RepositoryProgressPayload, void, undefined> {
+    let newest = -1
+    for await (const status of this.#looks(id, signal, pollS)) {
+      const snapshot = status.status === 'IN_PROGRESS' ? asObject(status.output) : null
+      if (snapshot?.['type'] !== 'doctown.progress.v1') continue
+      const seen = asObject(snapshot['payload']) as unknown as RepositoryProgressPayload
+      if (seen.elapsed_ms > newest) {
+        newest = seen.elapsed_ms
+        yield seen
+      }
+    }
+  }
+
+  /** Waits for the job of a repository and returns its output, or its plan for a dry run. Raises as `result`. */
+  async repositoryResult(
+    id: string,
+    { signal, pollS }: PollOptions = {},
+  ): Promise<RepositoryOutput | PlannedRepository> {
+    return (await this.#output(id, signal, pollS)) as unknown as RepositoryOutput | PlannedRepository
+  }
+
   /** Stops a job, in the queue or in its worker, and returns its status. What was documented by then is paid for. */
   async cancel(id: string, { signal }: { signal?: AbortSignal | undefined } = {}): Promise<RunPodState> {
     const body = await this.#call('POST', `/cancel/${encodeURIComponent(id)}`, undefined, 'always', signal)
@@ -161,10 +198,11 @@ export class RunPodClient {
   }
 
   async #run(
-    body: { input: GenerationInput; webhook?: string | undefined; policy?: RunPodPolicy | undefined },
+    body: { input: GenerationInput | RepositoryInput; webhook?: string | undefined; policy?: RunPodPolicy | undefined },
     signal: AbortSignal | undefined,
+    repeatable: Repeatable = body.input.job_id ? 'always' : 'refused',
   ): Promise<string> {
-    const { id } = await this.#call('POST', '/run', body, body.input.job_id ? 'always' : 'refused', signal)
+    const { id } = await this.#call('POST', '/run', body, repeatable, signal)
     if (typeof id !== 'string' || id === '') throw new GenerationError('bad_reply', 'the submission has no id')
     return id
   }

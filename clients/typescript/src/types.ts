@@ -8,6 +8,10 @@ export type GenerationEvent = StartedEvent | SymbolDocumentedEvent | SymbolFaile
  * Whatever a job may return: its output, the plan of a dry run, or why it could not run.
  */
 export type GenerationOutput = JobOutput | PlannedOutput | JobFailure
+/**
+ * Whatever a repository job may return: its output, the plan of a dry run, or why it could not run.
+ */
+export type RepositoryResult = RepositoryOutput | PlannedRepository | JobFailure
 
 /**
  * A job has ended.
@@ -631,6 +635,372 @@ export interface ProgressSnapshot {
    */
   job_id: string
   payload: ProgressPayload
+}
+/**
+ * What can be chosen of a build, beside what can be chosen of a job's summaries.
+ */
+export interface RepositoryOptions {
+  /**
+   * Model to use; `offline` writes summaries without a model. The default gives way to its replacement on the day that OpenAI shuts it down
+   */
+  model?: string | null
+  /**
+   * Maximum number of requests in flight at once
+   */
+  max_concurrent_requests?: number | null
+  /**
+   * Maximum number of symbols to document in a job, most central first
+   */
+  max_symbols?: number | null
+  /**
+   * Document several symbols in one request
+   */
+  batch_mode?: boolean | null
+  /**
+   * Maximum number of symbols in one batch-mode request
+   */
+  batch_size?: number | null
+  /**
+   * Maximum number of input tokens in one batch-mode request
+   */
+  max_batch_tokens?: number | null
+  /**
+   * Add nearest neighbours, symbols of the same file and imports to prompts
+   */
+  include_semantic_context?: boolean | null
+  /**
+   * Document callees before their callers and add their summaries to the callers' prompts
+   */
+  callees_first?: boolean | null
+  /**
+   * Language of the summaries: its English name or its code
+   */
+  output_language?: string | null
+  /**
+   * Symbols with a lower centrality get an offline summary, at no cost
+   */
+  min_centrality?: number | null
+  /**
+   * Spending limit of a job in USD; a job with a higher estimate is refused
+   */
+  max_cost_usd?: number | null
+  /**
+   * Seconds after which a job ends with what is done; keep it below RunPod's 600 s execution timeout
+   */
+  deadline_s?: number | null
+  /**
+   * Write every summary anew, also of symbols that have not changed.
+   */
+  renew?: boolean
+  /**
+   * Answer with the plan and its price; nothing is asked and nothing stored.
+   */
+  dry_run?: boolean
+  /**
+   * Take only the files that match these patterns.
+   *
+   * @maxItems 1000
+   */
+  include?: string[]
+  /**
+   * Leave the files out that match these patterns.
+   *
+   * @maxItems 1000
+   */
+  exclude?: string[]
+  /**
+   * Take the symbols of tests too.
+   */
+  include_tests?: boolean
+  /**
+   * Document only symbols of these kinds.
+   */
+  kinds?:
+    | (
+        | 'function'
+        | 'method'
+        | 'class'
+        | 'struct'
+        | 'enum'
+        | 'trait'
+        | 'interface'
+        | 'type'
+        | 'constant'
+        | 'macro'
+        | 'property'
+      )[]
+    | null
+  /**
+   * What symbols are compared by.
+   */
+  embeddings?: 'minilm' | 'words' | 'none'
+  /**
+   * The number of clusters; default: a good one.
+   */
+  clusters?: number | null
+}
+/**
+ * A git repository on the web.
+ */
+export interface RepositorySource {
+  /**
+   * Its address: https://host/owner/repo.
+   */
+  url: string
+  /**
+   * Branch, tag or full commit ID; default: the repository's own branch.
+   */
+  ref?: string | null
+  /**
+   * Document only this folder of it.
+   */
+  subdir?: string | null
+}
+/**
+ * What to document: a repository or an archive, exactly one of them; and how.
+ */
+export interface RepositoryInput {
+  /**
+   * 1 to 128 letters, digits, dots, underscores or hyphens, not only dots; default: the caller's ID.
+   */
+  job_id?: string | null
+  /**
+   * The repository to document.
+   */
+  repository?: RepositorySource | null
+  /**
+   * Instead of `repository`: key of a .zip, .tar.gz or .tgz archive in the bucket.
+   */
+  archive_key?: string | null
+  /**
+   * Key of an earlier pack of it, whose unchanged summaries are taken over; default: its last pack.
+   */
+  previous_docpack_key?: string | null
+  options?: RepositoryOptions
+}
+/**
+ * The size of the pack.
+ */
+export interface Counts {
+  /**
+   * All files of the source map.
+   */
+  files: number
+  /**
+   * Those that were parsed, partly parsed ones included.
+   */
+  files_parsed: number
+  files_skipped: number
+  /**
+   * All nodes, without those that stand for a whole file.
+   */
+  symbols: number
+  /**
+   * Nodes with a summary.
+   */
+  documented: number
+  /**
+   * Nodes with a failure.
+   */
+  failed: number
+  edges: number
+  /**
+   * Resolved, external and unresolved ones.
+   */
+  call_sites: number
+  /**
+   * Each has at least one edge.
+   */
+  call_sites_resolved: number
+  /**
+   * They lead out of the repository.
+   */
+  call_sites_external: number
+  /**
+   * Ambiguous ones included.
+   */
+  call_sites_unresolved: number
+  clusters: number
+}
+/**
+ * What a dry run of a repository job returns.
+ */
+export interface PlannedRepository {
+  /**
+   * The job, by its own id.
+   */
+  job_id: string
+  status: 'planned'
+  model: string
+  plan: RepositoryPlan
+  pricing: TokenPricing
+  /**
+   * What is worth knowing and stopped nothing; a sentence each.
+   */
+  warnings: string[]
+}
+/**
+ * What the summaries would take.
+ */
+export interface RepositoryPlan {
+  /**
+   * Those that a model would be asked for.
+   */
+  symbols: number
+  /**
+   * Those that need not be paid again.
+   */
+  known_symbols: number
+  offline_symbols: number
+  left_out_symbols: number
+  large_symbols: number
+  medium_symbols: number
+  small_symbols: number
+  requests: number
+  estimated_input_tokens: number
+  estimated_output_tokens: number
+  /**
+   * US dollars, to a millionth.
+   */
+  estimated_cost: number
+}
+/**
+ * What was documented.
+ */
+export interface Repository {
+  name: string
+  /**
+   * Where it can be cloned from, without credentials.
+   */
+  url: string | null
+  /**
+   * null: not under Git.
+   */
+  commit: string | null
+  /**
+   * The branch or tag that was asked for.
+   */
+  ref: string | null
+  /**
+   * Whether files differed from the commit.
+   */
+  dirty: boolean
+  /**
+   * The SPDX identifier, where it is known.
+   */
+  licence: string | null
+}
+/**
+ * What a repository job returns once its pack is stored.
+ */
+export interface RepositoryOutput {
+  /**
+   * The job, by its own id.
+   */
+  job_id: string
+  /**
+   * Whether all, some or none of the symbols have a summary.
+   */
+  status: 'success' | 'partial' | 'failed'
+  /**
+   * The model, or `offline`.
+   */
+  model: string
+  repository: Repository
+  documented_count: number
+  failed_count: number
+  /**
+   * Documented symbols with the summary of an earlier pack.
+   */
+  taken_over_count: number
+  /**
+   * Whether time was up before all were asked for: the same job goes on from there.
+   */
+  is_unfinished: boolean
+  /**
+   * Symbols that max_symbols or max_cost_usd left out.
+   */
+  left_out_count: number
+  total_tokens: number
+  /**
+   * US dollars, to a millionth.
+   */
+  total_cost: number
+  usage: TokenUsage
+  pricing: TokenPricing
+  paid_before: PaidBefore
+  checks: CheckCounts
+  duration_ms: number
+  /**
+   * What is worth knowing and stopped nothing; a sentence each.
+   */
+  warnings: string[]
+  docpack: ResultsPointer
+  /**
+   * The vectors beside the pack; null where no model made them.
+   */
+  embeddings: ResultsPointer | null
+  counts: Counts
+  figures?: JobFigures
+  /**
+   * How long each step took.
+   */
+  seconds: {
+    [k: string]: number | undefined
+  }
+}
+/**
+ * Where a job stands: cumulative, so that the newest tells all.
+ */
+export interface RepositoryProgressPayload {
+  /**
+   * The present step.
+   */
+  step: number
+  /**
+   * How many there are.
+   */
+  steps: number
+  name: 'fetch' | 'parse' | 'embed' | 'assemble' | 'document' | 'pack' | 'store'
+  /**
+   * By step, of those that have begun.
+   */
+  counts: {
+    [k: string]: StepCounts | undefined
+  }
+  /**
+   * Symbols that need nothing more: documented or left out.
+   */
+  completed: number
+  failed: number
+  /**
+   * Symbols to document; 0 until they are known.
+   */
+  total: number
+  total_tokens: number
+  /**
+   * US dollars, to a millionth.
+   */
+  total_cost: number
+  elapsed_ms: number
+}
+/**
+ * How far a step is: files, texts, symbols, or 1 where nothing is counted.
+ */
+export interface StepCounts {
+  done: number
+  total: number
+}
+/**
+ * The `output` of RunPod's status while a repository job is in progress.
+ */
+export interface RepositorySnapshot {
+  type: 'doctown.progress.v1'
+  /**
+   * The job, by its own id.
+   */
+  job_id: string
+  payload: RepositoryProgressPayload
 }
 /**
  * What a check found fault with.

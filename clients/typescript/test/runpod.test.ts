@@ -152,6 +152,36 @@ test('ids are sent as one part of the path, whatever they hold', async () => {
   assert.equal(stub.seen[0]?.path, '/ep/status/..%2F..%2Fpurge-queue%3Fx%3D1')
 })
 
+test('the job of a repository is sent after any fault, tells its steps, and has its pack in its output', async () => {
+  const snapshot = (step: number, elapsed_ms: number) =>
+    json({
+      id: 'job-1',
+      status: 'IN_PROGRESS',
+      output: { type: 'doctown.progress.v1', job_id: 'job-1', payload: { step, steps: 7, elapsed_ms } },
+    })
+  const ended = json({ id: 'job-1', status: 'COMPLETED', output: { status: 'success', docpack: { key: 'a.docpack' } } })
+  const accepted = json({ id: 'job-1', status: 'IN_QUEUE' })
+  const stub = await startStub(
+    hangUp,
+    accepted,
+    snapshot(1, 5),
+    snapshot(1, 5),
+    snapshot(5, 900),
+    snapshot(4, 800),
+    ended,
+  )
+  const client = clientOf(stub)
+  const repository = { url: 'https://github.com/owner/repo' }
+  const id = await client.submitRepository({ repository })
+  assert.deepEqual(JSON.parse(stub.seen[1]?.body ?? ''), { input: { repository } })
+  const steps: number[] = []
+  for await (const { step } of client.repositoryProgress(id, { pollS: 0.001 })) steps.push(step)
+  assert.deepEqual(steps, [1, 5])
+  const output = await client.repositoryResult(id)
+  assert.ok('docpack' in output)
+  assert.equal(output.docpack.key, 'a.docpack')
+})
+
 // --- What is tried again
 
 const ACCEPTED = json({ id: 'job-1', status: 'IN_QUEUE' })
