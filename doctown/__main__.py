@@ -35,6 +35,7 @@ COMMANDS = {
     "report": "report",
     "export": "export",
     "validate": "validate",
+    "serve": "serve",
 }
 INTERRUPTED = 130  # 128 + SIGINT, as shells say it
 

@@ -10,7 +10,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
 
@@ -58,10 +58,14 @@ class AnalysedFile:
 
 @dataclass(frozen=True)
 class Analysis:
-    """All files in the order of their paths, and the graph of those that were parsed (`graph.files`: their records)."""
+    """All files in the order of their paths, and the graph of those that were parsed (`graph.files`: their records).
+
+    `from_cache` is how many of the records the cache had.
+    """
 
     files: tuple[AnalysedFile, ...]
     graph: Graph
+    from_cache: int = field(default=0, compare=False)
 
 
 def analyse(  # noqa: PLR0913 - what to read, and how, all named
@@ -87,7 +91,7 @@ def analyse(  # noqa: PLR0913 - what to read, and how, all named
         graph = _graph(reading, cache)
         if cache is not None:
             cache.prune()
-    return Analysis(files, graph)
+    return Analysis(files, graph, reading.from_cache)
 
 
 class _Content(NamedTuple):
@@ -110,6 +114,7 @@ class _Reading:
         self._reasons: dict[str, str] = {}
         self._records: dict[str, FileRecord] = {}
         self.keys: dict[str, str] = {}  # of the records in the cache
+        self.from_cache = 0
         self.manifests: dict[str, str] = {}
 
     def files_to_parse(self) -> Iterator[SourceFile]:
@@ -125,6 +130,7 @@ class _Reading:
             if entry is None:
                 yield SourceFile(file.path, language, decoded.text)
             else:
+                self.from_cache += 1
                 self._add(codec.decode(entry))
 
     def take(self, parsed: Parsed) -> None:

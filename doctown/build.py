@@ -202,9 +202,11 @@ def _assembled(
                 results.extend([checkout.name, *([checkout.commit[:12]] if checkout.commit else [])])
             with steps.step("parse") as results:
                 parsed = _parse(checkout, options, parse_cache, doors.tell)
+                if doors.execution is not None:
+                    doors.execution.figures.cache_hits["files"] += parsed.analysis.from_cache
                 results.extend(_told_files(parsed))
             with steps.step("embed") as results:
-                embeddings = _embed(parsed, options, doors.tell)
+                embeddings = _embed(parsed, options, doors)
                 results.append(_told_embeddings(embeddings))
             with steps.step("assemble") as results:
                 found = _assemble(checkout, repository, parsed, embeddings, options, settings, previous)
@@ -283,17 +285,22 @@ def _parse(checkout: Checkout, options: BuildOptions, parse_cache: Cache | None,
     return _Parsed(analysis, symbols, documented, embedded, sources)
 
 
-def _embed(parsed: _Parsed, options: BuildOptions, tell: Tell) -> Embeddings | None:
+def _embed(parsed: _Parsed, options: BuildOptions, doors: Doors) -> Embeddings | None:
+    def count(hits: int) -> None:
+        if doors.execution is not None:
+            doors.execution.figures.cache_hits["vectors"] += hits
+
     texts = [parsed.sources.embedded[symbol.id] for symbol in parsed.embedded]
     found = embed_texts(
         texts,
         options.embeddings,
         options.embedding_settings,
         cache_folder=options.cache_folder,
-        progress=progress(tell, "embed"),
+        found=count,
+        progress=progress(doors.tell, "embed"),
     )
     for warning in found.warnings if found is not None else ():
-        tell(Event("warning", warning))
+        doors.tell(Event("warning", warning))
     return found
 
 

@@ -23,6 +23,7 @@ from doctown.jobs.output import RepositoryOutput, RepositoryProgressPayload
 from doctown.jobs.request import RepositoryInput, RepositoryOptions
 from doctown.repository import Limits
 from doctown.repository.network import DEFAULT_GIT_HOSTS
+from doctown.service.settings import RepositoryServiceSettings
 from generation.bulk.__main__ import parser
 from generation.bulk.engines.runpod.settings import RunPodSettings
 from generation.checks import HARD
@@ -190,6 +191,17 @@ def test_every_setting_of_builds_is_in_its_table_with_its_default() -> None:
     assert {named(name)[0]: "".join(named(default)) for name, default, _ in rows} == defaults
 
 
+def test_every_setting_of_the_service_for_repositories_is_in_its_table() -> None:
+    """The table has what this service reads beside the settings of the worker's, with its default and its meaning."""
+    rows = tables("docs/settings.md", "setting of the service for repositories")
+    own = {
+        name.upper(): (str(field.default), field.description)
+        for name, field in RepositoryServiceSettings.model_fields.items()
+        if name not in ServiceSettings.model_fields
+    }
+    assert {named(name)[0]: (named(default)[0], meaning) for name, default, meaning in rows} == own
+
+
 def test_every_setting_of_services_that_fetch_is_in_its_table_with_its_default() -> None:
     """The table of what restricts fetching has both settings, with the default hosts."""
     rows = tables("docs/settings.md", "setting of services that fetch")
@@ -243,7 +255,8 @@ def test_every_event_is_in_its_table_with_its_payload() -> None:
 def failure_codes() -> set[str]:
     """Every code that the source gives a failure: as `failure=`, as a class's own, or in its place of a call."""
     codes = set()
-    doors = [REPOSITORY / "handler.py", REPOSITORY / "doctown/errors.py"]
+    services = (REPOSITORY / "doctown" / "service").glob("*.py")
+    doors = [REPOSITORY / "handler.py", REPOSITORY / "doctown/errors.py", *services]
     for path in [*doors, *(REPOSITORY / "generation").rglob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             codes |= set(_codes_in(node))

@@ -116,6 +116,25 @@ def read_manifest(source: Source, limits: Limits = LIMITS) -> Manifest:
         return manifest
 
 
+def read_member(path: Path, name: str, limits: Limits = LIMITS) -> bytes | None:
+    """Return a member of a pack, or None where it has none of this name. Raise PackError, also where it is damaged."""
+    with _named(path) as stream, _problems(), _unpacked(stream) as (unpacked, tar):
+        expected: dict[str, MemberInfo] = {}
+        for member, read in _members(tar, unpacked, limits):
+            if member.name == MANIFEST:
+                data = read.read()
+                expected = _parse(MANIFEST, data)["members"]
+                if name == MANIFEST:
+                    return data
+                if name not in expected:
+                    return None
+            elif member.name == name:
+                data = read.read()
+                _check_whole(member, hashlib.sha256(data).hexdigest(), expected[name])
+                return data
+    return None
+
+
 def read_embeddings(path: Path) -> NDArray[np.float32] | None:
     """Return the vectors beside the pack, one row for each node, or None where it has none. Raise PackError."""
     info = read_manifest(path)["embeddings"]
@@ -174,14 +193,20 @@ def _problems() -> Iterator[None]:
         raise PackError(message) from None
 
 
-def _documents(stream: BinaryIO, limits: Limits) -> Iterator[tuple[str, bytes]]:
-    """Yield the JSON documents, the manifest first; look at the place, size and SHA-256 of every member."""
-    expected: dict[str, MemberInfo] = {}
-    seen: set[str] = set()
+@contextmanager
+def _unpacked(stream: BinaryIO) -> Iterator[tuple[_LimitedGzip, tarfile.TarFile]]:
     with (
         _LimitedGzip(fileobj=stream, mode="rb") as unpacked,
         tarfile.open(fileobj=unpacked, mode="r|", bufsize=BLOCK_BYTES, encoding="utf-8") as tar,
     ):
+        yield unpacked, tar
+
+
+def _documents(stream: BinaryIO, limits: Limits) -> Iterator[tuple[str, bytes]]:
+    """Yield the JSON documents, the manifest first; look at the place, size and SHA-256 of every member."""
+    expected: dict[str, MemberInfo] = {}
+    seen: set[str] = set()
+    with _unpacked(stream) as (unpacked, tar):
         for place, (member, read) in enumerate(_members(tar, unpacked, limits)):
             _check_place(member.name, place, seen, expected)
             seen.add(member.name)

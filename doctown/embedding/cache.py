@@ -11,7 +11,7 @@ import hashlib
 import logging
 import sqlite3
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -31,16 +31,22 @@ log = logging.getLogger(__name__)
 
 
 def embed_cached(
-    model: EmbeddingModel, texts: Sequence[str], folder: Path | None, progress: Progress | None = None
+    model: EmbeddingModel,
+    texts: Sequence[str],
+    folder: Path | None,
+    progress: Progress | None = None,
+    found: Callable[[int], None] = lambda _: None,
 ) -> Vectors:
     """Return what `model.embed(texts)` would, taking what the folder's cache has, and adding to it what it had not.
 
-    Without a folder nothing is kept. `progress` is called with (distinct texts done, distinct texts).
+    Without a folder nothing is kept. `progress` is called with (distinct texts done, distinct texts), `found` once with
+    how many of them the cache has.
     """
     if folder is None:
         return model.embed(texts, progress)
     distinct = list(dict.fromkeys(texts))
     known = read_vectors(folder, model, distinct)
+    found(len(known))
     missing = [text for text in distinct if text not in known]
     step = model.batch_size * BATCHES_BETWEEN_WRITES
     for start in range(0, len(missing), step):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -34,18 +34,19 @@ class Embeddings:
     warnings: tuple[str, ...] = ()
 
 
-def embed_texts(
+def embed_texts(  # noqa: PLR0913 - what to embed and how, all named
     texts: Sequence[str],
     method: Method,
     settings: EmbeddingSettings,
     *,
     cache_folder: Path | None = None,
     progress: Progress | None = None,
+    found: Callable[[int], None] = lambda _: None,
 ) -> Embeddings | None:
     """Return vectors for the texts (see `text.embedding_text`), or None for the method "none".
 
     "minilm" without a model in its folder gives those of "words", with a warning. Raises ModelError where a model is
-    there and cannot be used.
+    there and cannot be used. `found` is called with the number of vectors that the cache has.
     """
     if method == "none":
         return None
@@ -54,5 +55,5 @@ def embed_texts(
         warnings = () if method == "words" else (NO_MODEL,)
         return Embeddings(word_vectors(texts), "words", None, None, warnings)
     model = load_model(settings.model_path, provider=settings.provider)
-    vectors = embed_cached(model, texts, cache_folder, progress)
+    vectors = embed_cached(model, texts, cache_folder, progress, found)
     return Embeddings(vectors, "embeddings", MODEL_NAME, model.sha256, model.warnings)

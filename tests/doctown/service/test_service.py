@@ -1,0 +1,317 @@
+"""The service for repositories, called over sockets: jobs, their packs, their end, and who may ask for what."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import schemathesis
+import websockets
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from schemathesis import GenerationMode
+
+from doctown.docpack import open_pack
+from doctown.service.openapi import EXAMPLES
+from doctown.telling import STEPS
+from tests.doctown.repository.test_network import URLS
+from tests.doctown.service.deployments import (
+    Json,
+    Service,
+    input_of,
+    running_service,
+    serving_repositories,
+)
+from tests.generation.service.test_service import CHECKS, TOKEN, check_problem, references
+from tests.loopback.git_http import GitServer
+from tests.support.waiting import wait_until
+
+REPOSITORIES = ("first", "second")
+AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
+
+
+@pytest.fixture(scope="module")
+def git(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitServer]:
+    with serving_repositories(tmp_path_factory.mktemp("served"), REPOSITORIES) as git:
+        yield git
+
+
+@pytest.fixture(scope="module")
+def service(git: GitServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service whose records are looked at ten times as often."""
+    faster = "runner.STATE_INTERVAL_S = 0.1; app.LOOK_INTERVAL_S = 0.05; runner.SCAN_INTERVAL_S = 0.5"
+    with running_service(tmp_path_factory.mktemp("service"), git, faster) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def built(service: Service, git: GitServer) -> Json:
+    """A job that has ended well."""
+    state = service.ended(service.ingest(f"{git.url}/open/first@main", job_id="built"))
+    assert (state["status"], state["error"]) == ("success", None)
+    return state
+
+
+def sha256(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
+
+
+# Jobs
+
+
+def test_a_repository_becomes_a_pack(service: Service, built: Json, tmp_path: Path) -> None:
+    """The status of an ended job has its output, the pack can be had and read, and nothing of the source is left."""
+    output = built["output"]
+    assert (built["job_id"], output["job_id"], built["executions"]) == ("built", "built", 1)
+    assert built["progress"]["step"] == len(STEPS)
+    answer = service.call("/docpacks/built")
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "application/gzip")
+    assert (len(answer.body), sha256(answer.body)) == (output["docpack"]["bytes"], output["docpack"]["sha256"])
+    assert answer.headers["ETag"] == f'"{output["docpack"]["sha256"]}"'
+    assert 'filename="first.docpack"' in answer.headers["Content-Disposition"]
+    (tmp_path / "first.docpack").write_bytes(answer.body)
+    assert open_pack(tmp_path / "first.docpack").manifest["counts"] == output["counts"]
+    wait_until(lambda: service.left_behind() == [], "the end of the answer")
+
+
+def test_ranges_of_a_pack_can_be_had(service: Service, built: Json) -> None:
+    """A download goes on where it broke off, as long as the pack is the same."""
+    whole = service.call("/docpacks/built").body
+    part = service.call("/docpacks/built", headers={"Range": "bytes=10-", "If-Range": f'"{sha256(whole)}"'})
+    assert (part.status, part.body) == (206, whole[10:])
+    assert part.headers["Content-Range"] == f"bytes 10-{len(whole) - 1}/{len(whole)}"
+    changed = service.call("/docpacks/built", headers={"Range": "bytes=10-", "If-Range": '"another"'})
+    assert (changed.status, changed.body) == (200, whole)
+    assert service.call("/docpacks/built", headers={"Range": f"bytes={len(whole)}-"}).status == 416
+
+
+def test_members_of_a_pack_can_be_had(service: Service, built: Json) -> None:
+    """Each member is as it is in the archive; what is none is not found."""
+    with tarfile.open(fileobj=io.BytesIO(service.call("/docpacks/built").body)) as pack:
+        members = {one.name: pack.extractfile(one).read() for one in pack.getmembers()}  # type: ignore[union-attr]
+    for name in ("manifest.json", "nodes.json", "README.md", next(one for one in members if "/" in one)):
+        answer = service.call(f"/docpacks/built/{name}")
+        assert (answer.status, answer.body) == (200, members[name])
+        assert answer.headers["Content-Type"].startswith("application/json" if name.endswith("json") else "text/plain")
+    for name in ("none.json", "../built.json", "%2e%2e/jobs/built.json"):
+        check_problem(service.call(f"/docpacks/built/{name}"), 404, "not_found")
+
+
+def test_a_status_can_be_followed(service: Service, git: GitServer) -> None:
+    """Events come whenever the status changes, never go back, and end with the job."""
+    job_id = service.ingest(f"{git.url}/open/second")
+    states = [data for kind, data in service.call(f"/status/{job_id}/events").messages if kind == "status"]
+    assert states[-1]["status"] == "success"
+    assert states[-1] == service.status(job_id)
+    steps = [(state["progress"] or {"step": 0})["step"] for state in states]
+    assert steps == sorted(steps)
+
+
+def test_a_status_can_be_followed_through_a_web_socket(service: Service, built: Json) -> None:
+    """The same as texts; a page of another site, and a job that is unknown, are turned away."""
+
+    async def followed(path: str, **options: Any) -> list[Json]:
+        async with websockets.connect(f"ws://127.0.0.1:{service.port}{path}", **options) as socket:
+            return [json.loads(text) async for text in socket]
+
+    assert asyncio.run(followed("/status/built/ws")) == [built]
+    for path, options in (("/status/unknown/ws", {}), ("/status/built/ws", {"origin": "https://elsewhere.example"})):
+        with pytest.raises(websockets.InvalidStatus) as refused:
+            asyncio.run(followed(path, **options))
+        assert refused.value.response.status_code == 403
+
+
+def test_the_same_id_is_the_same_job(service: Service, built: Json, git: GitServer) -> None:
+    """A request that is sent again, since its answer was lost, begins nothing."""
+    assert service.ingest(f"{git.url}/open/first", job_id="built") == "built"
+    assert service.status("built") == built
+
+
+def test_jobs_are_listed_the_newest_first(service: Service, git: GitServer) -> None:
+    ids = [service.ingest(f"{git.url}/open/first", job_id=f"z-{number}") for number in range(3)]
+    page = service.call("/jobs?limit=2").json
+    assert [job["job_id"] for job in page["jobs"]] == ids[:0:-1]
+    rest = service.call(f"/jobs?before={page['next']}").json
+    assert rest["jobs"][0]["job_id"] == ids[0]
+    assert rest["next"] is None
+    for query in ("limit=0", "limit=x", "limit=1000", "before=/"):
+        check_problem(service.call(f"/jobs?{query}"), 422, "bad_input")
+    for job_id in ids:
+        service.ended(job_id)
+
+
+def test_what_is_known_is_not_made_again(service: Service, built: Json, git: GitServer) -> None:
+    """A job of a repository that was read before finds the records of its files, and the figures say so."""
+    before = service.call("/stats").json["cache_hits"]
+    again = service.ended(service.ingest(f"{git.url}/open/first"))
+    after = service.call("/stats").json["cache_hits"]
+    assert again["output"]["docpack"] == built["output"]["docpack"], "the same input gives the same bytes"
+    assert after["files"] - before["files"] == 3
+
+
+def test_what_is_not_there_is_not_found(service: Service) -> None:
+    for path in ("/status/none", "/status/..", "/status/none/events", "/docpacks/none", "/docpacks/none/nodes.json"):
+        check_problem(service.call(path), 404, "not_found")
+    check_problem(service.call("/cancel/none", {}), 404, "not_found")
+
+
+# The end of a job
+
+
+def test_a_running_job_is_cancelled_and_leaves_nothing(service: Service, git: GitServer) -> None:
+    """A job that waits for its server ends soon after it was asked to, keeps its word, and its checkout is gone."""
+    job_id = service.ingest(f"{git.url}/hangs/first")
+    wait_until(lambda: service.status(job_id)["status"] == "running", "the job's start")
+    assert service.call(f"/cancel/{job_id}", {}).status in {200, 202}
+    state = service.ended(job_id)
+    assert (state["status"], state["output"], state["cancel_requested"]) == ("cancelled", None, True)
+    assert service.call(f"/cancel/{job_id}", {}).json == state
+    wait_until(lambda: service.left_behind() == [], "the removal of the checkout")
+    check_problem(service.call(f"/docpacks/{job_id}"), 404, "not_found", "the job has no pack")
+
+
+def test_a_repository_that_is_not_there_says_so(service: Service, git: GitServer) -> None:
+    state = service.ended(service.ingest(f"{git.url}/open/none"))
+    assert (state["status"], state["failure"], state["output"]) == ("failed", "bad_source", None)
+    assert "is not there or is private" in state["error"]
+    figures = service.call("/stats").json
+    assert figures["errors"]["fetch"]["bad_source"] >= 1
+    assert figures["jobs"]["error"] >= 1
+    assert service.left_behind() == []
+
+
+# Who may ask for what
+
+
+def test_every_url_that_leads_inside_is_refused(service: Service) -> None:
+    """None of them becomes a job: each is answered at once, in a sentence about the URL."""
+    for name, url in URLS.items():
+        answer = service.call("/ingest", input_of(url))
+        assert (name, answer.status, answer.json["failure"]) == (name, 422, "bad_input")
+        assert "input.repository.url" in answer.json["error"]
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({}, "exactly one of"),
+        ([], "must be an object"),
+        ({"repository": {}}, "input.repository.url is missing"),
+        ({"repository": {"url": "https://github.com/o/r"}, "option": {}}, "did you mean options?"),
+        (b"{", "JSON"),
+    ],
+    ids=["nothing", "a list", "no url", "a wrong key", "no JSON"],
+)
+def test_a_wrong_input_is_named(service: Service, body: object, words: str) -> None:
+    check_problem(service.call("/ingest", body), 422, "bad_input", words)
+
+
+def test_the_token_and_the_rate_protect_every_path(git: GitServer, tmp_path: Path) -> None:
+    """Without the token nothing is told but the health; with it, a caller who asks too often is told when to return."""
+    environment = {"SERVICE_TOKEN": TOKEN, "REQUESTS_PER_MINUTE": "20", "ALLOWED_ORIGINS": "https://site.example"}
+    with running_service(tmp_path, git, **environment) as service:
+        for path in ("/status/a", "/status/a/events", "/jobs", "/docpacks/a", "/docpacks/a/b", "/metrics", "/stats"):
+            check_problem(service.call(path), 401, "bad_token")
+        for path in ("/ingest", "/cancel/a", "/embed", "/assemble", "/generate"):
+            check_problem(service.call(path, {}), 401, "bad_token")
+        assert service.call("/health").status in {200, 503}
+
+        async def told(**options: Any) -> int:
+            try:
+                async with websockets.connect(f"ws://127.0.0.1:{service.port}/status/a/ws", **options):
+                    return 101
+            except websockets.InvalidStatus as error:
+                return error.response.status_code
+
+        assert asyncio.run(told()) == 403
+        answers = [service.call("/status/none", headers=AUTHORIZED) for _ in range(11)]
+        assert [answer.status for answer in answers] == [404] * 10 + [429]
+        check_problem(answers[-1], 429, "too_many_requests", "more than 20 requests a minute")
+        assert int(answers[-1].headers["Retry-After"]) >= 1
+
+
+# What is computed at once, and what is told
+
+
+def test_texts_become_vectors(service: Service) -> None:
+    """Each text gets a unit vector of 384 numbers, the same text the same one."""
+    answer = service.call("/embed", {"texts": ["read a file", "draw a circle", "read a file"]}).json
+    first, second, third = answer["embeddings"]
+    assert (answer["dimensions"], len(first), first) == (384, 384, third)
+    assert sum(x * x for x in first) == pytest.approx(1.0, abs=1e-3)
+    assert first != second
+    check_problem(service.call("/embed", {"texts": []}), 422, "bad_input")
+    check_problem(service.call("/embed", {"texts": [1]}), 422, "bad_input", "body.texts[0] must be a text")
+
+
+def test_symbols_become_a_graph_and_then_summaries(service: Service) -> None:
+    """What /assemble returns, /generate takes."""
+    assembled = service.call("/assemble", EXAMPLES["AssembleInput"]).json
+    symbols = [{"symbol_id": one["symbol_id"], "context": one} for one in assembled["contexts"]]
+    output = service.call("/generate", {"symbols": symbols}).json
+    assert (output["status"], output["documented_count"]) == ("success", 2)
+
+
+def test_health_covers_every_part(service: Service, git: GitServer, tmp_path: Path) -> None:
+    """All parts are ready here; where the model of the embeddings is not there, that part says so."""
+    wait_until(lambda: service.call("/health").status == 200, "readiness")
+    assert service.call("/health").json == {
+        "status": "healthy",
+        "model": "offline",
+        "ready": True,
+        "parts": {name: {"ready": True} for name in ("model", "store", "embedding_model", "git", "jobs")},
+    }
+    with running_service(tmp_path, git, EMBEDDING_MODEL_PATH=str(tmp_path)) as other:
+        answer = other.call("/health")
+        assert answer.status == 503
+        assert "EMBEDDING_MODEL_PATH" in answer.json["parts"]["embedding_model"]["reason"]
+        check_problem(other.call("/embed", {"texts": ["a"]}), 503, "embedding_model", "EMBEDDING_MODEL_PATH")
+
+
+OPERATIONS = {
+    "ingest": ("POST", "/ingest"),
+    "status": ("GET", "/status/{job_id}"),
+    "cancel": ("POST", "/cancel/{job_id}"),
+    "jobs": ("GET", "/jobs"),
+    "docpack": ("GET", "/docpacks/{job_id}"),
+    "member": ("GET", "/docpacks/{job_id}/{member}"),
+    "embed": ("POST", "/embed"),
+    "assemble": ("POST", "/assemble"),
+    "health": ("GET", "/health"),
+    "stats": ("GET", "/stats"),
+}
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_whatever_is_sent_the_answer_is_one_that_is_described(service: Service, name: str) -> None:
+    """Calls in the form that is described get described answers, and none is a fault of the service."""
+    method, path = OPERATIONS[name]
+    schema = schemathesis.openapi.from_url(f"http://127.0.0.1:{service.port}/openapi.json")
+
+    @given(case=schema[path][method].as_strategy(generation_mode=GenerationMode.POSITIVE))
+    @hypothesis_settings(max_examples=6, suppress_health_check=list(HealthCheck))
+    def call(case: Any) -> None:
+        case.validate_response(case.call(), checks=CHECKS)
+
+    call()
+
+
+def test_the_description_is_whole_and_its_examples_are_right(service: Service) -> None:
+    """Each reference leads somewhere, each path is there, and the example of a job is one but for its host."""
+    described = service.call("/openapi.json").json
+    schemas = described["components"]["schemas"]
+    assert {one.removeprefix("#/components/schemas/") for one in references(described)} <= set(schemas)
+    assert {path for _, path in OPERATIONS.values()} <= set(described["paths"])
+    for name, example in EXAMPLES.items():
+        assert schemas[name]["examples"] == [example]
+        definition = {**schemas[name], "components": described["components"]}
+        jsonschema.Draft202012Validator(definition).validate(example)
+    check_problem(service.call("/ingest", EXAMPLES["RepositoryInput"]), 422, "bad_input", "another host")
