@@ -16,8 +16,8 @@ PEERS := litellm==1.82.2 langchain-openai==1.7.3 instructor==1.17.0 pydantic-ai-
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run run-service run-endpoint demo test test-loaded test-kills test-llama fuzz docs lint bench bench-graph \
-	bench-quality bench-peers setup vocabulary schemas types lock clean
+.PHONY: help run run-service run-endpoint demo test test-loaded test-kills test-pods test-llama fuzz docs lint bench bench-graph \
+	bench-quality bench-peers image-size setup vocabulary schemas types lock clean
 
 MODEL := models/minilm-l6/model.onnx
 VOCABULARY := vocabulary/fb374d419588a4632f3f557e76b4b70aebbca790
@@ -73,6 +73,11 @@ test-kills: export KILLS ?= 1000
 test-kills: $(INSTALLED_DEV) $(VOCABULARY) ## kill jobs a thousand times, in a folder and in a bucket (half an hour)
 	$(WITHOUT_FOREIGN) $(IN_VENV) -m pytest --numprocesses 2 tests/test_resume.py -k kills
 
+test-pods: export POD_JOBS ?= 200
+test-pods: export POD_KILL_EVERY_S ?= 10
+test-pods: $(INSTALLED_DEV) $(VOCABULARY) ## run 200 jobs on three processes of the service and kill them (ten minutes)
+	$(WITHOUT_FOREIGN) $(IN_VENV) -m pytest tests/doctown/service/test_pods.py
+
 fuzz: export FUZZ_RUNS ?= 5000
 fuzz: $(INSTALLED_DEV) $(VOCABULARY) ## play 5,000 runs against servers whose replies hold odd values (ten minutes)
 	$(WITHOUT_FOREIGN) $(IN_VENV) -m pytest -o timeout=3000 tests/generation/test_any_reply.py
@@ -116,6 +121,16 @@ installed: $(INSTALLED) $(VOCABULARY) $(MODEL) ## install what the commands need
 setup: $(INSTALLED_DEV) $(VOCABULARY) $(MODEL) $(OLDEST_PIP) ## set up everything that run, test and lint need
 
 vocabulary: $(VOCABULARY) ## fetch the tokenizer's vocabulary, checked by its SHA-256
+
+# What the build of the image makes, with its own scripts, where no container engine is at hand.
+IMAGE := .cache/image
+
+image-size: $(MADE) $(VOCABULARY) $(MODEL) ## report the size of what each layer of the image holds (below 700 MB)
+	rm -rf $(IMAGE)
+	$(PYTHON) -m venv $(IMAGE)
+	builder/install_dependencies.sh $(IMAGE)/bin/python requirements.lock
+	$(IN_VENV) builder/strip_environment.py $(IMAGE)
+	$(IN_VENV) builder/image_size.py $(IMAGE)
 
 schemas: $(INSTALLED) ## write the JSON Schemas in schemas/ anew
 	$(IN_VENV) builder/write_schemas.py

@@ -27,6 +27,7 @@ import tiktoken_ext.openai_public
 import yaml
 from pydantic import SecretStr
 
+from doctown.service.settings import RepositoryServiceSettings
 from generation.bulk.engines.runpod.settings import RunPodSettings
 from generation.config import ServiceSettings, Settings
 from generation.errors import ConfigError
@@ -57,12 +58,19 @@ def dockerfile(*names: str) -> list[str]:
 
 
 def copied() -> list[str]:
-    return [source.rstrip("/") for line in dockerfile("COPY") for source in line.split()[:-1]]
+    """What is copied from the repository, into either stage."""
+    own = [line for line in dockerfile("COPY") if not line.startswith("--from=")]
+    return [source.rstrip("/") for line in own for source in line.split()[:-1]]
+
+
+def final_stage() -> list[str]:
+    """The lines of the stage that the image is."""
+    return (REPOSITORY / "Dockerfile").read_text().rpartition("\nFROM ")[2].splitlines()
 
 
 def builder_steps(commands: str) -> set[tuple[str, str]]:
     """The builder's scripts in these commands, each with its last argument: the lock, or the vocabulary's folder."""
-    steps = re.findall(r"builder/(\S+) (.+)$", commands, re.MULTILINE)
+    steps = re.findall(r"builder/(\S+) ([^&\n]+)", commands)
     return {(script, arguments.split()[-1]) for script, arguments in steps}
 
 
@@ -83,7 +91,23 @@ def test_every_file_that_is_copied_exists_and_may_reach_the_build() -> None:
 
 
 def test_the_worker_and_all_its_code_are_copied() -> None:
-    assert {"handler.py", "generation", "doctown", "test_input.json"} <= set(copied())
+    assert {"start.py", "handler.py", "generation", "doctown"} <= set(copied())
+
+
+def test_the_sample_job_is_not_in_the_image() -> None:
+    """A container without a queue serves; it never documents an example on somebody's bill."""
+    assert "test_input.json" not in (REPOSITORY / "Dockerfile").read_text()
+    assert "test_input.json" not in (REPOSITORY / ".dockerignore").read_text()
+
+
+def test_what_builds_stays_in_its_own_stage() -> None:
+    """The final stage runs no script of the builder and no pip, and takes from the other stage what these have made."""
+    text = "\n".join(line for line in final_stage() if not line.startswith("#"))
+
+    assert "builder/" not in text
+    assert "pip" not in text
+    assert re.findall(r"COPY --from=build (\S+)", text) == ["/opt/venv", "/app/vocabulary", "/app/models"]
+    assert "rm -rf /var/lib/apt/lists/*" in text
 
 
 def test_every_step_of_the_build_is_a_copied_script_that_make_runs_with_the_same_argument() -> None:
@@ -93,33 +117,101 @@ def test_every_step_of_the_build_is_a_copied_script_that_make_runs_with_the_same
         ("install_dependencies.sh", "requirements.lock"),
         ("fetch_vocabulary.py", "vocabulary"),
         ("fetch_embedding_model.py", "models/minilm-l6"),
+        ("strip_environment.py", "/opt/venv"),
     }
     assert {f"builder/{script}" for script, _ in in_image} <= set(copied())
     assert "requirements.lock" in copied()
     # What documents symbols needs no embedding model; what builds packs does, and `make setup` fetches it.
     of_builds = {("fetch_embedding_model.py", "models/minilm-l6")}
-    assert in_image - of_builds == builder_steps(dry_run("run"))
+    of_images = {("strip_environment.py", "/opt/venv")}
+    assert in_image - of_builds - of_images == builder_steps(dry_run("run"))
     assert of_builds <= builder_steps(dry_run("setup"))
+    assert {script for script, _ in of_images} <= {script for script, _ in builder_steps(dry_run("image-size"))}
 
 
-def test_the_container_starts_python_itself_on_the_handler() -> None:
+def test_the_container_starts_python_itself() -> None:
     (command,) = dockerfile("CMD")
 
-    assert json.loads(command) == ["python", "-u", "handler.py"]
+    assert json.loads(command) == ["python", "-u", "start.py"]
     assert dockerfile("ENTRYPOINT", "SHELL") == []
 
 
-def test_the_image_is_for_runpods_machines_from_a_pinned_python_without_root() -> None:
-    (base,) = dockerfile("FROM")
+@pytest.mark.parametrize(
+    ("environment", "arguments"),
+    [
+        ({}, ["-m", "generation.service"]),
+        ({"RUNPOD_POD_ID": "a-pod-without-a-queue"}, ["-m", "generation.service"]),
+        ({"RUNPOD_WEBHOOK_GET_JOB": "https://api.runpod.ai/v2/e/job-take/w"}, ["handler.py"]),
+    ],
+    ids=["elsewhere", "a pod of RunPod", "a serverless worker"],
+)
+def test_a_container_is_what_the_place_needs(environment: dict[str, str], arguments: list[str], tmp_path: Path) -> None:
+    """Under RunPod's queue it becomes the handler, elsewhere the worker's service: by exec, as the same process."""
+    record = "import json, os, sys; open(os.environ['SAID'], 'w').write(json.dumps([os.getpid(), sys.orig_argv[1:]]))"
+    (tmp_path / "start.py").write_bytes((REPOSITORY / "start.py").read_bytes())
+    (tmp_path / "handler.py").write_text(record)
+    (tmp_path / "generation").mkdir()
+    (tmp_path / "generation" / "service.py").write_text(record)
+    said = tmp_path / "said.json"
+    with subprocess.Popen(
+        [sys.executable, "-u", "start.py"], cwd=tmp_path, env={**BARE_ENVIRONMENT, **environment, "SAID": str(said)}
+    ) as started:
+        assert started.wait(LIMIT_S) == 0
+    assert json.loads(said.read_text()) == [started.pid, ["-u", *arguments]]
 
-    assert re.fullmatch(r"--platform=linux/amd64 python:3\.12\.\d+-slim-[a-z]+", base)
+
+def test_an_environment_is_stripped_of_what_only_developers_need(tmp_path: Path) -> None:
+    """pip, tests of packages, stubs and headers go; what is imported stays, a package's own `tests` included."""
+    kept = ["bin/python", "lib/python3.12/site-packages/boto3/tests/needed.py", "pyvenv.cfg"]
+    kept += [f"lib/python3.12/site-packages/{name}" for name in ("numpy/core.py", "pipeline/a.py", "pip_audit-1.py")]
+    gone = ["bin/pip", "bin/pip3.12", "lib/python3.12/site-packages/pip/a.py"]
+    gone += [
+        "lib/python3.12/site-packages/pip-25.0.dist-info/RECORD",
+        "lib/python3.12/site-packages/numpy/lib/tests/a.py",
+    ]
+    gone += ["lib/python3.12/site-packages/numpy/core.pyi", "lib/python3.12/site-packages/numpy/include/a.h"]
+    for name in (*kept, *gone):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    command = [sys.executable, "builder/strip_environment.py", str(tmp_path)]
+    subprocess.run(command, cwd=REPOSITORY, check=True)
+
+    assert sorted(str(one.relative_to(tmp_path)) for one in tmp_path.rglob("*") if one.is_file()) == sorted(kept)
+    elsewhere = subprocess.run([*command[:2], str(tmp_path / "bin")], cwd=REPOSITORY, capture_output=True, check=False)
+    assert elsewhere.returncode == 2
+
+
+def test_the_size_of_the_image_is_the_sum_of_what_it_holds(tmp_path: Path) -> None:
+    """Each layer has a row, packages are measured with what Python has compiled, and too much ends with 1."""
+    sizes = runpy.run_path(str(REPOSITORY / "builder" / "image_size.py"))
+    package = tmp_path / "venv" / "lib"
+    package.mkdir(parents=True)
+    (package / "a.py").write_bytes(b"x" * 1_500_000)
+    (package / "link.py").symlink_to(package / "a.py")
+    found = sizes["layers"](tmp_path / "venv", REPOSITORY)
+    assert found["Python packages"] == 1.5
+    assert 0 < found["code"] < 10
+    command = [sys.executable, "builder/image_size.py", str(tmp_path / "venv")]
+    told = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert len(told) == len(found) + 1
+    with (package / "large").open("wb") as file:
+        file.truncate(700_000_000)
+    assert subprocess.run(command, cwd=REPOSITORY, capture_output=True, check=False).returncode == 1
+
+
+def test_the_image_is_for_runpods_machines_from_a_pinned_python_without_root() -> None:
+    bases = [base.removesuffix(" AS build") for base in dockerfile("FROM")]
+
+    assert len(bases) == 2
+    assert len(set(bases)) == 1, "what one Python has installed, the same Python runs"
+    assert re.fullmatch(r"--platform=linux/amd64 python:3\.12\.\d+-slim-[a-z]+", bases[0])
     assert dockerfile("USER")[-1] not in {"root", "0"}
     assert "ca-certificates" in " ".join(dockerfile("RUN"))
 
 
 def test_the_image_looks_for_the_vocabulary_where_the_build_puts_it() -> None:
     variables = dict(assignment.split("=", 1) for line in dockerfile("ENV") for assignment in shlex.split(line))
-    (working_dir,) = dockerfile("WORKDIR")
+    (working_dir,) = set(dockerfile("WORKDIR"))
 
     assert variables["TIKTOKEN_CACHE_DIR"] == HUB_VALUES["TIKTOKEN_CACHE_DIR"] == f"{working_dir}/vocabulary"
     assert variables["PYTHONUNBUFFERED"] == "1"
@@ -135,34 +227,50 @@ def test_results_can_be_written_by_the_user_of_the_image() -> None:
 
 # --- The service beside the worker
 
-(COMPOSE,) = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())["services"].values()
+COMPOSE = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())["services"]
+SERVICES = {
+    "generation": ("generation.service", ServiceSettings),
+    "doctown": ("doctown.service", RepositoryServiceSettings),
+}
+EACH_SERVICE = pytest.mark.parametrize("name", SERVICES)
 
 
-def test_compose_runs_the_service_from_the_image_of_the_worker() -> None:
-    assert COMPOSE["build"] == "."
-    assert COMPOSE["command"] == ["python", "-u", "-m", "generation.service"]
-    assert "user" not in COMPOSE, "the image's own, which is not root"
+def test_compose_has_both_services() -> None:
+    assert COMPOSE.keys() == SERVICES.keys()
 
 
-def test_compose_publishes_the_port_that_it_sets_and_probes() -> None:
-    (published,) = COMPOSE["ports"]
-    port = COMPOSE["environment"]["PORT"]
+@EACH_SERVICE
+def test_compose_runs_a_service_from_the_image_of_the_worker(name: str) -> None:
+    service = COMPOSE[name]
+    assert service["build"] == "."
+    assert service["command"] == ["python", "-u", "-m", SERVICES[name][0]]
+    assert service["environment"]["OPENAI_API_KEY"] == "${OPENAI_API_KEY:-}", "the exported key, or that of .env"
+    assert "user" not in service, "the image's own, which is not root"
 
-    assert port == str(ServiceSettings.model_fields["port"].default)
+
+@EACH_SERVICE
+def test_compose_publishes_the_port_that_it_sets_and_probes(name: str) -> None:
+    service, fields = COMPOSE[name], SERVICES[name][1].model_fields
+    (published,) = service["ports"]
+    port = service["environment"]["PORT"]
+
+    assert port == str(fields["port"].default)
     assert published == f"127.0.0.1:{port}:{port}", "to this machine only: without a token anyone could spend"
-    assert COMPOSE["environment"]["HOST"] == ServiceSettings.model_fields["host"].default
-    assert f"http://127.0.0.1:{port}/health" in COMPOSE["healthcheck"]["test"][-1]
+    assert service["environment"]["HOST"] == fields["host"].default
+    assert f"http://127.0.0.1:{port}/health" in service["healthcheck"]["test"][-1]
+    assert port in dockerfile("EXPOSE")[0].split()
 
 
-def test_compose_keeps_results_where_the_image_lets_them_be_written() -> None:
-    (working_dir,) = dockerfile("WORKDIR")
+@EACH_SERVICE
+def test_compose_keeps_results_where_the_image_lets_them_be_written(name: str) -> None:
+    (working_dir,) = set(dockerfile("WORKDIR"))
 
-    assert COMPOSE["volumes"] == [f"results:{working_dir}/{Settings.model_fields['results_dir'].default}"]
+    assert COMPOSE[name]["volumes"] == [f"results:{working_dir}/{Settings.model_fields['results_dir'].default}"]
 
 
 @pytest.mark.parametrize(("status", "exit_code"), [(200, 0), (503, 1)])
 def test_the_probe_of_compose_tells_ready_from_not_ready(status: int, exit_code: int) -> None:
-    kind, program, *arguments = COMPOSE["healthcheck"]["test"]
+    kind, program, *arguments = COMPOSE["generation"]["healthcheck"]["test"]
 
     class Health(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
