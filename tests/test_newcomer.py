@@ -1,7 +1,7 @@
 """The commands of `newcomer.txt` do in fresh clones what stands there; the README has no command that is not there.
 
 Each part of the list runs in a clone of its own: this working tree without what git ignores, with the environment and
-the files that `make setup` has fetched. Two parts run at once. Servers listen on free ports instead of 8003 and 8004,
+the files that `make setup` has fetched. Two parts run at once. Servers listen on free ports instead of their own,
 RunPod is its local copy, OpenAI the loopback server, and everything else on the network cannot be reached.
 """
 
@@ -116,6 +116,8 @@ class Shell:
             "https://api.runpod.ai/v2/ENDPOINT_ID": f"http://127.0.0.1:{endpoint}/v2/ep",
             "https://api.runpod.ai/v2": f"http://127.0.0.1:{endpoint}/v2",
             "localhost:8003": f"127.0.0.1:{service}",
+            "localhost:3000": f"127.0.0.1:{service}",
+            "0.0.0.0:3000": f"0.0.0.0:{service}",
             "8003": str(service),
             "8004": str(endpoint),
         }
@@ -162,7 +164,7 @@ class Shell:
 
     def _leave_running(self, command: str, lines: list[str]) -> str | None:
         process = self._stack.enter_context(
-            running_process(["bash", "-c", f"exec {command}"], self._environment, self._clone)
+            running_process(["bash", "-c", f"exec env {command}"], self._environment, self._clone)
         )
         # Told to end, it ends what it has started.
         self._stack.callback(process.wait, LIMIT_S)
