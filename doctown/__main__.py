@@ -34,6 +34,7 @@ COMMANDS = {
     "graph": "graph",
     "report": "report",
     "export": "export",
+    "mcp": "mcp",
     "validate": "validate",
     "serve": "serve",
 }

@@ -1,0 +1,59 @@
+"""`doctown mcp PACK|FOLDER`: packs as tools for agents, by the Model Context Protocol."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from doctown.errors import ConfigError
+
+if TYPE_CHECKING:
+    from doctown.docpack import Pack
+    from doctown.docpack.compare import Staleness
+
+SUMMARY = "Serve packs to agents by the Model Context Protocol (needs the extra `mcp`)."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("packs", type=Path, metavar="PACK|FOLDER", help="a pack, or a folder of packs")
+    parser.add_argument("--source", metavar="FOLDER", help="the repository of the pack, for the tool `stale`")
+    parser.add_argument("--http", action="store_true", help="serve streamable HTTP at /mcp instead of stdio")
+    parser.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1; there is no login")
+    parser.add_argument("--port", type=int, default=8009, help="default: 8009")
+
+
+def run(options: argparse.Namespace, environ: Mapping[str, str]) -> None:
+    """Run the command until its client leaves, or it is interrupted. Raise DoctownError."""
+    from doctown.mcp.library import Library
+
+    library = Library(options.packs, None if options.source is None else _staleness(options.source, environ))
+    if len(library.paths) == 1:
+        library.get()  # a pack that cannot be read is told of at once
+    try:
+        from doctown.mcp.server import make_server
+    except ImportError:
+        message = "the package mcp is not installed: pip install 'doctown[mcp]', or pip install mcp."
+        raise ConfigError(message) from None
+    server = make_server(library)
+    if options.http:
+        print(f"doctown: serving at http://{options.host}:{options.port}/mcp", file=sys.stderr)  # noqa: T201
+        server.run("streamable-http", host=options.host, port=options.port)
+    else:
+        server.run("stdio")
+
+
+def _staleness(source: str, environ: Mapping[str, str]) -> Callable[[Pack], Staleness]:
+    """Return what compares a pack with a source as it is at that time."""
+    from doctown.docpack.compare import find_stale
+    from doctown.reading import read_current
+    from doctown.repository import Limits, Selection, open_source
+
+    def compare(pack: Pack) -> Staleness:
+        with open_source(source, limits=Limits.from_env(environ), environ=environ) as checkout:
+            return find_stale(pack, read_current(checkout, Selection(), None))
+
+    return compare
