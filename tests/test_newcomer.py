@@ -126,6 +126,7 @@ class Shell:
             "HOME": str(folder / "home"),
             "LANG": "C.UTF-8",
             "COLUMNS": "80",
+            "PYTHON": sys.executable,  # the set-up looks at its version
             "PORT": str(service),
             "ENDPOINT_PORT": str(endpoint),
             "OPENAI_BASE_URL": openai_url,
