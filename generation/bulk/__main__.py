@@ -45,7 +45,9 @@ from generation.bulk.status import Survey, survey
 from generation.command_line import CommandParser, prepare_environment
 from generation.config import Settings
 from generation.domain.catalogue import utc_today
+from generation.domain.output import Stats
 from generation.errors import ConfigError, InputError, JobError
+from generation.figures.process import ProcessFigures
 from generation.intake.faults import describe_fault
 from generation.intake.job_input import JobOptions
 from generation.logs import set_up_logging
@@ -319,6 +321,7 @@ async def _run_until_stopped(context: CommandContext, run: Run, settings: Settin
     warnings = settings.model_warnings(context.today())
     for warning in warnings:
         print_status(warning)
+    figures = ProcessFigures()
     try:
         with display.shown(sys.stderr, print_line if context.arguments.json else None) as show:
             async with (
@@ -334,6 +337,7 @@ async def _run_until_stopped(context: CommandContext, run: Run, settings: Settin
                     stopping,
                     today=context.today,
                     finish_now=context.arguments.finish_now,
+                    figures=figures,
                 )
     except JobError as error:
         print_status(f"{error}")
@@ -344,7 +348,7 @@ async def _run_until_stopped(context: CommandContext, run: Run, settings: Settin
         found = await survey(run, context.storage)
     if stopping.is_set():
         print_status(f"stopped; to go on: {command_name()} resume {run.name}")
-    _print_survey(context, found, warnings)
+    _print_survey(context, found, warnings, figures.record())
     return ALL_DOCUMENTED if found.is_complete else SOME_FAILED
 
 
@@ -360,9 +364,13 @@ async def _status(context: CommandContext) -> int:
     return ALL_DOCUMENTED if found.is_complete else SOME_FAILED
 
 
-def _print_survey(context: CommandContext, found: Survey, warnings: Sequence[str]) -> None:
+def _print_survey(
+    context: CommandContext, found: Survey, warnings: Sequence[str], figures: Stats | None = None
+) -> None:
+    """Print the state of a run; at its end, as JSON, with the figures of this start."""
     if context.arguments.json:
-        print_line(json.dumps({**found.as_record(), "warnings": list(warnings)}))
+        counted = {} if figures is None else {"figures": figures}
+        print_line(json.dumps({**found.as_record(), **counted, "warnings": list(warnings)}))
         return
     key = f"results/{found.run}/"
     place = (

@@ -6,6 +6,7 @@ the requests in flight. Leaves out: the sums of many jobs (`process`).
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from time import monotonic
 from typing import Final, cast, get_args
 
 from generation.domain import output
+from generation.domain.bookkeeping import as_count, as_object
 from generation.domain.catalogue import Pricing
 from generation.domain.outcome import Documented, Outcome
 from generation.domain.output import Cache, RequestOutcome, TokenKind, Verdict
@@ -24,15 +26,23 @@ VERDICTS: Final = get_args(Verdict)
 TOKEN_KINDS: Final = get_args(TokenKind)
 CACHES: Final = get_args(Cache)
 
+# No job costs as many dollars or takes as many seconds.
+MAX_NUMBER = 1e12
+_WORD = re.compile(r"[a-z][a-z0-9_]{0,39}")
+
 
 @dataclass(slots=True)
 class JobFigures:
-    """The figures of one job; `failures` are counted by step and code, `seconds` are those of ended steps."""
+    """The figures of one job; `failures` are counted by step and code, `seconds` are those of ended steps.
+
+    What requests cost follows from `pricing`, or is `told_usd` where another worker has told it.
+    """
 
     requests: Counter[str] = field(default_factory=Counter)
     in_flight: int = 0
     usage: Usage = NO_USAGE
     pricing: Pricing | None = None
+    told_usd: float | None = None
     verdicts: Counter[str] = field(default_factory=Counter)
     failures: Counter[tuple[str, str]] = field(default_factory=Counter)
     cache_hits: Counter[str] = field(default_factory=Counter)
@@ -41,6 +51,8 @@ class JobFigures:
     @property
     def cost_usd(self) -> float:
         """Return what this job's requests have cost, in USD; without what earlier runs of the job paid."""
+        if self.told_usd is not None:
+            return self.told_usd
         return 0.0 if self.pricing is None else cost_usd(self.usage, self.pricing)
 
     @property
@@ -82,6 +94,37 @@ class JobFigures:
                 "seconds": {step: round(seconds, 3) for step, seconds in self.seconds.items()},
             },
         )
+
+
+def read_figures(record: object) -> JobFigures:
+    """Return the figures of a job's output, such as one of RunPod; what makes no sense in them counts as 0."""
+    given = as_object(record)
+    counts = {
+        name: Counter({key: as_count(value) or 0 for key, value in as_object(given.get(name)).items() if key in known})
+        for name, known in (("requests", REQUEST_OUTCOMES), ("summaries", VERDICTS), ("cache_hits", CACHES))
+    }
+    tokens = [as_count(as_object(given.get("tokens")).get(kind)) or 0 for kind in TOKEN_KINDS]
+    failures = {
+        (step, failure): as_count(count) or 0
+        for step, codes in as_object(given.get("failures")).items()
+        for failure, count in as_object(codes).items()
+        if _WORD.fullmatch(step) and _WORD.fullmatch(failure)
+    }
+    seconds = as_object(given.get("seconds")).items()
+    return JobFigures(
+        requests=counts["requests"],
+        usage=Usage(*tokens),
+        told_usd=_as_number(given.get("cost_usd")),
+        verdicts=counts["summaries"],
+        failures=Counter(failures),
+        cache_hits=counts["cache_hits"],
+        seconds={step: _as_number(value) for step, value in seconds if _WORD.fullmatch(step)},
+    )
+
+
+def _as_number(value: object) -> float:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and 0 <= value < MAX_NUMBER else 0.0  # type: ignore[operator, arg-type]
 
 
 def by_step(failures: Mapping[tuple[str, str], int]) -> dict[str, dict[str, int]]:

@@ -100,6 +100,11 @@ class ProcessFigures:
             self.job_seconds.setdefault(kind, Histogram(SECONDS_BUCKETS)).add(monotonic() - started_s)
             self._add(figures)
 
+    def add(self, kind: str, status: str, figures: JobFigures) -> None:
+        """Count a job of a kind that another worker has run."""
+        self.jobs[kind, status if status in JOB_STATUSES else "error"] += 1
+        self._add(figures)
+
     def _add(self, figures: JobFigures) -> None:
         for step, seconds in figures.seconds.items():
             self.step_seconds.setdefault(step, Histogram(SECONDS_BUCKETS)).add(seconds)

@@ -21,6 +21,7 @@ from generation.domain.catalogue import utc_today
 from generation.domain.limits import MAX_DEADLINE_S
 from generation.domain.outcome import Outcome
 from generation.errors import JobError
+from generation.figures.process import ProcessFigures
 from generation.job import run_job
 from generation.reporting.events import Event
 from generation.results.report import Totals
@@ -39,19 +40,27 @@ async def run(  # noqa: PLR0913 - the parameters of every engine, and the clock
     stopping: asyncio.Event,
     *,
     today: Callable[[], date] = utc_today,
+    figures: ProcessFigures | None = None,
 ) -> None:
-    """Run the engine, as `progress` defines it; `today` decides which models exist."""
+    """Run the engine, as `progress` defines it; `today` decides which models exist, `figures` count what jobs do."""
     run = replace(run, in_flight=min(run.in_flight, settings.jobs_per_worker))
-    engine = LocalEngine(run, storage, settings, stopping, today)
+    engine = LocalEngine(run, storage, settings, stopping, today, figures or ProcessFigures())
     await Coordinator(run, storage, settings, engine, report).coordinate(stopping)
 
 
 class LocalEngine:
     """The `ShardEngine` that runs jobs in this process."""
 
-    def __init__(
-        self, run: Run, storage: Storage, settings: Settings, stopping: asyncio.Event, today: Callable[[], date]
+    def __init__(  # noqa: PLR0913, PLR0917 - what the run is, and what its jobs are called with
+        self,
+        run: Run,
+        storage: Storage,
+        settings: Settings,
+        stopping: asyncio.Event,
+        today: Callable[[], date],
+        figures: ProcessFigures,
     ) -> None:
+        self._figures = figures
         self._run = run
         self._storage = storage
         update = {"deadline_s": MAX_DEADLINE_S, "max_output_bytes": MIN_OUTPUT_BYTES}
@@ -77,18 +86,23 @@ class LocalEngine:
             progress.watch(job_id, totals.counts)
 
         payload = {**job_input, "symbols_key": self.contexts_of(shard)}
-        try:
-            await run_job(
-                payload,
-                self._settings,
-                default_job_id=shard.job_id,
-                emit=_ignore_event,
-                watch=watch,
-                stopping=self._stopping,
-                today=self._today,
-            )
-        except JobError as error:
-            return AttemptResult("failed", error.failure, str(error))
+        with self._figures.job("symbols") as (figures, status):
+            try:
+                output = await run_job(
+                    payload,
+                    self._settings,
+                    default_job_id=shard.job_id,
+                    emit=_ignore_event,
+                    watch=watch,
+                    stopping=self._stopping,
+                    today=self._today,
+                    figures=figures,
+                )
+            except JobError as error:
+                status.append("error")
+                figures.failures["job", error.failure] += 1
+                return AttemptResult("failed", error.failure, str(error))
+            status.append(output["status"])
         return AttemptResult("completed")
 
 

@@ -13,6 +13,7 @@ from generation.bulk.engines.runpod.settings import RunPodSettings
 from generation.bulk.engines.runpod.submissions import Submissions
 from generation.bulk.manifest import Run
 from generation.errors import InputError
+from generation.figures.process import ProcessFigures
 from generation.storage.folder import FolderStorage
 from tests.loopback.queue import LoopbackQueue, Rules, running_queue
 
@@ -37,7 +38,7 @@ async def cancel_run(queue: LoopbackQueue, folder: Path, ids: list[str]) -> tupl
 
 async def abort_run(queue: LoopbackQueue, folder: Path, ids: list[str]) -> None:
     async with open_api(settings_of(queue)) as api:
-        engine = RunPodEngine(RUN, FolderStorage(folder), api, POLL_INTERVALS)
+        engine = RunPodEngine(RUN, FolderStorage(folder), api, POLL_INTERVALS, ProcessFigures())
         engine._in_flight.update(ids)
         await engine.abort()
 

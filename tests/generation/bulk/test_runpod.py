@@ -84,6 +84,13 @@ def test_a_folder_of_sources_is_documented(deployment: Deployment, tmp_path: Pat
     told = records(stdout)
     assert told[-1]["type"] == "bulk.summary.v1"
     assert (told[-1]["documented"], told[-1]["complete"], told[-1]["failures"]) == (171, True, {})
+    figures = told[-1]["figures"]
+    assert (figures["requests"]["answered"], figures["jobs"]["success"], sum(figures["summaries"].values())) == (
+        sum(deployment.bought().values()),
+        5,
+        171,
+    )
+    assert figures["cost_usd"] == pytest.approx(told[-1]["total_cost"])
     progress = [one for one in told if one["type"] == "bulk.progress.v1"]
     assert (progress[-1]["documented"], progress[-1]["shards_done"], progress[-1]["sources_done"]) == (171, 5, 3)
     assert all(call.endswith(" 200") for call in deployment.queue.calls())

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from generation.figures.job import REQUEST_OUTCOMES, JobFigures
+from generation.domain.usage import Usage
+from generation.figures.job import REQUEST_OUTCOMES, JobFigures, read_figures
 from generation.figures.process import MAX_FAILURES, OTHER, ProcessFigures
 from generation.service.metrics import metrics_text
 from tests.generation.contract.test_contract import check
@@ -146,6 +147,26 @@ def test_a_job_that_runs_is_counted_as_it_goes() -> None:
         (0, 0, 0),
     ]
     assert (after["jobs"]["cancelled"], after["success_rate"]) == (1, None)
+
+
+def test_what_another_worker_has_told_counts_as_its_own() -> None:
+    """The figures of an output are read as they were written; what makes no sense in them counts as nothing."""
+    told = JobFigures(
+        requests=Counter(answered=3, timeout=1), usage=Usage(100, 10, 20, 5), verdicts=Counter(passed=3), told_usd=0.25
+    )
+    told.failures["document", "timeout"] = 2
+    told.seconds["document"] = 1.5
+    assert read_figures(told.record()).record() == told.record()
+    nonsense: object = {
+        "requests": {"answered": -1, "made_up": 7},
+        "tokens": 3,
+        "cost_usd": "1",
+        "failures": {"Step ": {"timeout": 1}, "document": {"Not a code": 1, "timeout": 2.5}},
+        "seconds": {"document": float("nan"), "<b>": 1},
+    }
+    read = read_figures(nonsense)
+    assert (read.cost_usd, read.failures, read.seconds) == (0.0, {("document", "timeout"): 2}, {"document": 0.0})
+    assert sum(read.requests.values()) == sum(read_figures(None).record()["tokens"].values()) == 0
 
 
 def test_the_dashboard_shows_every_metric_and_no_other() -> None:

@@ -31,6 +31,8 @@ from generation.domain.bookkeeping import as_count, as_object
 from generation.domain.usage import Counts
 from generation.errors import JobError, StorageError, Unreachable
 from generation.fan_out import fan_out
+from generation.figures.job import read_figures
+from generation.figures.process import ProcessFigures
 from generation.storage.base import Storage
 from generation.storage.keys import cancelled_key, contexts_key, contexts_prefix, job_lease_key, prefix_of, results_key
 
@@ -82,11 +84,12 @@ async def run(  # noqa: PLR0913 - the parameters of every engine, and this one's
     *,
     runpod: RunPodSettings,
     patience: PollIntervals = POLL_INTERVALS,
+    figures: ProcessFigures | None = None,
 ) -> None:
-    """Run the engine, as `progress` defines it."""
+    """Run the engine, as `progress` defines it; `figures` count what workers tell of their jobs."""
     await storage.delete([cancelled_key(run.name)])
     async with open_api(runpod) as api:
-        engine = RunPodEngine(run, storage, api, patience)
+        engine = RunPodEngine(run, storage, api, patience, figures or ProcessFigures())
         await engine.load()
         await Coordinator(run, storage, settings, engine, report).coordinate(stopping)
 
@@ -133,7 +136,10 @@ class RunPodEngine:
     # Jobs continue without their coordinator.
     grace_s = 0.0
 
-    def __init__(self, run: Run, storage: Storage, api: RunPodApi, patience: PollIntervals) -> None:
+    def __init__(
+        self, run: Run, storage: Storage, api: RunPodApi, patience: PollIntervals, figures: ProcessFigures
+    ) -> None:
+        self._figures = figures
         self._run = run
         self._storage = storage
         self._api = api
@@ -221,6 +227,7 @@ class RunPodEngine:
                 if status is None:
                     return AttemptResult("unknown")
                 if result := result_of(status):
+                    self._count(status)
                     return result
                 if status.get("status") == "IN_PROGRESS":
                     progress.working(shard.job_id)
@@ -229,6 +236,12 @@ class RunPodEngine:
                 wait_s = min(self._patience.last_look_s, wait_s * POLL_BACKOFF)
         finally:
             self._in_flight.discard(runpod_id)
+
+    def _count(self, status: Mapping[str, Any]) -> None:
+        """Count a job that has ended, by what its worker has told of it."""
+        output = as_object(status.get("output"))
+        ended = "cancelled" if status.get("status") == "CANCELLED" else str(output.get("status", "error"))
+        self._figures.add("symbols", ended, read_figures(output.get("figures")))
 
     async def _await_unknown_copy(self, shard: Shard, attempt: int) -> bool:
         """Return whether a copy of the job with an unknown id has run to its end, after waiting for one that runs.
