@@ -142,7 +142,12 @@ def _scopes(node: Node, nodes: Mapping[str, Node]) -> list[str]:
         # The second symbol of a name has a mark of its own in its id, and methods a place for it in SCIP.
         name = f"{current['name']}#{number}" if number and mark != "()." else current["name"]
         parts.append(f"{_escaped(name)}{f'(+{number}).' if number and mark == '().' else mark}")
-        current = nodes[current["parent"]] if current["parent"] else None
+        parent = nodes[current["parent"]] if current["parent"] else None
+        if parent is None or is_module(parent):
+            # A method of a type that another file defines: its name has the type, and its parent is the file.
+            outer = current["qualified_name"].removesuffix(current["name"]).strip(".")
+            parts += [f"{_escaped(part)}#" for part in reversed(outer.split(".")) if part]
+        current = parent
     return parts[::-1]
 
 

@@ -35,18 +35,19 @@ class SearchIndex:
         self._words = sorted(weights)
 
     def find(self, query: str) -> list[Node]:
-        """Return the symbols that have words of the query: most words first, then by weight."""
+        """Return the symbols that have words of the query: most words first, tests last, then by weight."""
         words = list(dict.fromkeys(split_words(query)))
         found = [self._found(word) for word in words]
         places = {place for one in found for place in one}
         wanted = query.strip().lower()
 
-        def rank(place: int) -> tuple[int, float, int, float, str]:
+        def rank(place: int) -> tuple[int, bool, float, int, float, str]:
             node = self._nodes[place]
             weights = [one[place] for one in found if place in one]
             is_named = wanted in {node["name"].lower(), node["qualified_name"].lower()}
             weight = sum(weights) + WHOLE_NAME * is_named
-            return -len(weights), -weight, node["qualified_name"].count("."), -node["centrality"], node["id"]
+            dots = node["qualified_name"].count(".")
+            return -len(weights), node["is_test"], -weight, dots, -node["centrality"], node["id"]
 
         return [self._nodes[place] for place in sorted(places, key=rank)]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from google.protobuf.empty_pb2 import Empty  # type: ignore[import-untyped]
@@ -13,8 +13,8 @@ from google.protobuf.unknown_fields import UnknownFieldSet  # type: ignore[impor
 
 from doctown.__main__ import main
 from doctown.docpack import Pack
-from doctown.docpack.schema import is_guess
-from doctown.docpack.scip import scip_index
+from doctown.docpack.schema import Node, is_guess
+from doctown.docpack.scip import scip_index, symbol_name
 from tests.doctown.docpack import packs
 from tests.doctown.docpack.archives import members_of
 from tests.doctown.docpack.test_markdown import hostile_pack
@@ -94,6 +94,15 @@ def test_scip_leaves_guesses_out_and_names_every_symbol_once(small_pack: Pack) -
         == len(sure)
         < sum(len(edge["lines"]) for edge in small_pack.edges)
     )
+
+
+def test_scip_tells_methods_of_types_of_other_files_apart() -> None:
+    """A method whose type stands in another file has the type in its name, as its id has."""
+    pack = packs.small_pack()
+    nodes = {node["id"]: node for node in pack.nodes}
+    apart = [{**nodes[packs.ROUTE], "qualified_name": f"{name}.route", "parent": None} for name in ("A", "B")]
+    names = [symbol_name(cast("Node", node), nodes, pack) for node in apart]
+    assert [name.rpartition("/")[2] for name in names] == ["A#route().", "B#route()."]
 
 
 @pytest.mark.parametrize("text", ["`a` b", "a/b#c().", "  ", "\n"], ids=["backticks", "marks", "spaces", "line"])

@@ -14,6 +14,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 from mcp.shared.exceptions import MCPError
 
+from doctown.__main__ import main
 from doctown.docpack import Pack, index_pack, open_pack, write_pack
 from doctown.docpack.compare import Staleness
 from doctown.docpack.markdown import file_page, readme
@@ -239,6 +240,15 @@ def test_search_knows_parts_prefixes_and_names(opened: OpenPack, query: str, fir
     """A whole name comes first; parts of names and prefixes are found; nothing is found for nothing."""
     found = [node["id"] for node in opened.words.find(query)]
     assert (found[0] if found else None) == first
+
+
+def test_without_the_sdk_the_command_says_what_to_install(
+    written: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where the extra is not installed it ends with 1 and the command that installs it."""
+    monkeypatch.setitem(sys.modules, "doctown.mcp.server", None)
+    assert main(["mcp", str(written)], {}) == 1
+    assert "pip install 'doctown[mcp]'" in capsys.readouterr().err
 
 
 def test_a_page_is_that_of_the_pack(opened: OpenPack) -> None:
