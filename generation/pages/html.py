@@ -107,10 +107,15 @@ def _block(block: Block, scale: Scale) -> str:
 
 def _bars(block: Bars, scale: Scale) -> str:
     rows = [
-        f'<span>{_text(label)}</span><i style="width:{100 * value / scale[1]:.2f}%"></i><span>{_text(text)}</span>'
+        f"<span>{_text(label)}</span>{_bar(value / scale[1])}<span>{_text(text)}</span>"
         for label, value, text in block.rows[:MAX_ROWS]
     ]
     return f'<h4>{_text(block.title)}</h4>\n<div class="bars">\n{"".join(rows)}\n</div>{_more(block)}'
+
+
+def _bar(share: float) -> str:
+    # A value that is not 0 can be seen.
+    return f'<i style="width:{100 * share:.2f}%{"" if share else ";min-width:0"}"></i>'
 
 
 def _line(block: Line, scale: Scale) -> str:
