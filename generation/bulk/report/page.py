@@ -6,6 +6,7 @@ Leaves out how a page looks (`pages`). What is not recorded is said on the page,
 from __future__ import annotations
 
 import bisect
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
 
@@ -109,7 +110,7 @@ def quantile(values: Sequence[int], share: float) -> int:
     >>> quantile([10, 20, 30, 40], 0.5), quantile([10, 20, 30, 40], 0.95)
     (20, 40)
     """
-    return values[max(0, -int(-len(values) * share // 1) - 1)]
+    return values[max(0, math.ceil(len(values) * share) - 1)]
 
 
 def _latency_text(one: Figures) -> str:
