@@ -18,6 +18,8 @@ sys.path.insert(0, str(REPOSITORY))
 
 from doctown.jobs.contract import DOCUMENTS as REPOSITORY_DOCUMENTS  # noqa: E402
 from doctown.jobs.contract import EXAMPLES as REPOSITORY_EXAMPLES  # noqa: E402
+from doctown.service.openapi import EXAMPLES as SERVICE_EXAMPLES  # noqa: E402
+from doctown.service.openapi import SCHEMAS as SERVICE_DOCUMENTS  # noqa: E402
 from generation.contract.examples import EXAMPLES  # noqa: E402
 from generation.contract.export import DOCUMENTS, json_schema_of, json_schema_of_model  # noqa: E402
 
@@ -29,8 +31,9 @@ def main() -> None:
     folder = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
     schemas = {name: json_schema_of(name) for name in DOCUMENTS}
-    examples = {**EXAMPLES, **REPOSITORY_EXAMPLES}
-    schemas |= {name: json_schema_of_model(name, model, examples) for name, model in REPOSITORY_DOCUMENTS.items()}
+    examples = {**EXAMPLES, **SERVICE_EXAMPLES, **REPOSITORY_EXAMPLES}
+    others = {**REPOSITORY_DOCUMENTS, **SERVICE_DOCUMENTS}
+    schemas |= {name: json_schema_of_model(name, model, examples) for name, model in others.items()}
     for name, schema in schemas.items():
         text = json.dumps(schema, indent=2, ensure_ascii=False)
         (folder / f"{name}.schema.json").write_text(f"{text}\n", encoding="utf-8")

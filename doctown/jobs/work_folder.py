@@ -23,7 +23,7 @@ _LOCK_FILE = "lock"
 def work_folder() -> Iterator[Path]:
     """Yield a new folder; remove it and those of killed processes afterwards. Raise OSError where the disk is full."""
     parent = Path(tempfile.gettempdir())
-    _remove_abandoned(parent)
+    remove_abandoned(parent)
     new = Path(tempfile.mkdtemp(prefix=_NEW_PREFIX, dir=parent))
     folder = parent / new.name.replace(_NEW_PREFIX, _PREFIX, 1)
     try:
@@ -39,7 +39,8 @@ def work_folder() -> Iterator[Path]:
         shutil.rmtree(new, ignore_errors=True)
 
 
-def _remove_abandoned(parent: Path) -> None:
+def remove_abandoned(parent: Path) -> None:
+    """Remove the folders in `parent` of jobs whose processes were killed."""
     for folder in parent.glob(f"{_PREFIX}*"):
         with suppress(OSError):  # in use, another user's, or removed meanwhile
             lock = os.open(folder / _LOCK_FILE, os.O_RDWR)

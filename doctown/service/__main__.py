@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from doctown.errors import ConfigError as DoctownConfigError
 from doctown.service.settings import RepositoryServiceSettings
@@ -35,6 +37,7 @@ def add_arguments(target: CommandParser) -> None:
 
 def run(given: Mapping[str, str], warnings: Sequence[str]) -> None:
     """Serve until asked to stop, with the settings of a mapping. Raise ConfigError where one is wrong."""
+    from doctown.jobs.work_folder import remove_abandoned
     from doctown.service.app import JobService, make_app
     from generation.service import serve, set_up_service_logging
 
@@ -44,6 +47,7 @@ def run(given: Mapping[str, str], warnings: Sequence[str]) -> None:
     service_settings = RepositoryServiceSettings.from_env(given)
     service = JobService(settings, service_settings, given)
     set_up_service_logging(settings.log_level)
+    remove_abandoned(Path(tempfile.gettempdir()))
     service.warn([*warnings, *settings.model_warnings(utc_today())])
     serve(make_app(service), service_settings, service.stopping, ws="websockets-sansio")
 

@@ -43,6 +43,9 @@ DOCUMENTS: Mapping[str, type[Any]] = {
     "assembled": AssembleOutput,
 }
 
+# Those that are files too: what clients of the service read.
+SCHEMAS: Mapping[str, type[Any]] = {"job_status": JobState, "job_page": JobPage}
+
 _INPUT = {
     "repository": {"url": "https://github.com/owner/repo", "ref": "main"},
     "options": {"max_cost_usd": 1.0},

@@ -15,7 +15,7 @@ from generation.errors import InputError
 
 # Written by the worker itself. No caller's input is below them.
 RESULTS = "results/"
-INTERNAL = ("checkpoints/", "bulk/")
+INTERNAL = ("checkpoints/", "bulk/", "jobs/")
 PACKS = "docpacks/"
 
 # Contexts of a shard of a bulk run, which only the shard's own job may read (`storage.keys.contexts_key`).

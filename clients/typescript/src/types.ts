@@ -348,60 +348,48 @@ export interface CheckCounts {
   }
 }
 /**
- * A symbol with its summary.
+ * The size of the pack.
  */
-export interface DocumentedSymbol {
+export interface Counts {
   /**
-   * The symbol, by the id under which it came.
+   * All files of the source map.
    */
-  symbol_id: string
+  files: number
   /**
-   * One or two sentences.
+   * Those that were parsed, partly parsed ones included.
    */
-  summary: string
+  files_parsed: number
+  files_skipped: number
   /**
-   * Input and output tokens billed for it, failed attempts included.
+   * All nodes, without those that stand for a whole file.
    */
-  tokens_used: number
+  symbols: number
   /**
-   * A model, no model at all, or the earlier results that the input named.
+   * Nodes with a summary.
    */
-  source: 'model' | 'offline' | 'previous'
+  documented: number
   /**
-   * Changes with whatever of the context the summary rests on.
+   * Nodes with a failure.
    */
-  content_hash: string
-}
-/**
- * A symbol without a summary.
- */
-export interface FailedSymbol {
+  failed: number
+  edges: number
   /**
-   * The symbol, by the id under which it came.
+   * Resolved, external and unresolved ones.
    */
-  symbol_id: string
-  file_path: string | null
+  call_sites: number
   /**
-   * Why, as a code of the documented table of failures. New ones may come.
+   * Each has at least one edge.
    */
-  failure: string
+  call_sites_resolved: number
   /**
-   * A sentence for people; never a text of the payload.
+   * They lead out of the repository.
    */
-  message: string
-}
-/**
- * What is returned where a job could not run at all.
- */
-export interface JobFailure {
+  call_sites_external: number
   /**
-   * One sentence that says what to do.
+   * Ambiguous ones included.
    */
-  error: string
-  /**
-   * Why, as a code of the documented table of failures. New ones may come.
-   */
-  failure: string
+  call_sites_unresolved: number
+  clusters: number
 }
 /**
  * What one execution of a job has counted; nothing that an earlier one has paid is in it.
@@ -453,11 +441,94 @@ export interface JobFigures {
   }
 }
 /**
- * What a job returns. Where it would be too large its symbols are left out, and are in the results document only.
- *
- * Then `documented_symbols`, `failed_symbols` and `removed` are absent.
+ * A job as its record in the store has it, and as `GET /status/{job_id}` shows it.
  */
-export interface JobOutput {
+export interface JobState {
+  /**
+   * The job, by its own id.
+   */
+  job_id: string
+  /**
+   * `partial`: some symbols have no summary.
+   */
+  status: 'queued' | 'running' | 'success' | 'partial' | 'failed' | 'planned' | 'cancelled'
+  /**
+   * What was asked for.
+   */
+  input: {
+    [k: string]: unknown | undefined
+  }
+  /**
+   * UTC, in RFC 3339.
+   */
+  created_at: string
+  started_at: string | null
+  ended_at: string | null
+  /**
+   * How often it was begun: again where the process that ran it has died.
+   */
+  executions: number
+  cancel_requested: boolean
+  /**
+   * Null until the first step begins.
+   */
+  progress: RepositoryProgressPayload | null
+  /**
+   * Null until it has ended.
+   */
+  output: RepositoryOutput | PlannedRepository | null
+  /**
+   * Why the job could not run.
+   */
+  error: string | null
+  failure: string | null
+}
+/**
+ * Where a job stands: cumulative, so that the newest tells all.
+ */
+export interface RepositoryProgressPayload {
+  /**
+   * The present step.
+   */
+  step: number
+  /**
+   * How many there are.
+   */
+  steps: number
+  name: 'fetch' | 'parse' | 'embed' | 'assemble' | 'document' | 'pack' | 'store'
+  /**
+   * By step, of those that have begun.
+   */
+  counts: {
+    [k: string]: StepCounts | undefined
+  }
+  /**
+   * Symbols that need nothing more: documented or left out.
+   */
+  completed: number
+  failed: number
+  /**
+   * Symbols to document; 0 until they are known.
+   */
+  total: number
+  total_tokens: number
+  /**
+   * US dollars, to a millionth.
+   */
+  total_cost: number
+  elapsed_ms: number
+}
+/**
+ * How far a step is: files, texts, symbols, or 1 where nothing is counted.
+ */
+export interface StepCounts {
+  done: number
+  total: number
+}
+/**
+ * What a repository job returns once its pack is stored.
+ */
+export interface RepositoryOutput {
   /**
    * The job, by its own id.
    */
@@ -470,8 +541,21 @@ export interface JobOutput {
    * The model, or `offline`.
    */
   model: string
+  repository: Repository
   documented_count: number
   failed_count: number
+  /**
+   * Documented symbols with the summary of an earlier pack.
+   */
+  taken_over_count: number
+  /**
+   * Whether time was up before all were asked for: the same job goes on from there.
+   */
+  is_unfinished: boolean
+  /**
+   * Symbols that max_symbols or max_cost_usd left out.
+   */
+  left_out_count: number
   total_tokens: number
   /**
    * US dollars, to a millionth.
@@ -486,19 +570,45 @@ export interface JobOutput {
    * What is worth knowing and stopped nothing; a sentence each.
    */
   warnings: string[]
+  docpack: ResultsPointer
+  /**
+   * The vectors beside the pack; null where no model made them.
+   */
+  embeddings: ResultsPointer | null
+  counts: Counts
   figures?: JobFigures
-  documented_symbols?: DocumentedSymbol[]
-  failed_symbols?: FailedSymbol[]
   /**
-   * Symbols of the earlier results that this job no longer has.
-   *
-   * Items: The symbol, by the id under which it came.
+   * How long each step took.
    */
-  removed?: string[]
+  seconds: {
+    [k: string]: number | undefined
+  }
+}
+/**
+ * What was documented.
+ */
+export interface Repository {
+  name: string
   /**
-   * The results document; null where it could not be stored.
+   * Where it can be cloned from, without credentials.
    */
-  results: ResultsPointer | null
+  url: string | null
+  /**
+   * null: not under Git.
+   */
+  commit: string | null
+  /**
+   * The branch or tag that was asked for.
+   */
+  ref: string | null
+  /**
+   * Whether files differed from the commit.
+   */
+  dirty: boolean
+  /**
+   * The SPDX identifier, where it is known.
+   */
+  licence: string | null
 }
 /**
  * What the API reported, failed attempts included.
@@ -561,6 +671,162 @@ export interface ResultsPointer {
    * SHA-256 of its bytes.
    */
   sha256: string
+}
+/**
+ * What a dry run of a repository job returns.
+ */
+export interface PlannedRepository {
+  /**
+   * The job, by its own id.
+   */
+  job_id: string
+  status: 'planned'
+  model: string
+  plan: RepositoryPlan
+  pricing: TokenPricing
+  /**
+   * What is worth knowing and stopped nothing; a sentence each.
+   */
+  warnings: string[]
+}
+/**
+ * What the summaries would take.
+ */
+export interface RepositoryPlan {
+  /**
+   * Those that a model would be asked for.
+   */
+  symbols: number
+  /**
+   * Those that need not be paid again.
+   */
+  known_symbols: number
+  offline_symbols: number
+  left_out_symbols: number
+  large_symbols: number
+  medium_symbols: number
+  small_symbols: number
+  requests: number
+  estimated_input_tokens: number
+  estimated_output_tokens: number
+  /**
+   * US dollars, to a millionth.
+   */
+  estimated_cost: number
+}
+/**
+ * Jobs, the newest first.
+ */
+export interface JobPage {
+  jobs: JobState[]
+  /**
+   * What `before` must be for the next page; null on the last one.
+   */
+  next: string | null
+}
+/**
+ * A symbol with its summary.
+ */
+export interface DocumentedSymbol {
+  /**
+   * The symbol, by the id under which it came.
+   */
+  symbol_id: string
+  /**
+   * One or two sentences.
+   */
+  summary: string
+  /**
+   * Input and output tokens billed for it, failed attempts included.
+   */
+  tokens_used: number
+  /**
+   * A model, no model at all, or the earlier results that the input named.
+   */
+  source: 'model' | 'offline' | 'previous'
+  /**
+   * Changes with whatever of the context the summary rests on.
+   */
+  content_hash: string
+}
+/**
+ * A symbol without a summary.
+ */
+export interface FailedSymbol {
+  /**
+   * The symbol, by the id under which it came.
+   */
+  symbol_id: string
+  file_path: string | null
+  /**
+   * Why, as a code of the documented table of failures. New ones may come.
+   */
+  failure: string
+  /**
+   * A sentence for people; never a text of the payload.
+   */
+  message: string
+}
+/**
+ * What is returned where a job could not run at all.
+ */
+export interface JobFailure {
+  /**
+   * One sentence that says what to do.
+   */
+  error: string
+  /**
+   * Why, as a code of the documented table of failures. New ones may come.
+   */
+  failure: string
+}
+/**
+ * What a job returns. Where it would be too large its symbols are left out, and are in the results document only.
+ *
+ * Then `documented_symbols`, `failed_symbols` and `removed` are absent.
+ */
+export interface JobOutput {
+  /**
+   * The job, by its own id.
+   */
+  job_id: string
+  /**
+   * Whether all, some or none of the symbols have a summary.
+   */
+  status: 'success' | 'partial' | 'failed'
+  /**
+   * The model, or `offline`.
+   */
+  model: string
+  documented_count: number
+  failed_count: number
+  total_tokens: number
+  /**
+   * US dollars, to a millionth.
+   */
+  total_cost: number
+  usage: TokenUsage
+  pricing: TokenPricing
+  paid_before: PaidBefore
+  checks: CheckCounts
+  duration_ms: number
+  /**
+   * What is worth knowing and stopped nothing; a sentence each.
+   */
+  warnings: string[]
+  figures?: JobFigures
+  documented_symbols?: DocumentedSymbol[]
+  failed_symbols?: FailedSymbol[]
+  /**
+   * Symbols of the earlier results that this job no longer has.
+   *
+   * Items: The symbol, by the id under which it came.
+   */
+  removed?: string[]
+  /**
+   * The results document; null where it could not be stored.
+   */
+  results: ResultsPointer | null
 }
 /**
  * What a job would do and what it would cost.
@@ -777,219 +1043,6 @@ export interface RepositoryInput {
    */
   previous_docpack_key?: string | null
   options?: RepositoryOptions
-}
-/**
- * The size of the pack.
- */
-export interface Counts {
-  /**
-   * All files of the source map.
-   */
-  files: number
-  /**
-   * Those that were parsed, partly parsed ones included.
-   */
-  files_parsed: number
-  files_skipped: number
-  /**
-   * All nodes, without those that stand for a whole file.
-   */
-  symbols: number
-  /**
-   * Nodes with a summary.
-   */
-  documented: number
-  /**
-   * Nodes with a failure.
-   */
-  failed: number
-  edges: number
-  /**
-   * Resolved, external and unresolved ones.
-   */
-  call_sites: number
-  /**
-   * Each has at least one edge.
-   */
-  call_sites_resolved: number
-  /**
-   * They lead out of the repository.
-   */
-  call_sites_external: number
-  /**
-   * Ambiguous ones included.
-   */
-  call_sites_unresolved: number
-  clusters: number
-}
-/**
- * What a dry run of a repository job returns.
- */
-export interface PlannedRepository {
-  /**
-   * The job, by its own id.
-   */
-  job_id: string
-  status: 'planned'
-  model: string
-  plan: RepositoryPlan
-  pricing: TokenPricing
-  /**
-   * What is worth knowing and stopped nothing; a sentence each.
-   */
-  warnings: string[]
-}
-/**
- * What the summaries would take.
- */
-export interface RepositoryPlan {
-  /**
-   * Those that a model would be asked for.
-   */
-  symbols: number
-  /**
-   * Those that need not be paid again.
-   */
-  known_symbols: number
-  offline_symbols: number
-  left_out_symbols: number
-  large_symbols: number
-  medium_symbols: number
-  small_symbols: number
-  requests: number
-  estimated_input_tokens: number
-  estimated_output_tokens: number
-  /**
-   * US dollars, to a millionth.
-   */
-  estimated_cost: number
-}
-/**
- * What was documented.
- */
-export interface Repository {
-  name: string
-  /**
-   * Where it can be cloned from, without credentials.
-   */
-  url: string | null
-  /**
-   * null: not under Git.
-   */
-  commit: string | null
-  /**
-   * The branch or tag that was asked for.
-   */
-  ref: string | null
-  /**
-   * Whether files differed from the commit.
-   */
-  dirty: boolean
-  /**
-   * The SPDX identifier, where it is known.
-   */
-  licence: string | null
-}
-/**
- * What a repository job returns once its pack is stored.
- */
-export interface RepositoryOutput {
-  /**
-   * The job, by its own id.
-   */
-  job_id: string
-  /**
-   * Whether all, some or none of the symbols have a summary.
-   */
-  status: 'success' | 'partial' | 'failed'
-  /**
-   * The model, or `offline`.
-   */
-  model: string
-  repository: Repository
-  documented_count: number
-  failed_count: number
-  /**
-   * Documented symbols with the summary of an earlier pack.
-   */
-  taken_over_count: number
-  /**
-   * Whether time was up before all were asked for: the same job goes on from there.
-   */
-  is_unfinished: boolean
-  /**
-   * Symbols that max_symbols or max_cost_usd left out.
-   */
-  left_out_count: number
-  total_tokens: number
-  /**
-   * US dollars, to a millionth.
-   */
-  total_cost: number
-  usage: TokenUsage
-  pricing: TokenPricing
-  paid_before: PaidBefore
-  checks: CheckCounts
-  duration_ms: number
-  /**
-   * What is worth knowing and stopped nothing; a sentence each.
-   */
-  warnings: string[]
-  docpack: ResultsPointer
-  /**
-   * The vectors beside the pack; null where no model made them.
-   */
-  embeddings: ResultsPointer | null
-  counts: Counts
-  figures?: JobFigures
-  /**
-   * How long each step took.
-   */
-  seconds: {
-    [k: string]: number | undefined
-  }
-}
-/**
- * Where a job stands: cumulative, so that the newest tells all.
- */
-export interface RepositoryProgressPayload {
-  /**
-   * The present step.
-   */
-  step: number
-  /**
-   * How many there are.
-   */
-  steps: number
-  name: 'fetch' | 'parse' | 'embed' | 'assemble' | 'document' | 'pack' | 'store'
-  /**
-   * By step, of those that have begun.
-   */
-  counts: {
-    [k: string]: StepCounts | undefined
-  }
-  /**
-   * Symbols that need nothing more: documented or left out.
-   */
-  completed: number
-  failed: number
-  /**
-   * Symbols to document; 0 until they are known.
-   */
-  total: number
-  total_tokens: number
-  /**
-   * US dollars, to a millionth.
-   */
-  total_cost: number
-  elapsed_ms: number
-}
-/**
- * How far a step is: files, texts, symbols, or 1 where nothing is counted.
- */
-export interface StepCounts {
-  done: number
-  total: number
 }
 /**
  * The `output` of RunPod's status while a repository job is in progress.

@@ -105,8 +105,8 @@ def start_service(stack: ExitStack, folder: Path, git: GitServer, changes: str =
     """As `running_service`, until the stack ends."""
     modules = "from doctown.service import __main__ as process, app, records, runner, store"
     program = f"{modules}\n{changes}\nprocess.main()"
-    work = folder / f"work-{len(list(folder.glob('work-*')))}"
-    work.mkdir(parents=True)
+    work = folder / "work"
+    work.mkdir(parents=True, exist_ok=True)
     settings = {
         "HOST": "127.0.0.1",
         "PORT": "0",

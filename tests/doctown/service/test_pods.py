@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 import re
+import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -30,7 +31,7 @@ from tests.doctown.service.deployments import (
 from tests.loopback.git_http import GitServer
 from tests.loopback.s3 import MotoS3
 from tests.support.contexts import SEED
-from tests.support.waiting import wait_until
+from tests.support.waiting import LIMIT_S, wait_until
 
 JOBS = int(os.environ.get("POD_JOBS", "20"))
 KILL_EVERY_S = float(os.environ.get("POD_KILL_EVERY_S", "0"))
@@ -67,7 +68,7 @@ class Watch:
     def sees_a_job_at_work(self) -> bool:
         for job_id in list(self.shown):
             self.look(job_id)
-        return any(state["status"] == "running" and state["progress"] for state in self.shown.values())
+        return any(state["status"] != "queued" for state in self.shown.values())
 
     def open_jobs(self) -> list[str]:
         return [job_id for job_id, state in self.shown.items() if state["status"] not in ENDED]
@@ -120,7 +121,25 @@ def test_jobs_of_killed_processes_are_taken_over(tmp_path: Path, git: GitServer,
         ends = Counter(re.findall(r"job (\S+) has ended", "".join(one.process.stderr() for one in started)))
         assert ends <= Counter(list(watch.shown)), "each job ends once"
         check_packs(pods, watch)
+        # A killed process cannot remove its checkouts: the next one to start on the machine does, and each new job.
+        assert [name for name in start().left_behind() if name.startswith("doctown-job-")] == []
         wait_until(lambda: left_in(moto) == [], "the removal of markers and leases")
+
+
+def test_a_process_that_is_told_to_stop_hands_its_jobs_over(tmp_path: Path, git: GitServer) -> None:
+    """After SIGTERM a process ends at once, its job goes on in the next one, and nothing of its checkout is left."""
+    with ExitStack() as stack:
+        first = start_service(stack, tmp_path, git, FASTER)
+        job_id = first.ingest(f"{git.url}/hangs/{REPOSITORIES[0]}")
+        wait_until(lambda: first.status(job_id)["status"] == "running", "the job's start")
+        wait_until(lambda: first.left_behind() != [], "its checkout")
+        first.process.terminate()
+        assert first.process.wait(LIMIT_S) == -signal.SIGTERM, "in order, and then as the signal says"
+        assert first.left_behind() == []
+        second = start_service(stack, tmp_path, git, FASTER)
+        wait_until(lambda: second.status(job_id)["executions"] == 2, "the second execution")
+        second.call(f"/cancel/{job_id}", {})
+        assert second.ended(job_id)["status"] == "cancelled"
 
 
 def left_in(moto: MotoS3) -> list[str]:

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import jsonschema
 import pytest
 
-from doctown.jobs.contract import DOCUMENTS as REPOSITORY_DOCUMENTS
+from doctown.jobs.contract import DOCUMENTS as JOB_DOCUMENTS
+from doctown.service.openapi import SCHEMAS as SERVICE_DOCUMENTS
 from generation.config import Settings
 from generation.contract.examples import EXAMPLES
 from generation.contract.export import DOCUMENTS, json_schema_of, openapi_components
@@ -106,6 +107,9 @@ def openai_server() -> Iterator[RunningServer]:
 def deployment(tmp_path: Path, capsys: pytest.CaptureFixture[str], openai_server: RunningServer) -> Deployment:
     openai_server.set_behaviour(Behaviour(marker=NAME, count_by="characters"))
     return Deployment(tmp_path, capsys, openai_server)
+
+
+REPOSITORY_DOCUMENTS = {**JOB_DOCUMENTS, **SERVICE_DOCUMENTS}
 
 
 def check_told(told: AttemptResult) -> None:
