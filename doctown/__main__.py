@@ -26,6 +26,7 @@ from generation import (
 # The commands and their modules; `build-llm` is the name that scripts of earlier versions use.
 COMMANDS = {
     "build": "build",
+    "bulk": "bulk",
     "build-llm": "build",
     "plan": "plan",
     "show": "show",

@@ -129,7 +129,7 @@ def run_build(options: BuildOptions, settings: Settings, parse_cache: Cache | No
             if not summaries.is_unfinished:
                 purchase.forget()
             _remove_if_empty(purchase.work.parent)
-            results.append(str(written.path) if url is None else f"{written.path} and {url}")
+            results.append(_told_places(written, url, doors))
     difference = None if found.previous is None else compare_packs(found.previous, pack)
     if difference is not None:
         _tell_difference(difference, doors.tell)
@@ -476,6 +476,12 @@ def _upload(written: PackFile, settings: Settings) -> str | None:
         return asyncio.run(cancelled_on_signals(upload()))
     except JobError as error:
         raise OutputError(f"The pack is at {str(written.path)!a}, and was not uploaded: {error}") from None
+
+
+def _told_places(written: PackFile, url: str | None, doors: Doors) -> str:
+    if url is None:
+        return str(written.path)
+    return url if doors.execution is not None else f"{written.path} and {url}"
 
 
 def _remove_if_empty(folder: Path) -> None:

@@ -21,12 +21,17 @@ if TYPE_CHECKING:
         find_bought,
         forget_codebase,
     )
+    from generation.bulk.engines.outcomes import FATAL
+    from generation.bulk.engines.runpod.api import RunPodApi
+    from generation.bulk.engines.runpod.engine import result_of
+    from generation.bulk.engines.runpod.settings import RunPodSettings
     from generation.bulk.estimate import BATCH_SHARE
+    from generation.bulk.manifest import check_run_name
     from generation.command_line import CommandParser, prepare_environment
     from generation.config import Settings
     from generation.domain.context import RelatedSymbol, SymbolContext
     from generation.domain.output import JobOutput, PlannedOutput
-    from generation.errors import ConfigError, InputError, JobError, Stopped, StorageError
+    from generation.errors import ConfigError, InputError, JobError, Stopped, StorageError, Unreachable
     from generation.figures.job import JobFigures
     from generation.figures.process import ProcessFigures
     from generation.intake.faults import describe_fault
@@ -42,7 +47,8 @@ if TYPE_CHECKING:
     from generation.results.job_lease import job_lease
     from generation.storage import open_storage
     from generation.storage.base import Storage
-    from generation.storage.lease import LeaseSighting, lease_if_free
+    from generation.storage.keys import run_lease_key
+    from generation.storage.lease import RUN_TTL_S, LeaseSighting, lease, lease_if_free
 
 __version__ = "0.1.0"  # of the whole project
 
@@ -54,6 +60,7 @@ _HOMES = {
     "CodebaseResults": "generation.bulk.codebase",
     "CommandParser": "generation.command_line",
     "ConfigError": "generation.errors",
+    "FATAL": "generation.bulk.engines.outcomes",
     "InputError": "generation.errors",
     "JobError": "generation.errors",
     "JobFigures": "generation.figures.job",
@@ -66,7 +73,10 @@ _HOMES = {
     "Page": "generation.pages.blocks",
     "PlannedOutput": "generation.domain.output",
     "ProcessFigures": "generation.figures.process",
+    "RUN_TTL_S": "generation.storage.lease",
     "RelatedSymbol": "generation.domain.context",
+    "RunPodApi": "generation.bulk.engines.runpod.api",
+    "RunPodSettings": "generation.bulk.engines.runpod.settings",
     "Section": "generation.pages.blocks",
     "Settings": "generation.config",
     "Stopped": "generation.errors",
@@ -74,9 +84,11 @@ _HOMES = {
     "StorageError": "generation.errors",
     "SymbolContext": "generation.domain.context",
     "Table": "generation.pages.blocks",
+    "Unreachable": "generation.errors",
     "cancelled_on_signals": "generation.process",
     "check_input_key": "generation.intake.readable",
     "check_pack_key": "generation.intake.readable",
+    "check_run_name": "generation.bulk.manifest",
     "describe_fault": "generation.intake.faults",
     "document": "generation.job",
     "document_codebase": "generation.bulk.codebase",
@@ -87,12 +99,15 @@ _HOMES = {
     "hasher": "generation.prompts.content_hash",
     "interrupted_by_signals": "generation.process",
     "job_lease": "generation.results.job_lease",
+    "lease": "generation.storage.lease",
     "lease_if_free": "generation.storage.lease",
     "open_storage": "generation.storage",
     "prepare_environment": "generation.command_line",
     "protect_streams": "generation.process",
     "render_page": "generation.pages.html",
+    "result_of": "generation.bulk.engines.runpod.engine",
     "run_job": "generation.job",
+    "run_lease_key": "generation.storage.keys",
     "set_up_logging": "generation.logs",
     "unwrapped": "generation.intake.job_input",
     "validate_payload": "generation.intake.validation",
@@ -100,6 +115,8 @@ _HOMES = {
 
 __all__ = [
     "BATCH_SHARE",
+    "FATAL",
+    "RUN_TTL_S",
     "Bars",
     "Block",
     "Codebase",
@@ -119,6 +136,8 @@ __all__ = [
     "PlannedOutput",
     "ProcessFigures",
     "RelatedSymbol",
+    "RunPodApi",
+    "RunPodSettings",
     "Section",
     "Settings",
     "Stopped",
@@ -126,9 +145,11 @@ __all__ = [
     "StorageError",
     "SymbolContext",
     "Table",
+    "Unreachable",
     "cancelled_on_signals",
     "check_input_key",
     "check_pack_key",
+    "check_run_name",
     "describe_fault",
     "document",
     "document_codebase",
@@ -139,12 +160,15 @@ __all__ = [
     "hasher",
     "interrupted_by_signals",
     "job_lease",
+    "lease",
     "lease_if_free",
     "open_storage",
     "prepare_environment",
     "protect_streams",
     "render_page",
+    "result_of",
     "run_job",
+    "run_lease_key",
     "set_up_logging",
     "unwrapped",
     "validate_payload",

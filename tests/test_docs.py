@@ -18,6 +18,7 @@ from pydantic_core import PydanticUndefined
 
 import generation
 from doctown.commands import build as build_command
+from doctown.commands import bulk as bulk_command
 from doctown.embedding import EmbeddingSettings
 from doctown.jobs.output import RepositoryOutput, RepositoryProgressPayload
 from doctown.jobs.request import RepositoryInput, RepositoryOptions
@@ -214,6 +215,15 @@ def test_every_option_and_input_key_is_in_its_table() -> None:
     assert names(INPUT_AND_OUTPUT, "key") == list(JobInput.model_fields)
     assert names(INPUT_AND_OUTPUT, "option") == list(JobOptions.model_fields)
     assert set(names(INPUT_AND_OUTPUT, "field")) == CONTEXT_FIELDS
+
+
+def test_every_option_of_a_run_over_repositories_is_in_its_table() -> None:
+    """The table of `bulk`'s options names exactly those of the command."""
+    bulk = argparse.ArgumentParser()
+    bulk_command.add_arguments(bulk)
+    options = {text for action in bulk._actions for text in action.option_strings}
+    named_options = {name.split()[0] for name in names("docs/repositories.md", "option of `bulk`")}
+    assert named_options == options - {"-h", "--help"}
 
 
 def test_every_key_of_a_repository_job_is_in_its_table() -> None:

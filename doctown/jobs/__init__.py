@@ -2,9 +2,10 @@
 
 from doctown.jobs.progress import RepositoryProgress
 from doctown.jobs.request import RepositoryJob, find_repository_faults, parse_repository_job
-from doctown.jobs.run import run_repository_job
+from doctown.jobs.run import Caches, run_repository_job
 
 __all__ = [
+    "Caches",
     "RepositoryJob",
     "RepositoryProgress",
     "find_repository_faults",

@@ -1,4 +1,4 @@
-"""What enters and leaves a repository job as whole documents: the sources of their JSON Schemas."""
+"""What enters and leaves repository jobs as whole documents, and the index of packs: sources of their JSON Schemas."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import RootModel
 
+from doctown.bulk.index import PackIndex
 from doctown.jobs.output import PlannedRepository, RepositoryOutput, RepositorySnapshot
 from doctown.jobs.request import RepositoryInput
 from generation.domain.output import JobFailure
@@ -20,6 +21,7 @@ DOCUMENTS: Mapping[str, type[Any]] = {
     "repository_input": RepositoryInput,
     "repository_output": RepositoryResult,
     "repository_progress": RepositorySnapshot,
+    "pack_index": PackIndex,
 }
 
 EXAMPLES: Mapping[str, dict[str, Any]] = {

@@ -10,6 +10,7 @@ from typing_extensions import TypedDict
 from doctown.docpack.schema import Counts, Repository
 from generation.domain.output import (
     CheckCounts,
+    Code,
     Count,
     JobFigures,
     JobId,
@@ -44,6 +45,7 @@ class RepositoryOutput(_Record):
     is_unfinished: Annotated[
         bool, Field(description="Whether time was up before all were asked for: the same job goes on from there.")
     ]
+    failures: Annotated[dict[Code, Count], Field(description="Symbols without a summary, by failure code.")]
     left_out_count: Annotated[Count, Field(description="Symbols that max_symbols or max_cost_usd left out.")]
     total_tokens: Count
     total_cost: Usd

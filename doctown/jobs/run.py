@@ -13,6 +13,7 @@ import dataclasses
 import hashlib
 import logging
 import shutil
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -274,6 +275,7 @@ def _output(
         "failed_count": len(summaries.failures),
         "taken_over_count": summaries.taken_over,
         "is_unfinished": summaries.is_unfinished,
+        "failures": dict(sorted(Counter(one["failure"] for one in summaries.failures.values()).items())),
         "left_out_count": summaries.left_out,
         "total_tokens": usage["input_tokens"] + usage["output_tokens"],
         "total_cost": summaries.total_cost,

@@ -20,7 +20,7 @@ from doctown.repository.address import (
     parse_source,
     short_name,
 )
-from doctown.repository.checkout import Checkout, open_source
+from doctown.repository.checkout import Checkout, newest_commit, open_source
 from doctown.repository.limits import Limits
 from doctown.repository.network import Network
 from doctown.repository.paths import is_test_path
@@ -41,6 +41,7 @@ __all__ = [
     "clean_url",
     "decode",
     "is_test_path",
+    "newest_commit",
     "open_source",
     "parse_git_url",
     "parse_source",

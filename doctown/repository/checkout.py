@@ -25,7 +25,7 @@ from doctown.repository.address import (
     short_name,
 )
 from doctown.repository.archive import unpack
-from doctown.repository.clone import clone
+from doctown.repository.clone import clone, remote_commit
 from doctown.repository.entries import Entry, is_plain_file, path_of, walk_folder
 from doctown.repository.limits import Limits
 from doctown.repository.local import read_local
@@ -85,6 +85,16 @@ def open_source(  # noqa: PLR0913 - what bounds it, all named
             yield _open_archive(found, root, limits)
         else:
             yield _open_git(found, root, limits, environ, network, check)
+
+
+def newest_commit(
+    source: GitSource, *, limits: Limits, environ: Mapping[str, str], network: Network | None = None
+) -> str | None:
+    """Return the commit that a git source is at now, None where its ref names none. Fetches nothing; SourceError."""
+    with tempfile.TemporaryDirectory(prefix="doctown-") as temporary:
+        folder = Path(temporary) / "tree"
+        folder.mkdir()
+        return remote_commit(source, folder, limits, environ, network)
 
 
 def _open_folder(folder: Path, limits: Limits, environ: Mapping[str, str]) -> Checkout:

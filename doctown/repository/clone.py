@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -62,15 +62,48 @@ def clone(  # noqa: PLR0913, PLR0917 - where from, where to, and what bounds it
 
     `check` is called all the while, and what it raises ends the fetch. Raises SourceError.
     """
+    with _connected(source, folder, limits, environ, network, check) as git:
+        return _clone(git, source, folder, limits)
+
+
+def remote_commit(
+    source: GitSource, folder: Path, limits: Limits, environ: Mapping[str, str], network: Network | None = None
+) -> str | None:
+    """Return the commit that a repository's ref, or its default branch, is at now; None where it names no ref there.
+
+    Fetches nothing. `folder` is an empty one for git. Raises SourceError.
+    """
+    if source.ref is not None and is_commit_id(source.ref):
+        return source.ref
+    with _connected(source, folder, limits, environ, network) as git:
+        git.run("init", "--quiet", "--template=", cwd=folder)
+        ref = source.ref or "HEAD"
+        listing = git.run("ls-remote", "--", source.url, ref, f"{ref}^{{}}", cwd=folder).decode("utf-8", "replace")
+    lines = (line.split("\t", 1) for line in listing.splitlines() if "\t" in line)
+    found = {name: commit for commit, name in lines}
+    names = [f"refs/tags/{ref}^{{}}", f"refs/tags/{ref}", f"refs/heads/{ref}", ref]
+    # As git fetches a short name: tags before branches (gitrevisions), a tag as the commit that it is on.
+    return next((found[name] for name in names if name in found), None)
+
+
+@contextmanager
+def _connected(  # noqa: PLR0913, PLR0917 - as clone
+    source: GitSource,
+    folder: Path,
+    limits: Limits,
+    environ: Mapping[str, str],
+    network: Network | None,
+    check: Callable[[], None] = lambda: None,
+) -> Iterator[Git]:
+    """Yield git as it reaches a repository; what fails in the block becomes a SourceError."""
     with ExitStack() as stack:
         tunnel = None
         if network is not None:
             network.check_source(source)
             environ = _environ_inside(environ, network)
             tunnel = stack.enter_context(open_tunnel(network))
-        git = Git(_environment(source, folder, environ, tunnel), Deadline(limits.timeout_s), check)
         try:
-            return _clone(git, source, folder, limits)
+            yield Git(_environment(source, folder, environ, tunnel), Deadline(limits.timeout_s), check)
         except GitFailed as failure:
             if tunnel is not None and tunnel.refusals:
                 raise tunnel.refusals[-1] from None

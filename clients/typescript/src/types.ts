@@ -553,6 +553,16 @@ export interface RepositoryOutput {
    */
   is_unfinished: boolean
   /**
+   * Symbols without a summary, by failure code.
+   */
+  failures: {
+    /**
+     * This interface was referenced by `undefined`'s JSON-Schema definition
+     * via the `patternProperty` "^[a-z][a-z0-9_]*$".
+     */
+    [k: string]: number | undefined
+  }
+  /**
    * Symbols that max_symbols or max_cost_usd left out.
    */
   left_out_count: number
@@ -870,6 +880,75 @@ export interface PlannedOutput {
    * What is worth knowing and stopped nothing; a sentence each.
    */
   warnings: string[]
+}
+/**
+ * A repository. What is missing is not known: it has no pack yet, or was never looked at.
+ */
+export interface IndexEntry {
+  url: string
+  /**
+   * The ref that was asked for; null for the repository's own branch.
+   */
+  ref: string | null
+  subdir: string | null
+  /**
+   * Of the job that made the pack.
+   */
+  status?: 'success' | 'partial' | 'failed'
+  /**
+   * The commit that the pack documents.
+   */
+  commit?: string | null
+  /**
+   * The commit at the ref when last looked at.
+   */
+  newest_commit?: string | null
+  /**
+   * Whether the repository has moved on since the pack, or has none.
+   */
+  is_stale: boolean
+  docpack?: ResultsPointer
+  embeddings?: ResultsPointer | null
+  counts?: Counts
+  model?: string
+  /**
+   * Of the job that made the pack.
+   */
+  total_cost?: number
+  /**
+   * Of all jobs of this repository.
+   */
+  total_cost_so_far?: number
+  /**
+   * UTC, in RFC 3339.
+   */
+  built_at?: string
+  /**
+   * UTC, in RFC 3339.
+   */
+  checked_at?: string
+  /**
+   * Of the options of the job.
+   */
+  options_digest?: string
+  /**
+   * Code of what went wrong last.
+   */
+  failure?: string | null
+  message?: string | null
+}
+/**
+ * All packs of a bucket; `packs` are by the folder of the pack.
+ */
+export interface PackIndex {
+  version: 1
+  /**
+   * UTC, in RFC 3339.
+   */
+  updated_at: string
+  packs: {
+    [k: string]: IndexEntry | undefined
+  }
 }
 /**
  * Where a job stands: cumulative, so that the newest tells all.

@@ -1,0 +1,273 @@
+"""Builds the repositories of a list, each by a job of its own, and keeps the index of their packs.
+
+A repository whose pack is current costs nothing; one that fails is named with its cause and touches no other; a fault
+of the account or of the settings ends the run, since it would meet every job. All state is in the store (`state`): a
+run that was stopped or killed goes on, and one that is over begins anew with what has changed since.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from doctown.bulk.engines import LOST, Attempt, Engine
+from doctown.bulk.index import (
+    IndexEntry,
+    as_entry,
+    built_entry,
+    failed_entry,
+    is_current,
+    looked_at,
+    merge_into_index,
+    read_index,
+)
+from doctown.bulk.inputs import ListedRepository
+from doctown.bulk.state import (
+    Manifest,
+    State,
+    digest_of,
+    forget_states,
+    load_manifest,
+    load_state,
+    save_manifest,
+    save_state,
+)
+from doctown.jobs import parse_repository_job
+from doctown.jobs.keys import repository_folder
+from generation import FATAL, JobError, Storage
+
+log = logging.getLogger(__name__)
+
+ESTIMATE_ABOVE_CAP = "estimate_above_cap"
+CAP_REACHED = "cost_cap_reached"
+# What another execution may not meet: the job was lost, or its time was up.
+PASSING = frozenset({LOST, "deadline_exceeded", "lease_lost", "worker_stopping"})
+# Executions of a repository that bring nothing new, one after another.
+MAX_FRUITLESS_ATTEMPTS = 3
+FIRST_PAUSE_S = 1.0
+INDEX_EVERY_S = 10.0
+MIN_GRANT_USD = 1e-6
+
+Report = Callable[[ListedRepository, State | None, str], None]
+NewestCommit = Callable[[Mapping[str, Any]], Awaitable[str | None]]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a run is asked for. `is_forced` builds what has not changed too."""
+
+    run: str
+    repositories: Sequence[ListedRepository]
+    options: Mapping[str, Any]
+    in_flight: int
+    max_cost_usd: float | None = None
+    is_forced: bool = False
+
+
+@dataclass
+class _Budget:
+    """What a run may still spend: its cap less what was spent and what jobs under way were granted."""
+
+    cap_usd: float | None
+    spent: dict[int, float] = field(default_factory=dict)
+    granted: dict[int, float] = field(default_factory=dict)
+
+    @property
+    def left_usd(self) -> float:
+        return (self.cap_usd or 0.0) - sum(self.spent.values()) - sum(self.granted.values())
+
+
+class RepositoryRun:
+    """One start of one run. `report` is told of each repository when its job moves on, and when it has ended."""
+
+    def __init__(
+        self, request: Request, storage: Storage, engine: Engine, report: Report, newest_commit: NewestCommit
+    ) -> None:
+        self._request = request
+        self._storage = storage
+        self._engine = engine
+        self._report = report
+        self._newest_commit = newest_commit
+        self._digest = digest_of([], request.options)
+        self._packs: dict[str, IndexEntry] = {}
+        self._changed: dict[str, IndexEntry] = {}
+        self._budget = _Budget(request.max_cost_usd)
+        self._at_once = max(1, min(request.in_flight, len(request.repositories)))
+        self._has_room = asyncio.Condition()
+        self.states: dict[int, State] = {}
+
+    async def go_on(self) -> None:
+        """Do what is left of the run. Raise JobError where it cannot go on; cancelled, leave the rest for later."""
+        await self._load()
+        slots = asyncio.Semaphore(self._request.in_flight)
+        writing = asyncio.create_task(self._keep_writing_the_index())
+        fault: Exception | None = None
+        try:
+            async with asyncio.TaskGroup() as group:
+                for number, listed in enumerate(self._request.repositories):
+                    if number not in self.states or not self.states[number].has_ended:
+                        group.create_task(self._in_turn(slots, number, listed))
+        except* JobError as errors:
+            fault = errors.exceptions[0]
+        finally:
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
+            await self._write_index()
+        if fault is not None:
+            raise fault
+        await save_manifest(self._storage, dataclasses.replace(await self._manifest(), is_over=True))
+
+    async def _manifest(self) -> Manifest:
+        request = self._request
+        return Manifest(request.run, digest_of(request.repositories, request.options))
+
+    async def _load(self) -> None:
+        request, new = self._request, await self._manifest()
+        there = await load_manifest(self._storage, request.run)
+        if there is None or there.is_over or there.digest != new.digest:
+            await forget_states(self._storage, request.run)
+            await save_manifest(self._storage, new)
+        else:
+            for number in range(len(request.repositories)):
+                if (state := await load_state(self._storage, request.run, number)) is not None:
+                    self.states[number] = state
+                    self._budget.spent[number] = state.spent_usd
+        self._packs = dict((await read_index(self._storage))["packs"])
+
+    async def _in_turn(self, slots: asyncio.Semaphore, number: int, listed: ListedRepository) -> None:
+        async with slots:
+            state = await self._build(number, listed)
+            await self._save(number, state)
+            self._report(listed, state, "")
+
+    async def _save(self, number: int, state: State) -> None:
+        self.states[number] = state
+        await save_state(self._storage, self._request.run, number, state)
+
+    async def _build(self, number: int, listed: ListedRepository) -> State:
+        """Do a repository's job until it is done, or brings nothing new."""
+        if listed.fault is not None:
+            return State("failed", failure="bad_input", message=listed.fault)
+        folder = _folder(listed)
+        entry = self._packs.get(folder) or as_entry(listed.repository)
+        newest = await self._newest_commit(listed.repository)
+        if newest is not None:
+            entry = self._note(folder, looked_at(entry, newest))
+            if not self._request.is_forced and is_current(entry, newest, self._digest):
+                return State("unchanged")
+        state, fruitless, documented = self.states.get(number) or State("sent"), 0, 0
+        while True:
+            attempt = await self._attempt(number, listed, state)
+            if attempt.output is not None:
+                entry = self._note(folder, built_entry(entry, attempt.output, self._digest))
+            state = _state_after(attempt, state)
+            if attempt.failure in FATAL:
+                raise JobError(attempt.message, attempt.failure)
+            has_partial = attempt.output is not None and attempt.output["is_unfinished"]
+            is_unfinished = attempt.failure in PASSING or has_partial
+            now_documented = 0 if attempt.output is None else attempt.output["documented_count"]
+            fruitless = 0 if now_documented > documented else fruitless + 1
+            documented = max(documented, now_documented)
+            if not is_unfinished or fruitless >= MAX_FRUITLESS_ATTEMPTS:
+                break
+            await self._save(number, State("sent", spent_usd=state.spent_usd))
+            await asyncio.sleep(FIRST_PAUSE_S * 2**fruitless)
+        if attempt.output is None:
+            self._note(folder, failed_entry(entry, attempt.failure, attempt.message))
+        return state
+
+    async def _attempt(self, number: int, listed: ListedRepository, state: State) -> Attempt:
+        """Send the job with its share of the cap, and once more with all that is left where that was too little."""
+        for whole in (False, True):
+            granted_usd = await self._grant(number, whole=whole)
+            if granted_usd is not None and granted_usd < MIN_GRANT_USD:
+                cap = f"max_cost_usd of the run ({self._budget.cap_usd}) is reached"
+                return Attempt(None, CAP_REACHED, f"{cap}: give a higher --max-cost-usd")
+            options = dict(self._request.options)
+            if granted_usd is not None:
+                options["max_cost_usd"] = granted_usd
+            spent_usd = self._budget.spent.get(number, 0.0)
+            try:
+                attempt = await self._engine.attempt(
+                    listed.job_input(options),
+                    dataclasses.replace(state, status="sent", spent_usd=spent_usd),
+                    lambda new: self._save(number, new),
+                    lambda step: self._report(listed, None, step),
+                )
+            finally:
+                await self._return(number)
+            self._count(number, attempt)
+            if not _needs_more(attempt) or granted_usd is None:
+                return attempt
+            state = State("sent", spent_usd=self._budget.spent.get(number, 0.0))
+        return attempt
+
+    async def _grant(self, number: int, *, whole: bool) -> float | None:
+        """Return the cap of a job, None where there is none; wait while others may return what they leave."""
+        if self._budget.cap_usd is None:
+            return None
+        async with self._has_room:
+            while True:
+                left_usd = self._budget.left_usd
+                is_alone = not self._budget.granted
+                share_usd = left_usd if whole or is_alone else left_usd / self._at_once
+                if is_alone or (not whole and share_usd >= MIN_GRANT_USD):
+                    self._budget.granted[number] = max(0.0, share_usd)
+                    own_usd = self._budget.spent.get(number, 0.0)
+                    return round(max(0.0, share_usd) + own_usd, 6)
+                await self._has_room.wait()
+
+    async def _return(self, number: int) -> None:
+        async with self._has_room:
+            self._budget.granted.pop(number, None)
+            self._has_room.notify_all()
+
+    def _count(self, number: int, attempt: Attempt) -> None:
+        if attempt.output is not None:
+            self._budget.spent[number] = max(self._budget.spent.get(number, 0.0), attempt.output["total_cost"])
+
+    def _note(self, folder: str, entry: IndexEntry) -> IndexEntry:
+        self._packs[folder] = self._changed[folder] = entry
+        return entry
+
+    async def _keep_writing_the_index(self) -> None:
+        while True:
+            await asyncio.sleep(INDEX_EVERY_S)
+            try:
+                await self._write_index()
+            except JobError as error:
+                log.warning("the index is not written: %s", error)
+
+    async def _write_index(self) -> None:
+        changed, self._changed = self._changed, {}
+        if changed:
+            try:
+                await merge_into_index(self._storage, changed)
+            except BaseException:
+                self._changed = {**changed, **self._changed}
+                raise
+
+
+def _needs_more(attempt: Attempt) -> bool:
+    """Return whether a job was refused at its cap, or has ended at it."""
+    if attempt.output is None:
+        return attempt.failure == ESTIMATE_ABOVE_CAP
+    return CAP_REACHED in attempt.output["failures"]
+
+
+def _folder(listed: ListedRepository) -> str:
+    job = parse_repository_job(listed.job_input({}), "bulk")
+    assert job.git is not None  # noqa: S101 - a list has no archives
+    return repository_folder(job.git.url, job.subdir)
+
+
+def _state_after(attempt: Attempt, before: State) -> State:
+    output = attempt.output
+    if output is None:
+        return State("failed", None, attempt.failure, attempt.message, before.spent_usd)
+    spent_usd = max(before.spent_usd, output["total_cost"])
+    return State(output["status"], None, None, None, spent_usd, output)
