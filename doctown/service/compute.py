@@ -7,6 +7,7 @@ clusters with labels, nearest neighbours, and the context of each symbol as `POS
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, cast, get_args
@@ -19,7 +20,7 @@ from doctown.assembly.groups import group_symbols, neighbours_of, no_groups
 from doctown.assembly.symbols import ProgramSymbol, sure_calls
 from doctown.docpack.schema import ClustersDocument
 from doctown.embedding import Embeddings, EmbeddingSettings
-from doctown.embedding.model import DIMENSIONS, MODEL_FILE, MODEL_NAME, load_model
+from doctown.embedding.model import DIMENSIONS, MODEL_FILE, MODEL_NAME, EmbeddingModel, load_model
 from doctown.errors import ModelError
 from doctown.graph.model import Edge, Graph
 from doctown.graph.pagerank import centrality
@@ -126,8 +127,14 @@ def embed(given: EmbedInput, settings: EmbeddingSettings) -> dict[str, Any]:
     """Return the vectors of texts. Raise ModelError where there is no model."""
     if not (settings.model_path / MODEL_FILE).exists():
         raise ModelError(f"There is no {MODEL_FILE} in EMBEDDING_MODEL_PATH: run `make setup`, or set the path")
-    vectors = load_model(settings.model_path, provider=settings.provider).embed(given.texts)
+    vectors = _loaded(settings).embed(given.texts).astype(np.float64)
     return {"model": MODEL_NAME, "dimensions": DIMENSIONS, "embeddings": np.round(vectors, 6).tolist()}
+
+
+@functools.cache
+def _loaded(settings: EmbeddingSettings) -> EmbeddingModel:
+    """Return the model, which takes a third of a second to load, once for all requests."""
+    return load_model(settings.model_path, provider=settings.provider)
 
 
 def assemble(given: AssembleInput) -> dict[str, Any]:

@@ -101,7 +101,14 @@ def running_service(folder: Path, git: GitServer, changes: str = "", **environme
         yield start_service(stack, folder, git, changes, **environment)
 
 
-def start_service(stack: ExitStack, folder: Path, git: GitServer, changes: str = "", **environment: str) -> Service:
+def start_service(
+    stack: ExitStack,
+    folder: Path,
+    git: GitServer,
+    changes: str = "",
+    command: Sequence[str] = ("-m", "doctown.service"),
+    **environment: str,
+) -> Service:
     """As `running_service`, until the stack ends."""
     modules = "from doctown.service import __main__ as process, app, records, runner, store"
     program = f"{modules}\n{changes}\nprocess.main()"
@@ -120,7 +127,7 @@ def start_service(stack: ExitStack, folder: Path, git: GitServer, changes: str =
         "GIT_PRIVATE_NETWORKS": "127.0.0.1/32",
         "SSL_CERT_FILE": git.ca_bundle,
     }
-    args = ("-c", program) if changes else ("-m", "doctown.service")
+    args = ("-c", program) if changes else command
     process = stack.enter_context(running_worker({**settings, **environment}, REPOSITORY_ROOT, args))
     said = process.wait_for_output("Press CTRL+C", LIMIT_S, "stderr")
     found = re.search(r"Uvicorn running on http://\S+:(\d+)", said)

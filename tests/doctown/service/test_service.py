@@ -6,8 +6,10 @@ import asyncio
 import hashlib
 import io
 import json
+import os
 import tarfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +31,12 @@ from tests.doctown.service.deployments import (
     input_of,
     running_service,
     serving_repositories,
+    start_service,
 )
 from tests.generation.service.test_service import CHECKS, TOKEN, check_problem, references
 from tests.loopback.git_http import GitServer
-from tests.support.waiting import wait_until
+from tests.support.waiting import LIMIT_S, wait_until
+from tests.support.worker_process import REPOSITORY_ROOT, running_worker
 
 REPOSITORIES = ("first", "second")
 AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
@@ -236,6 +240,21 @@ def test_the_token_and_the_rate_protect_every_path(git: GitServer, tmp_path: Pat
         assert [answer.status for answer in answers] == [404] * 10 + [429]
         check_problem(answers[-1], 429, "too_many_requests", "more than 20 requests a minute")
         assert int(answers[-1].headers["Retry-After"]) >= 1
+
+
+def test_the_command_serves_too_and_says_what_is_wrong(git: GitServer, tmp_path: Path) -> None:
+    """`doctown serve` is the same service; a wrong setting is one sentence, whichever starts it."""
+    serve = ("-m", "doctown", "serve", "--port", "0")
+    with ExitStack() as stack:
+        service = start_service(stack, tmp_path, git, command=serve)
+        assert service.call("/jobs").json == {"jobs": [], "next": None}
+    for command, name in ((serve, "doctown"), (("-m", "doctown.service"), "doctown.service")):
+        environment = {"GIT_HOSTS": "https://github.com", "MODEL_NAME": "offline", "PATH": os.environ["PATH"]}
+        with running_worker(environment, REPOSITORY_ROOT, command) as process:
+            assert process.wait(LIMIT_S) == 1
+        assert process.stderr().strip() == (
+            f"{name}: GIT_HOSTS must be names of hosts, such as github.com, separated by commas"
+        )
 
 
 # What is computed at once, and what is told
