@@ -102,7 +102,7 @@ def make_handler(
             output = {"error": f"the worker itself failed ({type(error).__name__}): see its log", "failure": "internal"}
         finally:
             # Nobody scrapes a worker of RunPod: this line is what its metrics are.
-            log.info("figures %s", json.dumps(figures.record()))
+            log.info("figures %s", json.dumps({"job_id": job_id, **figures.record()}))
             await pump.abandon()
         return output
 

@@ -173,7 +173,7 @@ def test_320_symbols_come_back_documented(deployment: Deployment) -> None:
     assert figures["requests"]["answered"] == sum(figures["requests"].values()) == bill["requests"]["200"] == 320
     assert figures["tokens"]["input"] + figures["tokens"]["output"] == output["total_tokens"]
     assert (figures["cost_usd"], sum(figures["summaries"].values())) == (output["total_cost"], 320)
-    assert f"figures {json.dumps(figures)}" in deployment.worker.stderr()
+    assert f"figures {json.dumps({'job_id': job_id, **figures})}" in deployment.worker.stderr()
     assert deployment.queue.status(job_id)["status"] == "COMPLETED"
 
 
