@@ -76,8 +76,8 @@ def test_the_time_left_on_runpod_is_right_though_workers_start_late(workers: int
             if began_s <= now_s[0]:
                 tracker.working(job)
                 tracker.watch(job, Counts(documented=min(100, 10 * int((now_s[0] - began_s) / 2))))
-        if first is None and told[-1].left_s is not None:
-            first = (told[-1].left_s, over_s - now_s[0])
+            if first is None and told[-1].left_s is not None:
+                first = (told[-1].left_s, over_s - now_s[0])
 
     assert first is not None
     assert first[1] / 2 <= first[0] <= first[1] * 2
