@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -106,6 +107,31 @@ def test_a_summary_stays_whatever_its_origin_looks_like(stored: object, origin: 
 
 OLD_SUMMARY = {"symbol_id": "a", "summary": "Adds.", "tokens_used": 5, "source": "model"}
 OLD_FAILURE = {"symbol_id": "a", "file_path": "a.py", "failure": "refused", "message": "the model refused"}
+
+
+@pytest.mark.parametrize(
+    ("stored", "latency_ms"),
+    [(1_234, 1_234), (None, None), (-1, None), ("soon", None), ([], None), (10**400, None)],
+    ids=["milliseconds", "null", "negative", "text", "list", "endless"],
+)
+def test_a_latency_is_kept_and_decides_nothing(stored: object, latency_ms: int | None) -> None:
+    """It comes back as it was kept; one that makes no sense counts as none, and loses no summary."""
+    (record,) = read_records([{**GOOD, "latency_ms": stored}])
+    outcome = record.outcome(0)
+    assert isinstance(outcome, Documented)
+    assert outcome.latency_ms == latency_ms
+    assert stored_record(outcome).get("latency_ms") == latency_ms
+    assert "latency_ms" not in as_output(stored_record(outcome))
+    assert outcome == replace(outcome, latency_ms=99), "it is no part of what an outcome is"
+
+
+def test_a_summary_that_is_taken_over_has_no_latency() -> None:
+    """Nobody has waited for it in this job."""
+    earlier = read_results(as_json({"documented_symbols": [{**GOOD, "latency_ms": 7}], "failed_symbols": []}))
+    symbol = Symbol(0, SymbolContext(**context("a", symbol_id="a")))
+    outcome = reusable(earlier, symbol, Questions({0: "0a"}))
+    assert outcome is not None
+    assert (outcome.source, outcome.latency_ms) == ("previous", None)
 
 
 def test_records_without_a_hash_are_read() -> None:
