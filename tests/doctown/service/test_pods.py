@@ -37,7 +37,7 @@ JOBS = int(os.environ.get("POD_JOBS", "20"))
 KILL_EVERY_S = float(os.environ.get("POD_KILL_EVERY_S", "0"))
 PODS = 3
 REPOSITORIES = tuple(f"repository_{number}" for number in range(min(JOBS, 20)))
-# What is looked at more often than in production: a test waits for nothing else.
+# In the small version records and leases are looked at more often than in production: it waits for little else.
 FASTER = "runner.STATE_INTERVAL_S = 0.2; runner.SCAN_INTERVAL_S = 0.3; runner.LEASE_TTL_S = 3.0"
 
 
@@ -94,7 +94,7 @@ def test_jobs_of_killed_processes_are_taken_over(tmp_path: Path, git: GitServer,
     with ExitStack() as stack:
 
         def start() -> Service:
-            started.append(start_service(stack, tmp_path, git, FASTER, **environment))
+            started.append(start_service(stack, tmp_path, git, "" if KILL_EVERY_S else FASTER, **environment))
             return started[-1]
 
         pods = Pods([start() for _ in range(PODS)])
