@@ -9,6 +9,7 @@ once, as server-sent events or through a WebSocket. `GET /docpacks/{job_id}` ret
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import hashlib
 import json
@@ -17,7 +18,7 @@ import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -51,6 +52,8 @@ log = logging.getLogger("doctown.service")
 LOOK_INTERVAL_S = 1.0
 KEEP_ALIVE_S = 15.0
 MAX_OPEN_JOBS = 1_000
+# Each looks at the store once in LOOK_INTERVAL_S.
+MAX_FOLLOWERS = 256
 MAX_PAGE = 200
 PAGE = 50
 # A build has no time limit of its own here: RunPod's, the default, is that of an execution there.
@@ -87,6 +90,7 @@ class JobService:
         self._rate = RateLimit(service_settings.requests_per_minute)
         self._computing = asyncio.Semaphore(max(1, settings.jobs_per_worker))
         self._store_reason: str | None = None
+        self._followers = 0
         if "deadline_s" not in settings.model_fields_set:
             settings = settings.model_copy(update={"deadline_s": DEADLINE_S})
         folder = default_folder()
@@ -135,6 +139,7 @@ class JobService:
     async def status_events(self, request: Request) -> Response:
         """Stream a job's status, whenever it changes, until the job has ended."""
         self._admit(request)
+        self._check_followers()
         first = await self._known_job(request)
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         return StreamingResponse(self._events(first), headers=headers, media_type="text/event-stream")
@@ -143,6 +148,7 @@ class JobService:
         """Send a job's status through a WebSocket, whenever it changes, until the job has ended."""
         try:
             self._check_socket(socket)
+            self._check_followers()
             first = await self._known_job(socket)
         except RequestRejected as error:
             await socket.close(1008, error.detail)
@@ -152,11 +158,24 @@ class JobService:
             return
         protocol = "bearer" if "bearer" in socket.scope["subprotocols"] else None
         await socket.accept(subprotocol=protocol)
+        sending = asyncio.create_task(self._send_changes(socket, first))
+        left = asyncio.create_task(_until_left(socket))
         try:
-            async for state in self._changes(first):
-                if state is not None:
-                    await socket.send_text(_as_text(state))
+            await asyncio.wait({sending, left}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sending.cancel()
+            left.cancel()
+            await asyncio.wait({sending, left})
+
+    async def _send_changes(self, socket: WebSocket, first: JobState) -> None:
+        try:
+            async with contextlib.aclosing(self._changes(first)) as changes:
+                async for state in changes:
+                    if state is not None:
+                        await socket.send_text(_as_text(state))
             await socket.close()
+        except StorageError as error:
+            await socket.close(1011, str(error))
         except WebSocketDisconnect:
             log.info("the reader of a job's status has left")
 
@@ -295,6 +314,11 @@ class JobService:
                 headers={"Retry-After": str(int(wait_s) + 1)},
             )
 
+    def _check_followers(self) -> None:
+        if self._followers >= MAX_FOLLOWERS:
+            sentence = f"{MAX_FOLLOWERS} callers follow jobs here already: ask for the status, or come again later"
+            raise RequestRejected(sentence, status=503, failure="busy", headers={"Retry-After": "10"})
+
     def _check_socket(self, socket: WebSocket) -> None:
         """Raise RequestRejected as `_admit`, and where another site's page opens the socket: no preflight protects it.
 
@@ -324,24 +348,29 @@ class JobService:
             raise _no_job()
         return state
 
-    async def _changes(self, first: JobState) -> AsyncIterator[JobState | None]:
+    async def _changes(self, first: JobState) -> AsyncGenerator[JobState | None, None]:
         """Yield the job's state when it has changed, and None after KEEP_ALIVE_S without, until it has ended."""
-        state, told_s = first, time.monotonic()
-        yield state
-        while is_open(state) and not self.stopping.is_set():
-            await asyncio.sleep(LOOK_INTERVAL_S)
-            found = await self.store.read(first["job_id"])
-            if found is not None and found != state:
-                state, told_s = found, time.monotonic()
-                yield state
-            elif time.monotonic() - told_s >= KEEP_ALIVE_S:
-                told_s = time.monotonic()
-                yield None
+        self._followers += 1
+        try:
+            state, told_s = first, time.monotonic()
+            yield state
+            while is_open(state) and not self.stopping.is_set():
+                await asyncio.sleep(LOOK_INTERVAL_S)
+                found = await self.store.read(first["job_id"])
+                if found is not None and found != state:
+                    state, told_s = found, time.monotonic()
+                    yield state
+                elif time.monotonic() - told_s >= KEEP_ALIVE_S:
+                    told_s = time.monotonic()
+                    yield None
+        finally:
+            self._followers -= 1
 
     async def _events(self, first: JobState) -> AsyncIterator[bytes]:
         try:
-            async for state in self._changes(first):
-                yield b": keep-alive\n\n" if state is None else message("status", _as_text(state).encode())
+            async with contextlib.aclosing(self._changes(first)) as changes:
+                async for state in changes:
+                    yield b": keep-alive\n\n" if state is None else message("status", _as_text(state).encode())
         except JobError as error:
             yield message("error", _as_text({"error": str(error), "failure": error.failure}).encode())
 
@@ -391,6 +420,11 @@ def make_app(service: JobService) -> FastAPI:
     app.add_api_websocket_route("/status/{job_id}/ws", service.status_socket)
     add_routes(app, service.worker, service.health)
     return app
+
+
+async def _until_left(socket: WebSocket) -> None:
+    while (await socket.receive())["type"] != "websocket.disconnect":
+        pass
 
 
 def _job_id(connection: HTTPConnection) -> str:

@@ -161,6 +161,7 @@ EVENTS = _route(
             "content": {"text/event-stream": {"schema": {"type": "string"}}},
         },
         **_NO_JOB,
+        503: _BODY[503],
     },
     parameters=[_JOB_ID],
 )

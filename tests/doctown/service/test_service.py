@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import socket
 import tarfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -119,12 +120,35 @@ def test_a_status_can_be_followed(service: Service, git: GitServer) -> None:
     assert steps == sorted(steps)
 
 
+def test_followers_are_bounded(git: GitServer, tmp_path: Path) -> None:
+    """Each follower looks at the store again and again: one too many is told to come later; who leaves makes room."""
+    with running_service(tmp_path, git, "app.MAX_FOLLOWERS = 1; app.LOOK_INTERVAL_S = 0.05") as service:
+        job_id = service.ingest(f"{git.url}/hangs/first")
+        with socket.create_connection(("127.0.0.1", service.port), timeout=LIMIT_S) as follower:
+            follower.sendall(f"GET /status/{job_id}/events HTTP/1.1\r\nHost: here\r\n\r\n".encode())
+            assert follower.recv(4_096).startswith(b"HTTP/1.1 200")
+            check_problem(service.call(f"/status/{job_id}/events"), 503, "busy")
+
+        async def is_followed() -> bool:
+            """Whether a socket may follow the job, which it leaves at once."""
+            try:
+                async with websockets.connect(f"ws://127.0.0.1:{service.port}/status/{job_id}/ws") as follower:
+                    return bool(json.loads(await follower.recv())["job_id"] == job_id)
+            except websockets.InvalidStatus:
+                return False
+
+        for _ in range(2):
+            wait_until(lambda: asyncio.run(is_followed()), "a free place")
+        service.call(f"/cancel/{job_id}", {})
+        wait_until(lambda: service.call(f"/status/{job_id}/events").status == 200, "the place of the last one")
+
+
 def test_a_status_can_be_followed_through_a_web_socket(service: Service, built: Json) -> None:
     """The same as texts; a page of another site, and a job that is unknown, are turned away."""
 
     async def followed(path: str, **options: Any) -> list[Json]:
-        async with websockets.connect(f"ws://127.0.0.1:{service.port}{path}", **options) as socket:
-            return [json.loads(text) async for text in socket]
+        async with websockets.connect(f"ws://127.0.0.1:{service.port}{path}", **options) as follower:
+            return [json.loads(text) async for text in follower]
 
     assert asyncio.run(followed("/status/built/ws")) == [built]
     for path, options in (("/status/unknown/ws", {}), ("/status/built/ws", {"origin": "https://elsewhere.example"})):
