@@ -44,7 +44,7 @@ def rows(say: Callable[[str], None]) -> list[Row]:
         Row(
             "start to the first job taken ÷ a bare handler's",
             round(median(ours) / median(bare), 3),
-            1.15,
+            1.10,
             f"{median(ours):.2f} s ÷ {median(bare):.2f} s",
             numbers={"worker_s": ours, "bare_s": bare},
         )

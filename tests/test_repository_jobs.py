@@ -29,9 +29,9 @@ from tests.support.worker_process import RunningProcess, running_worker
 
 KEY = "sk-loopback-key-that-nobody-may-see"
 KILLS = 10
-FUNCTIONS = 70
+FUNCTIONS = 40
 AT_ONCE = 3
-MAX_BOUGHT_PER_RUN = 8
+MAX_BOUGHT_PER_RUN = 6
 MAX_REQUESTS_PER_RUN = 30
 
 Json = dict[str, Any]

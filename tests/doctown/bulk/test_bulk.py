@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import os
@@ -15,16 +16,18 @@ import pytest
 
 from doctown.__main__ import main
 from doctown.bulk import engines
+from doctown.bulk.command import run_bulk
 from doctown.bulk.inputs import read_lists
 from doctown.bulk.run import RepositoryRun, Request
 from doctown.bulk.state import State
+from doctown.commands import bulk as bulk_command
 from doctown.errors import ConfigError
 from doctown.jobs import Caches
 from generation import Settings, open_storage
 from tests.doctown.repository.repositories import git, make_repository, write_files
 from tests.loopback.git_http import GitServer, running_git_server
 from tests.loopback.openai import Behaviour, RunningServer, running
-from tests.loopback.queue import running_queue
+from tests.loopback.queue import LoopbackQueue, running_queue
 from tests.loopback.s3 import MotoS3
 from tests.support.waiting import wait_until
 from tests.support.worker_process import running_worker
@@ -205,7 +208,8 @@ def test_a_run_that_was_stopped_goes_on(world: World) -> None:
 
 
 def test_jobs_go_to_runpod_and_come_back_with_packs(world: World, moto: MotoS3) -> None:
-    """The worker on RunPod builds each repository of the list by one job."""
+    """The worker builds each repository by one job; what an earlier start has sent is awaited and not sent again."""
+    world.write_list(world.url("one"), world.url("two"))
     with running_queue(api_key=RUNPOD_KEY) as queue:
         world.environ.update(
             {
@@ -218,13 +222,34 @@ def test_jobs_go_to_runpod_and_come_back_with_packs(world: World, moto: MotoS3) 
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("AWS_CA_BUNDLE", moto.ca_bundle)
             patch.setattr(engines, "FIRST_LOOK_S", 0.05)
+            asyncio.run(killed_once_it_has_sent(world, queue))
             with running_worker({**world.environ, **queue.environment()}):
                 assert world.bulk(via="runpod") == 0
-                assert queue.health()["jobs"]["completed"] == 3
-        assert len(world.bought()) == 6
+                assert queue.health()["jobs"]["completed"] == 2
+        assert len(world.bought()) == 4
         assert set(world.bought().values()) == {1}
         packs = [key for key in moto.keys() if key.endswith(".docpack")]  # noqa: SIM118 - no mapping
-        assert len(packs) == 3
+        assert len(packs) == 2
+
+
+async def killed_once_it_has_sent(world: World, queue: LoopbackQueue) -> None:
+    """Start the run with no worker there, and end it when its state says that both jobs are sent."""
+    arguments = argparse.ArgumentParser()
+    bulk_command.add_arguments(arguments)
+    options = [str(world.list), "--option", "embeddings=words", "--no-cache", "--via", "runpod"]
+    going = asyncio.create_task(run_bulk(arguments.parse_args(options), world.environ))
+    storage = open_storage(Settings.from_env(world.environ))
+
+    async def sent() -> int:
+        keys = [key for key in await storage.list_keys("bulk/") if "/repositories/" in key]
+        states = [await storage.read(key) for key in keys]
+        return sum(state is not None and b'"runpod_id":null' not in state.body for state in states)
+
+    while await sent() < 2:  # noqa: ASYNC110 - the store tells nobody
+        await asyncio.sleep(0.02)
+    going.cancel()
+    await asyncio.gather(going, return_exceptions=True)
+    assert queue.health()["jobs"]["inQueue"] == 2
 
 
 def test_a_list_that_is_none_is_a_sentence(tmp_path: Path) -> None:
