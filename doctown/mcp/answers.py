@@ -64,6 +64,21 @@ class Listed(TypedDict):
     next_offset: int | None
 
 
+class Calls(Listed):
+    """A page of callers or callees. Beyond these there may be as many calls that nobody could resolve.
+
+    For callees they are those of the symbol itself, else all of the repository: any of them may lead here.
+    """
+
+    unresolved_calls: int
+
+
+class Impact(Calls):
+    """A page of transitive callers; not complete where the search was ended by its limits."""
+
+    is_complete: bool
+
+
 class Overview(TypedDict):
     """What a pack is of."""
 
@@ -148,14 +163,16 @@ def _count(edges: Iterable[Mapping[str, Any]], kind: EdgeKind) -> int:
     return sum(edge["kind"] == kind for edge in edges)
 
 
-def callers(opened: OpenPack, node: Node, window: Window) -> Listed:
+def callers(opened: OpenPack, node: Node, window: Window) -> Calls:
     """Return the symbols that call one, the surest first, with the lines of the calls."""
-    return _called(opened, opened.index.incoming.get(node["id"], ()), "from", window)
+    listed = _called(opened, opened.index.incoming.get(node["id"], ()), "from", window)
+    return {**listed, "unresolved_calls": opened.pack.manifest["counts"]["call_sites_unresolved"]}
 
 
-def callees(opened: OpenPack, node: Node, window: Window) -> Listed:
+def callees(opened: OpenPack, node: Node, window: Window) -> Calls:
     """Return the symbols that one calls, the surest first, with the lines of the calls."""
-    return _called(opened, opened.index.outgoing.get(node["id"], ()), "to", window)
+    listed = _called(opened, opened.index.outgoing.get(node["id"], ()), "to", window)
+    return {**listed, "unresolved_calls": node["unresolved_calls"] + node["ambiguous_calls"]}
 
 
 def _called(opened: OpenPack, edges: Iterable[Any], end: str, window: Window) -> Listed:
@@ -177,7 +194,7 @@ def _called(opened: OpenPack, edges: Iterable[Any], end: str, window: Window) ->
     return page_of(calls, window, show)
 
 
-def impact(opened: OpenPack, node: Node, window: Window, *, guesses: bool = False) -> Listed:
+def impact(opened: OpenPack, node: Node, window: Window, *, guesses: bool = False) -> Impact:
     """Return what a change of a symbol may reach: its callers, their callers and so on.
 
     Each has its least number of calls, and the lowest confidence on the surest way of that length. Breadth-first, at
@@ -205,7 +222,8 @@ def impact(opened: OpenPack, node: Node, window: Window, *, guesses: bool = Fals
         one, (depth, confidence) = item
         return {**line_of(pack, index.nodes[one]), "depth": depth, "lowest_confidence": confidence}
 
-    return page_of(ordered, window, show)
+    unresolved = pack.manifest["counts"]["call_sites_unresolved"]
+    return {**page_of(ordered, window, show), "unresolved_calls": unresolved, "is_complete": not frontier}
 
 
 def file(opened: OpenPack, path: str, window: Window) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from doctown.docpack.schema import CLUSTER_PAGES, FILE_PAGES, README
 from doctown.docpack.show import find_symbol
 from doctown.errors import DoctownError
 from doctown.mcp import answers
-from doctown.mcp.answers import Listed, OpenPack, Overview, Window
+from doctown.mcp.answers import Calls, Impact, Listed, OpenPack, Overview, Window
 from doctown.mcp.library import Library
 from generation import __version__
 
@@ -60,21 +60,21 @@ def _add_lists(server: MCPServer[Any], library: Library) -> None:
             return answers.search(library.get(pack), query, Window(offset, limit))
 
     @server.tool(annotations=READ_ONLY)
-    def callers(symbol: str, pack: str = "", offset: int = 0, limit: int = 20) -> Listed:
+    def callers(symbol: str, pack: str = "", offset: int = 0, limit: int = 20) -> Calls:
         """List what calls a symbol, with file:line of the calls and how sure each is."""
         with _told():
             opened = library.get(pack)
             return answers.callers(opened, find_symbol(opened.pack, symbol), Window(offset, limit))
 
     @server.tool(annotations=READ_ONLY)
-    def callees(symbol: str, pack: str = "", offset: int = 0, limit: int = 20) -> Listed:
+    def callees(symbol: str, pack: str = "", offset: int = 0, limit: int = 20) -> Calls:
         """List what a symbol calls in the repository, with file:line of the calls and how sure each is."""
         with _told():
             opened = library.get(pack)
             return answers.callees(opened, find_symbol(opened.pack, symbol), Window(offset, limit))
 
     @server.tool(annotations=READ_ONLY)
-    def impact(symbol: str, pack: str = "", offset: int = 0, limit: int = 20, guesses: bool = False) -> Listed:  # noqa: FBT001, FBT002 - an argument of a tool
+    def impact(symbol: str, pack: str = "", offset: int = 0, limit: int = 20, guesses: bool = False) -> Impact:  # noqa: FBT001, FBT002 - an argument of a tool
         """List callers, their callers and so on: the least number of calls, and the lowest confidence on the way."""
         with _told():
             opened = library.get(pack)

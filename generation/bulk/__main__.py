@@ -115,8 +115,8 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     result = CommandParser(
         prog=command_name(),
-        description="Document whole collections of codebases. Ends with 0 if every symbol is documented, 1 if some are "
-        "not, 2 if nothing ran.",
+        description="Document whole collections of codebases.\n"
+        "Ends with 0 if every symbol is documented, 1 if some are not, 2 if nothing ran.",
         epilog=_EXAMPLES.format(command=command_name()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

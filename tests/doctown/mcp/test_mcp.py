@@ -88,6 +88,7 @@ async def ten_questions(client: Client, ask: Ask) -> None:
         (packs.MAIN, ["src/app.py:19"], False),
         (packs.ROUTE, ["web/röuter [id].ts:3"], True),
     ]
+    assert callers["unresolved_calls"] == 2, "any of them may be a call of it"
     callees = await ask("callees", symbol=packs.MAIN)
     assert {one["id"] for one in callees["items"]} == {packs.CHECK, packs.SESSION, packs.SETTER}
     impact = await ask("impact", symbol=packs.CHECK)
@@ -96,6 +97,7 @@ async def ten_questions(client: Client, ask: Ask) -> None:
         (packs.MAIN, 1, 0.98),
         (packs.APP_MODULE, 2, 0.98),
     ]
+    assert impact["is_complete"]
     file = await ask("file", path="src/app.py")
     assert [one["at"] for one in file["items"]] == sorted((one["at"] for one in file["items"]), key=_line)
     cluster = await ask("cluster", number=0)
@@ -223,6 +225,13 @@ def test_guesses_are_followed_only_when_asked_for(opened: OpenPack) -> None:
     assert sure["total"] < guessed["total"]
     [far] = [one for one in guessed["items"] if one["id"] == packs.GUESS]
     assert (far["depth"], far["lowest_confidence"]) == (2, 0.4), "a sure call of what is only a guess"
+
+
+def test_an_impact_beyond_its_limits_says_so(opened: OpenPack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the search was ended by its depth there may be more."""
+    monkeypatch.setattr(answers, "MAX_DEPTH", 1)
+    found = answers.impact(opened, opened.index.nodes[packs.CHECK], Window())
+    assert ({one["depth"] for one in found["items"]}, found["is_complete"]) == ({1}, False)
 
 
 def test_what_is_stale_is_listed_by_kind() -> None:
