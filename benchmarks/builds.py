@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 
 from benchmarks.graph.sources import lay
 from benchmarks.processes import ENVIRONMENT, REPOSITORY
-from doctown.commands.worker import MAX_CONCURRENT_OF_OPENAI
+from doctown.options import MAX_CONCURRENT_OF_OPENAI
 from tests.loopback.openai import Behaviour, Limits, running_process
 
 STEPS = ("fetch", "parse", "embed", "assemble", "document", "pack", "store")

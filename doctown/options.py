@@ -10,6 +10,9 @@ from doctown.engines import Engine
 from doctown.repository import Limits, Network, Selection
 
 DEFAULT_OUTPUT = Path("output")
+# A build is as fast as the account's rate limits allow: tier 2 of OpenAI takes 83 requests a second, each of one or
+# two seconds. Another server (OPENAI_BASE_URL) may queue what it cannot do at once: it gets the worker's default.
+MAX_CONCURRENT_OF_OPENAI = 100
 
 
 @dataclass(frozen=True)

@@ -165,8 +165,7 @@ class RepositoryRun:
             if attempt.output is not None:
                 entry = self._note(folder, built_entry(entry, attempt.output, self._digest))
             state = _state_after(attempt, state)
-            if attempt.failure in FATAL:
-                raise JobError(attempt.message, attempt.failure)
+            _stop_where_fatal(listed, attempt)
             has_partial = attempt.output is not None and attempt.output["is_unfinished"]
             is_unfinished = attempt.failure in PASSING or has_partial
             now_documented = 0 if attempt.output is None else attempt.output["documented_count"]
@@ -250,6 +249,15 @@ class RepositoryRun:
             except BaseException:
                 self._changed = {**changed, **self._changed}
                 raise
+
+
+def _stop_where_fatal(listed: ListedRepository, attempt: Attempt) -> None:
+    """Raise JobError for a fault that would meet every other job too."""
+    if attempt.failure in FATAL:
+        raise JobError(attempt.message, attempt.failure)
+    if attempt.output is not None and (met := FATAL & attempt.output["failures"].keys()):
+        failure = min(met)
+        raise JobError(f"symbols of {listed.name} failed with {failure}, as those of others would", failure)
 
 
 def _needs_more(attempt: Attempt) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from doctown.errors import ConfigError
+from doctown.options import MAX_CONCURRENT_OF_OPENAI
 from generation import JobError, Settings
 from generation.domain.catalogue import OFFLINE, utc_today
 
@@ -21,9 +22,6 @@ _VALUES = {
     "max_cost_usd": "MAX_COST_USD",
 }
 _SWITCHES = {"batch_mode": "BATCH_MODE", "include_semantic_context": "INCLUDE_SEMANTIC_CONTEXT"}
-# A build is as fast as the account's rate limits allow: tier 2 of OpenAI takes 83 requests a second, each of one or
-# two seconds. Another server (OPENAI_BASE_URL) may queue what it cannot do at once: it gets the worker's default.
-MAX_CONCURRENT_OF_OPENAI = 100
 # These are set for the model that is set: another one takes the catalogue's.
 _OF_ONE_MODEL = ("INPUT_TOKEN_PRICE", "OUTPUT_TOKEN_PRICE", "REASONING_EFFORT")
 

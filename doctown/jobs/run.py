@@ -31,7 +31,7 @@ from doctown.jobs.output import PlannedRepository, RepositoryOutput, RepositoryP
 from doctown.jobs.progress import RepositoryProgress
 from doctown.jobs.request import RepositoryJob, parse_repository_job
 from doctown.jobs.work_folder import work_folder
-from doctown.options import BuildOptions
+from doctown.options import MAX_CONCURRENT_OF_OPENAI, BuildOptions
 from doctown.parsing.cache import Cache
 from doctown.repository import Limits, Network, Selection
 from doctown.summaries import Summaries
@@ -97,7 +97,7 @@ async def run_repository_job(  # noqa: PLR0913 - the keyword arguments come from
     """
     started_s = asyncio.get_running_loop().time()
     job = parse_repository_job(payload, job_id)
-    settings = settings.as_of(today()).with_options(job.options.as_settings())
+    settings = _with_concurrency(settings.as_of(today()).with_options(job.options.as_settings()))
     settings.require_usable_model(needs_key=not job.options.dry_run)
     stored = _Stored.of(job, settings)
     stopping = stopping or asyncio.Event()
@@ -202,6 +202,13 @@ class _Stored:
             except OSError as error:
                 raise JobError(f"{key} cannot be kept on this machine ({error.strerror})", "storage") from None
         return path
+
+
+def _with_concurrency(settings: Settings) -> Settings:
+    """Return the settings with a build's requests in flight, unless the operator or the caller has said how many."""
+    if settings.openai_base_url is not None or "max_concurrent_requests" in settings.model_fields_set:
+        return settings
+    return settings.model_copy(update={"max_concurrent_requests": MAX_CONCURRENT_OF_OPENAI})
 
 
 def _alone(

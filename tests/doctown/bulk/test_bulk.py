@@ -175,6 +175,21 @@ def test_the_cap_holds_for_the_whole_run(world: World) -> None:
     assert set(failures) <= {None, "estimate_above_cap", "cost_cap_reached"}
 
 
+def test_a_fault_of_the_account_ends_the_run_and_the_same_command_goes_on(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A refused key is asked once by each job under way; no repository has failed for it, and all are built later."""
+    world.write_list(world.url("one"), world.url("two"))
+    world.openai.set_behaviour(replace(BEHAVIOUR, fault_script=({"fault": "bad_key", "times": None},)))
+    assert world.bulk("--in-flight", "1") == 1
+    assert "the run has stopped: OPENAI_API_KEY was refused" in capsys.readouterr().err
+    assert sum(world.openai.bill()["requests"].values()) <= 2
+    world.openai.set_behaviour(BEHAVIOUR)
+    assert world.bulk("--in-flight", "1") == 0
+    assert set(world.bought().values()) == {1}
+    assert len(world.bought()) == 4
+
+
 def test_a_run_that_was_stopped_goes_on(world: World) -> None:
     """Stopped while it buys, the run of the same list does what is left; what was bought is not bought again."""
     settings = Settings.from_env(world.environ)

@@ -4,7 +4,8 @@ import argparse
 
 import pytest
 
-from doctown.commands.worker import MAX_CONCURRENT_OF_OPENAI, add_worker_arguments, worker_settings
+from doctown.commands.worker import add_worker_arguments, worker_settings
+from doctown.options import MAX_CONCURRENT_OF_OPENAI
 from generation import Settings
 
 OWN_SERVER = {"OPENAI_BASE_URL": "http://127.0.0.1:9/v1"}
