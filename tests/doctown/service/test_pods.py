@@ -33,7 +33,7 @@ from tests.loopback.s3 import MotoS3
 from tests.support.contexts import SEED
 from tests.support.waiting import LIMIT_S, wait_until
 
-JOBS = int(os.environ.get("POD_JOBS", "20"))
+JOBS = int(os.environ.get("POD_JOBS", "12"))
 KILL_EVERY_S = float(os.environ.get("POD_KILL_EVERY_S", "0"))
 PODS = 3
 REPOSITORIES = tuple(f"repository_{number}" for number in range(min(JOBS, 20)))
