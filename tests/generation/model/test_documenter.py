@@ -227,6 +227,8 @@ def test_summary_and_usage_are_those_that_the_server_billed(counter: TokenCounte
     assert second[0].usage.cached_input_tokens >= 1024
     assert second[0].usage.reasoning_tokens == 64
     assert [(outcome.usage.requests, outcome.usage.retries) for outcome in outcomes] == [(1, 0)] * 2
+    latencies = [outcome.latency_ms for outcome in outcomes if isinstance(outcome, Documented)]
+    assert all(latency_ms is not None for latency_ms in latencies), "how long each answer took is kept"
 
 
 @pytest.mark.parametrize("model", [*CATALOGUE, UNLISTED])

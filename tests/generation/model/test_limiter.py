@@ -661,6 +661,24 @@ def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     run_on_invented_time(main())
 
 
+def test_the_time_of_a_request_begins_when_it_may_be_sent() -> None:
+    """The wait at the gate is no part of it."""
+
+    async def main() -> None:
+        limiter, queue = await opened_gate(1)
+        first = await limiter.admit(queue, 1)
+        waiting = await started(limiter.admit(queue, 1))
+        await asyncio.sleep(3.0)
+        assert limiter.elapsed_s(first) == pytest.approx(3.0, abs=0.01)
+        first.answered({})
+        second = await waiting
+        await asyncio.sleep(2.0)
+        assert limiter.elapsed_s(second) == pytest.approx(2.0, abs=0.01)
+        second.answered({})
+
+    run(main)
+
+
 async def started(waiting: Coroutine[Any, Any, Permit]) -> asyncio.Task[Permit]:
     """A task that stands at the gate when this returns."""
     task = asyncio.create_task(waiting)
