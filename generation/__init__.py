@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from generation.domain.context import RelatedSymbol, SymbolContext
     from generation.domain.output import JobOutput, PlannedOutput
     from generation.errors import ConfigError, InputError, JobError, Stopped, StorageError, Unreachable
-    from generation.figures.job import JobFigures
+    from generation.figures.job import JobFigures, read_figures
     from generation.figures.process import ProcessFigures
     from generation.intake.faults import describe_fault
     from generation.intake.job_input import JobOptions, unwrapped
@@ -104,6 +104,7 @@ _HOMES = {
     "open_storage": "generation.storage",
     "prepare_environment": "generation.command_line",
     "protect_streams": "generation.process",
+    "read_figures": "generation.figures.job",
     "render_page": "generation.pages.html",
     "result_of": "generation.bulk.engines.runpod.engine",
     "run_job": "generation.job",
@@ -165,6 +166,7 @@ __all__ = [
     "open_storage",
     "prepare_environment",
     "protect_streams",
+    "read_figures",
     "render_page",
     "result_of",
     "run_job",

@@ -22,6 +22,7 @@ from doctown.repository import Limits, Network, newest_commit
 from generation import (
     RUN_TTL_S,
     JobError,
+    ProcessFigures,
     RunPodApi,
     RunPodSettings,
     Settings,
@@ -53,30 +54,36 @@ async def run_bulk(options: argparse.Namespace, environ: Mapping[str, str]) -> i
         is_forced=options.all,
     )
     storage = open_storage(settings)
+    figures = ProcessFigures()
     async with AsyncExitStack() as stack:
-        engine = await _engine(options, settings, environ, stack)
+        engine = await _engine(options, settings, environ, stack, figures)
         run_of = RepositoryRun(request, storage, engine, _report(as_json=options.json), _looking(environ))
         async with lease(storage, run_lease_key(name), ttl_s=RUN_TTL_S, on_wait=_say_that_it_waits):
             try:
                 await run_of.go_on()
             except JobError as error:
                 _say(f"the run has stopped: {error}; the same command goes on")
-    return _summary(run_of, listed, name, as_json=options.json)
+    return _summary(run_of, listed, name, figures if options.json else None)
 
 
 async def _engine(
-    options: argparse.Namespace, settings: Settings, environ: Mapping[str, str], stack: AsyncExitStack
+    options: argparse.Namespace,
+    settings: Settings,
+    environ: Mapping[str, str],
+    stack: AsyncExitStack,
+    figures: ProcessFigures,
 ) -> Engine:
     if options.via == "local":
         settings.as_of(utc_today()).require_usable_model()
         vectors = None if options.no_cache else options.cache or default_folder()
-        return LocalEngine(settings, environ, Caches(cache_of(options), vectors))
+        return LocalEngine(settings, environ, Caches(cache_of(options), vectors), figures)
     endpoint = RunPodSettings.from_env(environ)
     if not settings.r2_bucket:
         raise ConfigError("RunPod's workers need a bucket to write to: set R2_BUCKET to theirs")
     import aiohttp
 
-    return RunPodEngine(RunPodApi(endpoint, await stack.enter_async_context(aiohttp.ClientSession(trust_env=True))))
+    api = RunPodApi(endpoint, await stack.enter_async_context(aiohttp.ClientSession(trust_env=True)))
+    return RunPodEngine(api, figures=figures)
 
 
 def read_options(given: list[str]) -> dict[str, Any]:
@@ -159,7 +166,8 @@ def line_of(listed: ListedRepository, state: State) -> str:
     return f"{listed.name} {state.status}: {counts}, ${state.spent_usd:.4f}, {output['docpack']['key']}"
 
 
-def _summary(run_of: RepositoryRun, listed: list[ListedRepository], name: str, *, as_json: bool) -> int:
+def _summary(run_of: RepositoryRun, listed: list[ListedRepository], name: str, figures: ProcessFigures | None) -> int:
+    """Print what came of a run, as JSON with the figures of this start where they are given; return the exit code."""
     states = [run_of.states.get(number) for number in range(len(listed))]
     ended = [state for state in states if state is not None and state.has_ended]
     counts = {
@@ -167,9 +175,9 @@ def _summary(run_of: RepositoryRun, listed: list[ListedRepository], name: str, *
     }
     spent_usd = round(sum(state.spent_usd for state in states if state is not None), 6)
     left = len(listed) - len(ended)
-    if as_json:
+    if figures is not None:
         totals = {"repositories": len(listed), **counts, "left": left, "spent_usd": spent_usd, "index": INDEX_KEY}
-        display.print_record({"event": "summary", "run": name, **totals})
+        display.print_record({"event": "summary", "run": name, **totals, "figures": figures.record()})
     else:
         said = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count) or "none done"
         _print(f"run {name}: {len(listed)} repositories: {said}, {left} left, ${spent_usd:.4f}")

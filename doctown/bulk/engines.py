@@ -14,7 +14,7 @@ from typing import Any, Protocol, cast
 from doctown.bulk.state import State
 from doctown.jobs import Caches, run_repository_job
 from doctown.jobs.output import RepositoryOutput
-from generation import JobError, RunPodApi, Settings, Unreachable, result_of
+from generation import JobError, ProcessFigures, RunPodApi, Settings, Unreachable, read_figures, result_of
 
 FIRST_LOOK_S = 1.0
 LAST_LOOK_S = 15.0
@@ -47,9 +47,12 @@ class Engine(Protocol):
 
 
 class LocalEngine:
-    """Jobs in this process."""
+    """Jobs in this process; `figures` count what they do."""
 
-    def __init__(self, settings: Settings, environ: Mapping[str, str], caches: Caches) -> None:
+    def __init__(
+        self, settings: Settings, environ: Mapping[str, str], caches: Caches, figures: ProcessFigures | None = None
+    ) -> None:
+        self._figures = figures or ProcessFigures()
         self._settings = settings
         self._environ = environ
         self._caches = caches
@@ -57,24 +60,31 @@ class LocalEngine:
     async def attempt(self, job_input: Mapping[str, Any], state: State, save: Save, step: Step) -> Attempt:
         """Do a job; a cancellation stops it in order, with what it has bought in the store."""
         await save(state)
-        try:
-            output = await run_repository_job(
-                dict(job_input),
-                self._settings,
-                job_id="bulk",
-                environ=self._environ,
-                watch=lambda progress: step(progress.snapshot()["payload"]["name"]),
-                caches=self._caches,
-            )
-        except JobError as error:
-            return Attempt(None, error.failure, str(error))
+        with self._figures.job("repository") as (figures, status):
+            try:
+                output = await run_repository_job(
+                    dict(job_input),
+                    self._settings,
+                    job_id="bulk",
+                    environ=self._environ,
+                    watch=lambda progress: step(progress.snapshot()["payload"]["name"]),
+                    caches=self._caches,
+                    figures=figures,
+                )
+            except JobError as error:
+                status.append("error")
+                return Attempt(None, error.failure, str(error))
+            status.append(output["status"])
         return Attempt(cast("RepositoryOutput", output))
 
 
 class RunPodEngine:
-    """Jobs of an endpoint, whose workers have the same bucket."""
+    """Jobs of an endpoint, whose workers have the same bucket; `figures` count what they tell of their jobs."""
 
-    def __init__(self, api: RunPodApi, first_look_s: float = FIRST_LOOK_S) -> None:
+    def __init__(
+        self, api: RunPodApi, first_look_s: float = FIRST_LOOK_S, figures: ProcessFigures | None = None
+    ) -> None:
+        self._figures = figures or ProcessFigures()
         self._api = api
         self._first_look_s = first_look_s
 
@@ -102,6 +112,8 @@ class RunPodEngine:
                 return Attempt(None, LOST, "RunPod does not know the job any more")
             output = status.get("output")
             if (result := result_of(status)) is not None:
+                told = output if isinstance(output, dict) else {}
+                self._figures.add("repository", str(told.get("status", "error")), read_figures(told.get("figures")))
                 if result.ended == "completed" and isinstance(output, dict) and "docpack" in output:
                     return Attempt(cast("RepositoryOutput", output))
                 if result.ended == "failed":

@@ -158,6 +158,13 @@ def test_a_repository_that_fails_is_named_with_its_cause_and_touches_no_other(
     assert len(world.bought()) == 4
     assert records[-1]["event"] == "summary"
     assert (records[-1]["success"], records[-1]["failed"], records[-1]["left"]) == (2, 3, 0)
+    figures = records[-1]["figures"]
+    assert (figures["jobs"]["success"], figures["requests"]["answered"], figures["cost_usd"]) == (
+        2,
+        4,
+        records[-1]["spent_usd"],
+    )
+    assert figures["errors"]["fetch"] == {"bad_source": 1}
 
 
 def test_the_cap_holds_for_the_whole_run(world: World) -> None:
