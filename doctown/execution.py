@@ -20,6 +20,10 @@ from generation import JobFigures
 
 Result = TypeVar("Result")
 
+OUT_OF_TIME = (
+    "Its deadline (deadline_s) has passed before any summary could be bought: send the job again, and it goes on with "
+    "the vectors that it has, or raise the deadline and the endpoint's execution timeout"
+)
 STOPPED = "The worker was told to stop: send the job again, and it goes on with what was bought"
 
 
@@ -80,14 +84,18 @@ class Execution:
         return task
 
     def check(self) -> None:
-        """Raise CancelledError in a build that was cancelled, and DocumentError where its process must stop.
+        """Raise CancelledError in a build that was cancelled, and DocumentError where it must end.
 
-        What stops in the middle of buying ends with what it has, and so does the build from then on.
+        What must end in the middle of buying ends with what it has, and so does the build from then on.
         """
         if self._is_cancelled:
             raise asyncio.CancelledError
-        if self.stopping.is_set() and not self._is_buying:
+        if self._is_buying:
+            return
+        if self.stopping.is_set():
             raise DocumentError(STOPPED, "worker_stopping")
+        if self.left_s <= 0:
+            raise DocumentError(OUT_OF_TIME, "deadline_exceeded")
 
     def begin_to_buy(self) -> None:
         """Let the build end with what it has from now on, where its process must stop."""

@@ -64,6 +64,11 @@ def kept_as(folder: str) -> str:
     return f"{name}-{_digest(folder)}"
 
 
+def vectors_key(kept_as_id: str, file_name: str) -> str:
+    """Return the key of the cache of vectors of a pack's folder: among what no caller may have read."""
+    return f"checkpoints/{kept_as_id}.vectors/{file_name}"
+
+
 def _of_subdir(subdir: str | None) -> list[str]:
     if subdir is None:
         return []

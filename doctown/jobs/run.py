@@ -14,8 +14,8 @@ import hashlib
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -24,9 +24,10 @@ from typing import cast
 from doctown.build import BuildResult, Doors, plan_build, run_build
 from doctown.docpack import PackFile
 from doctown.embedding import EmbeddingSettings
+from doctown.embedding.cache import FILE_NAME as VECTORS_FILE
 from doctown.errors import DoctownError
 from doctown.execution import Execution
-from doctown.jobs.keys import archive_folder, kept_as, pack_name, repository_folder
+from doctown.jobs.keys import archive_folder, kept_as, pack_name, repository_folder, vectors_key
 from doctown.jobs.output import PlannedRepository, RepositoryOutput, RepositoryPlan, StepName
 from doctown.jobs.progress import RepositoryProgress
 from doctown.jobs.request import RepositoryJob, parse_repository_job
@@ -43,6 +44,7 @@ from generation import (
     Settings,
     Stopped,
     Storage,
+    StorageError,
     check_input_key,
     check_pack_key,
     job_lease,
@@ -58,6 +60,9 @@ Watch = Callable[[RepositoryProgress], None]
 # The part of an execution's time that is left for the pack, its upload and the result.
 PACK_SHARE = 0.1
 MAX_PACK_S = 60.0
+VECTORS = "vectors"
+# Some 100,000 vectors; nothing is ever removed from a cache.
+MAX_VECTORS_BYTES = 200_000_000
 _LOGGED = frozenset({"step_ended", "warning", "failed"})
 
 
@@ -129,7 +134,8 @@ async def run_repository_job(  # noqa: PLR0913 - the keyword arguments come from
                 options = await _build_options(job, stored, work, environ, caches)
                 if job.options.dry_run:
                     return await _plan(job, options, settings, doors, caches)
-                result = await execution.run(lambda: run_build(options, settings, caches.parse, doors))
+                async with _kept_vectors(options, stored, work):
+                    result = await execution.run(lambda: run_build(options, settings, caches.parse, doors))
                 return _output(job, result, stored, settings, asyncio.get_running_loop().time() - started_s)
         except DoctownError as error:
             figures.failures[progress.step, error.failure] += 1
@@ -247,8 +253,41 @@ async def _build_options(
         renew=given.renew,
         limits=Limits.from_env(environ),
         network=Network.from_env(environ),
-        cache_folder=caches.vectors,
+        cache_folder=caches.vectors or work / VECTORS,
     )
+
+
+@asynccontextmanager
+async def _kept_vectors(options: BuildOptions, stored: _Stored, work: Path) -> AsyncIterator[None]:
+    """Have the vectors of earlier executions while the block runs, and keep new ones, however it ends.
+
+    To embed a thousand texts takes a worker some 13 s, to fetch their vectors a moment. Without them, a build that does
+    not come to its summaries within one execution never would.
+    """
+    file, key = work / VECTORS / VECTORS_FILE, vectors_key(stored.kept_as, VECTORS_FILE)
+    if options.embeddings != "minilm" or options.cache_folder != file.parent:
+        yield
+        return
+    if await stored.storage.exists(key):
+        await stored.fetched(key, file)
+        if file.stat().st_size > MAX_VECTORS_BYTES:
+            file.unlink()  # mostly of texts that are gone: it begins anew
+    before = _size_and_time(file)
+    try:
+        yield
+    finally:
+        if _size_and_time(file) != before:
+            try:
+                await stored.storage.write(key, await asyncio.to_thread(file.read_bytes))
+            except StorageError as error:
+                log.warning("the vectors are computed again next time: %s", error)
+
+
+def _size_and_time(file: Path) -> tuple[int, int] | None:
+    if not file.is_file():
+        return None
+    status = file.stat()
+    return status.st_size, status.st_mtime_ns
 
 
 async def _plan(

@@ -171,6 +171,28 @@ def test_only_what_has_changed_is_bought_again(world: World) -> None:
     assert len(world.s3.keys()) == 1
 
 
+def test_vectors_are_in_the_bucket_and_are_not_computed_again(world: World) -> None:
+    """The file beside the pack is what the output says, and the next job fetches its vectors from the cache."""
+    world.environ["EMBEDDING_MODEL_PATH"] = str(REPOSITORY_ROOT / "models/minilm-l6")
+    first = world.run(world.input(model="offline", embeddings="minilm"))
+    body, pointer = world.s3.get(first["embeddings"]["key"]), first["embeddings"]
+    assert (len(body), hashlib.sha256(body).hexdigest()) == (pointer["bytes"], pointer["sha256"])
+    (cache_key,) = (key for key in world.s3.keys() if key.startswith("checkpoints/"))  # noqa: SIM118 - no mapping
+    cached = world.s3.get(cache_key)
+    again = world.run(world.input(model="offline", embeddings="minilm"))
+    assert again["embeddings"] == first["embeddings"]
+    assert world.s3.get(cache_key) == cached
+    assert [one.method for one in world.s3.requests if cache_key.rpartition("/")[2] in one.target].count("PUT") == 1
+
+
+def test_out_of_time_before_it_buys_it_says_so(world: World) -> None:
+    """A deadline that is over when the source is there costs nothing, and is no fault of the repository."""
+    failure, sentence = world.refusal(world.input(deadline_s=0.001))
+    assert failure == "deadline_exceeded"
+    assert "send the job again" in sentence or "has passed" in sentence
+    assert world.bought() == {}
+
+
 def test_a_dry_run_buys_and_stores_nothing(world: World) -> None:
     output = world.run(world.input(dry_run=True))
     assert (output["status"], output["plan"]["symbols"], output["plan"]["requests"]) == (
