@@ -17,6 +17,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -46,6 +47,7 @@ def run(args: Sequence[str], environment: Mapping[str, str], cwd: Path, stdout: 
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
+    tempfile.tempdir = None  # the server's own, which it may have asked for
     sys.stdout, sys.stderr = _opened(stdout, 1), _opened(stderr, 2)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     multiprocessing.set_start_method("fork", force=True)  # the default of a Python on Linux
