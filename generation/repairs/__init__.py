@@ -94,11 +94,19 @@ def _steps(findings: Findings, made: Sequence[str]) -> Iterator[tuple[str, Step]
 
 
 def _without_off_topic(text: str, context: SymbolContext, code: str | None) -> str:
-    """Return a text without sentences about callers, files, clusters, centrality or the task."""
+    """Return a text without sentences about callers, files, clusters, centrality or the task.
+
+    The first sentence says what the symbol does. It stays where only its filler opening was off topic.
+    """
 
     def on_topic(sentence: str) -> bool:
         return check_place(sentence, context) is None and check_task(sentence, context) is None
 
+    first, *rest = split_sentences(text, code)
+    if not on_topic(first):
+        rewritten = _without_filler(first, context, code)
+        if on_topic(rewritten):
+            text = " ".join([rewritten, *rest])
     return _keep(lambda sentences: list(filter(on_topic, sentences)), text, code)
 
 

@@ -24,7 +24,7 @@ _THINGS = (
     "|getter|setter|exception|hook|component|instance|field|initializer"
 )
 _THING = rf"(?:(?:{_KINDS})\s+)*(?:{_THINGS})"
-_PLACE = rf"(?:\s+(?:of|in|from|on|within|inside)\s+(?:the\s+)?{_NAME}(?:\s+(?:{_THINGS}|file|library|package))?)?"
+_PLACE = rf"(?:\s+(?:of|in|from|on|within|inside)\s+(?:the\s+)?{_NAME}(?:\s+(?:{_THINGS}|file|library|package))?){{0,2}}"
 _SUBJECT = rf"""(?:
     (?:this|the\s+(?:following|given|above|provided))\s+(?:{_NAME}\s+)?{_THING}{_PLACE}(?:\s*,?\s+{_NAME}\s*,)?
     |the\s+(?:{_NAME}\s+)?{_THING}(?:\s+`[^`]+`)?{_PLACE}
@@ -42,7 +42,7 @@ _TO = re.compile(
         |{_SUBJECT}\s+(?:{_IS}|can\s+be|are|may\s+be)\s+(?:\w+ly\s+)?(?:{_MEANT}|called|there|supposed)\s+to
         |{_SUBJECT}\s+(?:can|will|should|would|must|may)
         |{_SUBJECT}\s+(?:aims|serves|helps|attempts|is(?:\s+going)?)\s+to
-        |{_SUBJECT}\s+{_IS}\s+{_A_THING}\s+(?:{_MEANT}\s+)?to
+        |{_SUBJECT}\s+{_IS}\s+{_A_THING}\s+(?:{_MEANT}{_PLACE}\s+)?to
         |{_VAGUE}\s+(?:{_MEANT}\s+)?to
         )\s+(?!be\b)""",
     re.VERBOSE | re.IGNORECASE,

@@ -326,6 +326,18 @@ REPAIRED = {
         "Sends a request through an adapter.",
         ("off_topic",),
     ),
+    "a file in the opening of the first sentence": (
+        "The `send` method in the `src/net/adapter.py` file of the `net` library is used to send a request. "
+        "It returns the response.",
+        "Sends a request. It returns the response.",
+        ("off_topic",),
+    ),
+    "a first sentence that says what uses it": (
+        "The `send` function is a utility function used in TypeScript to send a request through an adapter. "
+        "It returns the response.",
+        "Sends a request through an adapter. It returns the response.",
+        ("off_topic",),
+    ),
     "the same sentence twice": (
         "Sends a request through an adapter. Sends a request through an adapter.",
         "Sends a request through an adapter.",
