@@ -22,6 +22,8 @@ from doctown.jobs.output import (
 from generation.domain.output import Code, JobId, Sentence
 
 JobStatus = Literal["queued", "running", "success", "partial", "failed", "planned", "cancelled"]
+# A repository that no process survives must not end one after the other for ever.
+MAX_EXECUTIONS = 6
 OPEN: frozenset[JobStatus] = frozenset({"queued", "running"})
 Time = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$", description="UTC, in RFC 3339.")]
 
@@ -65,9 +67,15 @@ def queued(job_id: str, payload: Mapping[str, Any], now: datetime) -> JobState:
 
 
 def begun(state: JobState, now: datetime) -> JobState | None:
-    """Return the record of a job that is begun, or begun again; None where it has ended."""
+    """Return the record of a job that is begun, or begun again; None where it has ended.
+
+    A job that was begun MAX_EXECUTIONS times has failed: it may be what its processes have died of.
+    """
     if not is_open(state):
         return None
+    if state["executions"] >= MAX_EXECUTIONS:
+        error = f"the process that ran it has died or was stopped {MAX_EXECUTIONS} times: see the logs of the service"
+        return {**state, "status": "failed", "error": error, "failure": "job_lost", "ended_at": as_time(now)}
     started_at = state["started_at"] or as_time(now)
     return {**state, "status": "running", "started_at": started_at, "executions": state["executions"] + 1}
 

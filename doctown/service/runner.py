@@ -152,7 +152,7 @@ class Runner:
 
     async def _run(self, job_id: str) -> None:
         state, is_begun = await self._store.change(job_id, lambda found: records.begun(found, self._now()))
-        if not is_begun or state is None:
+        if not is_begun or state is None or not is_open(state):
             await self._store.close(job_id)
             return
         log.info("job %s: execution %d begins", job_id, state["executions"])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from doctown.jobs.output import RepositoryProgressPayload
 from doctown.service import records
-from doctown.service.records import JobState, merge_progress
+from doctown.service.records import MAX_EXECUTIONS, JobState, merge_progress
 from doctown.telling import STEPS
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -58,6 +58,15 @@ def test_an_execution_that_was_taken_over_has_no_say() -> None:
     assert records.failed(taken_over, 1, "No.", "internal", NOW) is None
     assert records.cancelled(taken_over, 1, NOW) is None
     assert taken_over["started_at"] == "2026-01-01T00:00:00Z"
+
+
+def test_a_job_that_no_process_survives_is_given_up() -> None:
+    """After MAX_EXECUTIONS it has failed, in a sentence: it does not end one process after the other for ever."""
+    state = running(executions=MAX_EXECUTIONS)
+    lost = records.begun(state, NOW)
+    assert lost is not None
+    assert (lost["status"], lost["failure"], lost["executions"]) == ("failed", "job_lost", MAX_EXECUTIONS)
+    assert lost["error"] is not None
 
 
 def test_a_job_that_waits_is_cancelled_at_once_and_one_that_runs_when_it_can() -> None:
