@@ -24,7 +24,8 @@ _THINGS = (
     "|getter|setter|exception|hook|component|instance|field|initializer"
 )
 _THING = rf"(?:(?:{_KINDS})\s+)*(?:{_THINGS})"
-_PLACE = rf"(?:\s+(?:of|in|from|on|within|inside)\s+(?:the\s+)?{_NAME}(?:\s+(?:{_THINGS}|file|library|package))?){{0,2}}"
+_IN = r"(?:of|in|from|on|within|inside)"
+_PLACE = rf"(?:\s+{_IN}\s+(?:the\s+)?{_NAME}(?:\s+(?:{_THINGS}|file|library|package))?){{0,2}}"
 _SUBJECT = rf"""(?:
     (?:this|the\s+(?:following|given|above|provided))\s+(?:{_NAME}\s+)?{_THING}{_PLACE}(?:\s*,?\s+{_NAME}\s*,)?
     |the\s+(?:{_NAME}\s+)?{_THING}(?:\s+`[^`]+`)?{_PLACE}
