@@ -327,13 +327,13 @@ REPAIRED = {
         ("off_topic",),
     ),
     "a file in the opening of the first sentence": (
-        "The `send` method in the `src/net/adapter.py` file of `net` is used to send a request. It returns the response.",
-        "Sends a request. It returns the response.",
+        "The `send` method in the `src/net/adapter.py` file of `net` is used to send a request. It returns a reply.",
+        "Sends a request. It returns a reply.",
         ("off_topic",),
     ),
     "a first sentence that says what uses it": (
-        "The `send` function is a utility function used in Python to send a request. It returns the response.",
-        "Sends a request. It returns the response.",
+        "The `send` function is a utility function used in TypeScript to send a request. It returns a reply.",
+        "Sends a request. It returns a reply.",
         ("off_topic",),
     ),
     "the same sentence twice": (
