@@ -185,6 +185,17 @@ def test_what_is_known_is_not_made_again(service: Service, built: Json, git: Git
     assert after["files"] - before["files"] == 3
 
 
+def test_a_dry_run_has_a_plan_and_no_pack(service: Service, git: GitServer) -> None:
+    options = {"embeddings": "none", "dry_run": True}
+    state = service.ended(service.ingest(f"{git.url}/open/second", options=options))
+    assert (state["status"], state["output"]["status"], state["output"]["plan"]["estimated_cost"]) == (
+        "planned",
+        "planned",
+        0,
+    )
+    check_problem(service.call(f"/docpacks/{state['job_id']}"), 404, "not_found", "the job has no pack")
+
+
 def test_what_is_not_there_is_not_found(service: Service) -> None:
     for path in ("/status/none", "/status/..", "/status/none/events", "/docpacks/none", "/docpacks/none/nodes.json"):
         check_problem(service.call(path), 404, "not_found")
