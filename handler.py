@@ -68,6 +68,7 @@ def make_handler(
         payload, job_id = job.get("input"), str(job["id"])
         try:
             if is_repository_input(payload):
+                _require_bucket(settings)
                 run_repository_job = await asyncio.to_thread(load_builds)
                 work = run_repository_job(
                     payload,
@@ -113,6 +114,12 @@ def is_repository_input(payload: object) -> bool:
     """Return whether a job's input is a repository, or an archive of one, and not symbols."""
     payload = unwrapped(payload)
     return isinstance(payload, dict) and bool(payload.keys() & {"repository", "archive_key"})
+
+
+def _require_bucket(settings: Settings) -> None:
+    """Raise ConfigError without a bucket: a pack in a worker's folder is lost with the worker."""
+    if not settings.r2_bucket:
+        raise ConfigError("a repository's pack needs a bucket: set R2_BUCKET and the other R2 settings on the endpoint")
 
 
 def load_builds() -> Callable[..., Awaitable[Mapping[str, Any]]]:

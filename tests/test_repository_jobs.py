@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import os
@@ -16,8 +17,9 @@ import pytest
 
 from doctown.docpack import open_pack
 from doctown.telling import STEPS
-from generation.config import VOCABULARY_DIR
+from generation.config import VOCABULARY_DIR, Settings
 from generation.results.checkpoint import MAX_UNSAVED
+from handler import make_handler
 from tests.doctown.repository.repositories import make_repository
 from tests.loopback.git_http import GitServer, running_git_server
 from tests.loopback.openai import Behaviour, RunningServer, running
@@ -145,6 +147,23 @@ def test_a_git_url_becomes_a_pack_in_the_bucket(deployment: Deployment) -> None:
     assert "input.repository.url must be the address of a git repository" in refused["error"]
     assert symbols["documented_count"] == 3
     assert list(deployment.folder.iterdir()) == []
+
+
+def test_without_a_bucket_a_repository_is_refused_before_it_costs_anything(tmp_path: Path) -> None:
+    """A pack in the folder of a worker that goes away would be paid for and lost."""
+
+    async def send(_job: Json, _snapshot: Any) -> None:
+        """Nobody listens."""
+
+    settings = Settings.from_env({"MODEL_NAME": "offline", "RESULTS_DIR": str(tmp_path)})
+    handle = make_handler(settings, send, asyncio.Event())
+
+    async def refused() -> Json:
+        return await handle({"id": "job", "input": {"repository": {"url": "https://github.com/owner/repo"}}})
+
+    output = asyncio.run(refused())
+    assert output["failure"] == "bad_setting"
+    assert "set R2_BUCKET" in output["error"]
 
 
 def kill_one(deployment: Deployment, job_id: str, chance: random.Random) -> None:

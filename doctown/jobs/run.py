@@ -25,7 +25,7 @@ from doctown.build import BuildResult, Doors, plan_build, run_build
 from doctown.docpack import PackFile
 from doctown.embedding import EmbeddingSettings
 from doctown.embedding.cache import FILE_NAME as VECTORS_FILE
-from doctown.errors import DoctownError
+from doctown.errors import DoctownError, PackError
 from doctown.execution import Execution
 from doctown.jobs.keys import archive_folder, kept_as, pack_name, repository_folder, vectors_key
 from doctown.jobs.output import PlannedRepository, RepositoryOutput, RepositoryPlan, StepName
@@ -139,8 +139,15 @@ async def run_repository_job(  # noqa: PLR0913 - the keyword arguments come from
                 return _output(job, result, stored, settings, asyncio.get_running_loop().time() - started_s)
         except DoctownError as error:
             figures.failures[progress.step, error.failure] += 1
-            # The caller knows the pack by its key, which is its path in the folder.
-            raise JobError(str(error).replace(f"{work}/", ""), error.failure) from None
+            raise JobError(_for_callers(error, work, stored), error.failure) from None
+
+
+def _for_callers(error: DoctownError, work: Path, stored: _Stored) -> str:
+    """Return the sentence of an error; callers know a pack by its key, which is its path in the folder."""
+    sentence = str(error).replace(f"{work}/", "")
+    if isinstance(error, PackError) and not stored.is_previous_named:
+        return f"{sentence} It is the last pack in the bucket: remove it there to begin anew"
+    return sentence
 
 
 @dataclass

@@ -19,6 +19,7 @@ import jsonschema
 import pytest
 
 from doctown.jobs import RepositoryProgress, run_repository_job
+from doctown.jobs.keys import pack_name, repository_folder
 from doctown.jobs.work_folder import work_folder
 from doctown.telling import STEPS
 from generation import JobError, Settings
@@ -222,6 +223,8 @@ def test_a_folder_and_an_archive_have_packs_of_their_own(world: World, tmp_path:
 def test_what_cannot_run_is_a_sentence_and_costs_nothing(world: World, tmp_path: Path) -> None:
     """Each cause has its code, and the earlier pack is named by its key; nothing is bought."""
     world.s3.put("docpacks/broken.docpack", b"no pack")
+    own_key = f"{repository_folder(world.url, 'core')}/{pack_name(world.url)}"
+    world.s3.put(own_key, b"no pack")
     repository = {"url": world.url}
     cases: list[tuple[Json, str, str]] = [
         ({"repository": {"url": f"{world.git.url}/open/none"}}, "bad_source", "is not there or is private"),
@@ -233,13 +236,14 @@ def test_what_cannot_run_is_a_sentence_and_costs_nothing(world: World, tmp_path:
         ({"repository": repository, "previous_docpack_key": "a.docpack"}, "bad_input", "must begin with docpacks/"),
         ({"repository": repository, "previous_docpack_key": "docpacks/none"}, "bad_input", "names nothing"),
         ({"repository": repository, "previous_docpack_key": "docpacks/broken.docpack"}, "bad_pack", "docpacks/broken"),
+        ({"repository": {**repository, "subdir": "core"}}, "bad_pack", "remove it there to begin anew"),
         (world.input(max_cost_usd=1e-6), "estimate_above_cap", "above max_cost_usd"),
     ]
     for job_input, failure, words in cases:
         found, sentence = world.refusal(job_input)
         assert (found, words in sentence, str(world.work) in sentence) == (failure, True, False), sentence
     assert world.bought() == {}
-    assert world.s3.keys() == ["docpacks/broken.docpack"]
+    assert world.s3.keys() == sorted(["docpacks/broken.docpack", own_key])
 
 
 def test_cancelled_it_keeps_what_was_bought_and_nothing_of_the_source(world: World) -> None:
