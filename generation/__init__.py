@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         find_bought,
         forget_codebase,
     )
-    from generation.bulk.engines.outcomes import FATAL
+    from generation.bulk.engines.outcomes import FATAL, RESUMABLE
     from generation.bulk.engines.runpod.api import RunPodApi
     from generation.bulk.engines.runpod.engine import result_of
     from generation.bulk.engines.runpod.settings import RunPodSettings
@@ -73,6 +73,7 @@ _HOMES = {
     "Page": "generation.pages.blocks",
     "PlannedOutput": "generation.domain.output",
     "ProcessFigures": "generation.figures.process",
+    "RESUMABLE": "generation.bulk.engines.outcomes",
     "RUN_TTL_S": "generation.storage.lease",
     "RelatedSymbol": "generation.domain.context",
     "RunPodApi": "generation.bulk.engines.runpod.api",
@@ -117,6 +118,7 @@ _HOMES = {
 __all__ = [
     "BATCH_SHARE",
     "FATAL",
+    "RESUMABLE",
     "RUN_TTL_S",
     "Bars",
     "Block",

@@ -18,8 +18,8 @@ from typing_extensions import TypedDict
 from doctown.docpack.schema import Counts
 from doctown.jobs.keys import INDEX_KEY
 from doctown.jobs.output import RepositoryOutput
-from generation import Storage, StorageError
-from generation.domain.output import ResultsPointer, Status, Usd
+from generation import RESUMABLE, Storage, StorageError
+from generation.domain.output import Count, ResultsPointer, Status, Usd
 
 MAX_CONFLICTS = 10
 CONFLICT_PAUSE_S = 1.0  # R2 takes one write a second of a key
@@ -47,7 +47,8 @@ class IndexEntry(TypedDict):
     built_at: NotRequired[Timestamp]
     checked_at: NotRequired[Timestamp]
     options_digest: NotRequired[Annotated[str, Field(description="Of the options of the job.")]]
-    failure: NotRequired[Annotated[str | None, Field(description="Code of what went wrong last.")]]
+    failures: NotRequired[Annotated[dict[str, Count], Field(description="Symbols without a summary, by failure code.")]]
+    failure: NotRequired[Annotated[str | None, Field(description="Code of why the last job had no pack.")]]
     message: NotRequired[str | None]
 
 
@@ -116,7 +117,8 @@ def built_entry(entry: IndexEntry, output: RepositoryOutput, options_digest: str
         "built_at": now(),
         "checked_at": now(),
         "options_digest": options_digest,
-        "failure": next(iter(output["failures"]), None),
+        "failures": output["failures"],
+        "failure": None,
         "message": None,
     }
 
@@ -133,12 +135,15 @@ def looked_at(entry: IndexEntry, newest_commit: str) -> IndexEntry:
 
 
 def is_current(entry: IndexEntry, newest_commit: str, options_digest: str) -> bool:
-    """Return whether a new job would change nothing: the pack is whole, of this commit, and with these options."""
+    """Return whether a new job would change nothing: a pack of this commit and these options, with all it can have.
+
+    Symbols that a model refuses are refused again, and paid again; those that failed for another cause are asked for.
+    """
     return (
-        entry.get("status") == "success"
-        and entry.get("failure") is None
-        and entry.get("commit") == newest_commit
+        entry.get("commit") == newest_commit
         and entry.get("options_digest") == options_digest
+        and entry.get("failure") is None
+        and not RESUMABLE & entry.get("failures", {}).keys()
     )
 
 

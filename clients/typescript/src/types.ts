@@ -932,7 +932,13 @@ export interface IndexEntry {
    */
   options_digest?: string
   /**
-   * Code of what went wrong last.
+   * Symbols without a summary, by failure code.
+   */
+  failures?: {
+    [k: string]: number | undefined
+  }
+  /**
+   * Code of why the last job had no pack.
    */
   failure?: string | null
   message?: string | null

@@ -176,10 +176,23 @@ def test_the_cap_holds_for_the_whole_run(world: World) -> None:
     bill = world.openai.bill()
     spent_usd = (bill["input_tokens"] * 0.15 + bill["output_tokens"] * 0.60) / 1e6
     assert 0 < spent_usd <= cap_usd
-    failures = [one["failure"] for one in world.packs().values()]
+    failures = [[one["failure"], *one.get("failures", {})] for one in world.packs().values()]
     assert len(failures) == 2
-    assert failures.count(None) == 1
-    assert set(failures) <= {None, "estimate_above_cap", "cost_cap_reached"}
+    assert failures.count([None]) == 1
+    assert {code for codes in failures for code in codes} <= {None, "estimate_above_cap", "cost_cap_reached"}
+
+
+def test_what_a_model_refuses_is_not_asked_again_every_night(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """A pack with a refused symbol is as whole as it can be: the next run leaves it alone until its source changes."""
+    world.write_list(world.url("one"))
+    script = ({"fault": "refusal", "contains": "Name: one_a", "times": None},)
+    world.openai.set_behaviour(replace(BEHAVIOUR, fault_script=script))
+    assert world.bulk() == 1
+    assert world.packs()["one"]["failures"] == {"refused": 1}
+    asked = world.openai.bill()["requests"]
+    assert world.bulk() == 0
+    assert world.openai.bill()["requests"] == asked
+    assert "one unchanged" in capsys.readouterr().out
 
 
 def test_a_fault_of_the_account_ends_the_run_and_the_same_command_goes_on(
