@@ -26,7 +26,6 @@ from generation import JobError, Settings
 from tests.doctown.repository.repositories import git, make_repository, write_files
 from tests.loopback.git_http import GitServer, running_git_server
 from tests.loopback.openai import Behaviour, RunningServer, running
-from tests.loopback.s3 import MotoS3
 from tests.support.waiting import wait_until
 from tests.support.worker_process import REPOSITORY_ROOT
 
@@ -48,13 +47,31 @@ def schema(name: str) -> Json:
     return read
 
 
+class Store(NamedTuple):
+    """The folder that stands for the bucket: `tests/test_repository_jobs.py` has a real one."""
+
+    folder: Path
+
+    def keys(self) -> list[str]:
+        paths = (path for path in self.folder.rglob("*") if path.is_file())
+        return sorted(path.relative_to(self.folder).as_posix() for path in paths)
+
+    def get(self, key: str) -> bytes:
+        return (self.folder / key).read_bytes()
+
+    def put(self, key: str, body: bytes) -> None:
+        path = self.folder / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(body)
+
+
 class World(NamedTuple):
-    """A git server with the repository `demo`, a model, a bucket, and how to run jobs with them."""
+    """A git server with the repository `demo`, a model, a store, and how to run jobs with them."""
 
     git: GitServer
     folder: Path
     openai: RunningServer
-    s3: MotoS3
+    store: Store
     environ: dict[str, str]
     work: Path
 
@@ -101,10 +118,9 @@ class World(NamedTuple):
 
 
 @pytest.fixture
-def world(tmp_path: Path, moto: MotoS3, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     work = tmp_path / "work"
     work.mkdir()
-    monkeypatch.setenv("AWS_CA_BUNDLE", moto.ca_bundle)
     make_repository(tmp_path / "repositories/demo", FILES)
     with running_git_server(tmp_path / "repositories", tls=True) as server, running(BEHAVIOUR) as openai:
         monkeypatch.setattr(tempfile, "tempdir", str(work))
@@ -116,9 +132,9 @@ def world(tmp_path: Path, moto: MotoS3, monkeypatch: pytest.MonkeyPatch) -> Iter
             "MAX_CONCURRENT_REQUESTS": "1",
             "GIT_HOSTS": server.url.removeprefix("https://"),
             "GIT_PRIVATE_NETWORKS": "127.0.0.1/32",
-            **moto.environment(),
+            "RESULTS_DIR": str(tmp_path / "store"),
         }
-        yield World(server, tmp_path / "repositories", openai, moto, environ, work)
+        yield World(server, tmp_path / "repositories", openai, Store(tmp_path / "store"), environ, work)
         assert list(work.iterdir()) == []
 
 
@@ -128,11 +144,11 @@ def test_a_repository_becomes_a_pack_in_the_bucket(world: World) -> None:
     job_input = {"repository": {"url": world.url}, "options": {"embeddings": "words"}}
     output = asyncio.run(world.start(job_input, lambda progress: seen.append(progress.snapshot()["payload"])))
     assert output["status"] == "success"
-    (key,) = world.s3.keys()
+    (key,) = world.store.keys()
     assert re.fullmatch(r"docpacks/127\.0\.0\.1-\d+-[0-9a-f]{12}/open/demo/demo\.docpack", key)
-    body = world.s3.get(key)
+    body = world.store.get(key)
     assert output["docpack"] == {
-        "bucket": "results",
+        "bucket": None,
         "key": key,
         "url": None,
         "bytes": len(body),
@@ -169,21 +185,22 @@ def test_only_what_has_changed_is_bought_again(world: World) -> None:
     assert world.bought() == {"inside": 1}
     assert (second["taken_over_count"], second["documented_count"]) == (FUNCTIONS, FUNCTIONS + 1)
     assert second["docpack"]["key"] == first["docpack"]["key"]
-    assert len(world.s3.keys()) == 1
+    assert len(world.store.keys()) == 1
 
 
 def test_vectors_are_in_the_bucket_and_are_not_computed_again(world: World) -> None:
     """The file beside the pack is what the output says, and the next job fetches its vectors from the cache."""
     world.environ["EMBEDDING_MODEL_PATH"] = str(REPOSITORY_ROOT / "models/minilm-l6")
     first = world.run(world.input(model="offline", embeddings="minilm"))
-    body, pointer = world.s3.get(first["embeddings"]["key"]), first["embeddings"]
+    body, pointer = world.store.get(first["embeddings"]["key"]), first["embeddings"]
     assert (len(body), hashlib.sha256(body).hexdigest()) == (pointer["bytes"], pointer["sha256"])
-    (cache_key,) = (key for key in world.s3.keys() if key.startswith("checkpoints/"))  # noqa: SIM118 - no mapping
-    cached = world.s3.get(cache_key)
+    (cache_key,) = (key for key in world.store.keys() if key.startswith("checkpoints/"))  # noqa: SIM118 - no mapping
+    cached = world.store.get(cache_key)
+    written_ns = (world.store.folder / cache_key).stat().st_mtime_ns
     again = world.run(world.input(model="offline", embeddings="minilm"))
     assert again["embeddings"] == first["embeddings"]
-    assert world.s3.get(cache_key) == cached
-    assert [one.method for one in world.s3.requests if cache_key.rpartition("/")[2] in one.target].count("PUT") == 1
+    assert world.store.get(cache_key) == cached
+    assert (world.store.folder / cache_key).stat().st_mtime_ns == written_ns
 
 
 def test_out_of_time_before_it_buys_it_says_so(world: World) -> None:
@@ -203,7 +220,7 @@ def test_a_dry_run_buys_and_stores_nothing(world: World) -> None:
     )
     assert output["plan"]["estimated_cost"] > 0
     assert world.bought() == {}
-    assert world.s3.keys() == []
+    assert world.store.keys() == []
 
 
 def test_a_folder_and_an_archive_have_packs_of_their_own(world: World, tmp_path: Path) -> None:
@@ -211,20 +228,20 @@ def test_a_folder_and_an_archive_have_packs_of_their_own(world: World, tmp_path:
     of_folder = world.run({"repository": {"url": world.url, "subdir": "core"}, "options": {"embeddings": "words"}})
     archive = tmp_path / "demo.tar.gz"
     git(world.folder / "demo", "archive", "--output", str(archive), "HEAD")
-    world.s3.put("uploads/demo.tar.gz", archive.read_bytes())
+    world.store.put("uploads/demo.tar.gz", archive.read_bytes())
     of_archive = world.run({"archive_key": "uploads/demo.tar.gz", "options": {"embeddings": "words"}})
     assert of_folder["documented_count"] == 1
     assert of_folder["docpack"]["key"].endswith("/open/demo/@core/demo.docpack")
     assert of_archive["documented_count"] == FUNCTIONS + 1
     assert of_archive["docpack"]["key"] == "docpacks/@archives/uploads/demo.tar.gz/demo.docpack"
-    assert len(world.s3.keys()) == 3
+    assert len(world.store.keys()) == 3
 
 
 def test_what_cannot_run_is_a_sentence_and_costs_nothing(world: World, tmp_path: Path) -> None:
     """Each cause has its code, and the earlier pack is named by its key; nothing is bought."""
-    world.s3.put("docpacks/broken.docpack", b"no pack")
+    world.store.put("docpacks/broken.docpack", b"no pack")
     own_key = f"{repository_folder(world.url, 'core')}/{pack_name(world.url)}"
-    world.s3.put(own_key, b"no pack")
+    world.store.put(own_key, b"no pack")
     repository = {"url": world.url}
     cases: list[tuple[Json, str, str]] = [
         ({"repository": {"url": f"{world.git.url}/open/none"}}, "bad_source", "is not there or is private"),
@@ -243,7 +260,7 @@ def test_what_cannot_run_is_a_sentence_and_costs_nothing(world: World, tmp_path:
         found, sentence = world.refusal(job_input)
         assert (found, words in sentence, str(world.work) in sentence) == (failure, True, False), sentence
     assert world.bought() == {}
-    assert world.s3.keys() == sorted(["docpacks/broken.docpack", own_key])
+    assert world.store.keys() == sorted(["docpacks/broken.docpack", own_key])
 
 
 def test_cancelled_it_keeps_what_was_bought_and_nothing_of_the_source(world: World) -> None:
@@ -263,7 +280,7 @@ def test_cancelled_it_keeps_what_was_bought_and_nothing_of_the_source(world: Wor
     output = world.run({**world.input(), "job_id": "another"})
     assert set(world.bought().values()) == {1}
     assert output["paid_before"]["symbols"] == 3
-    assert len(world.s3.keys()) == 1
+    assert len(world.store.keys()) == 1
 
 
 @pytest.mark.parametrize("step", ["parse", "pack"])
@@ -296,7 +313,7 @@ def test_a_server_that_never_answers_does_not_hold_a_cancelled_job(world: World)
             await job
 
     asyncio.run(cancelled())
-    assert world.s3.keys() == []
+    assert world.store.keys() == []
 
 
 @pytest.mark.parametrize("cause", ["worker_stopping", pytest.param("deadline_exceeded", marks=pytest.mark.slow)])
@@ -322,7 +339,7 @@ def test_a_job_that_must_end_stores_what_it_has_and_the_next_goes_on(world: Worl
     assert second["status"] == "success"
     assert set(world.bought().values()) == {1}
     assert second["total_cost"] > second["paid_before"]["total_cost"] > 0
-    assert len(world.s3.keys()) == 1
+    assert len(world.store.keys()) == 1
 
 
 def test_two_jobs_of_one_repository_buy_each_summary_once(world: World) -> None:
@@ -335,7 +352,7 @@ def test_two_jobs_of_one_repository_buy_each_summary_once(world: World) -> None:
     outputs = asyncio.run(both())
     assert set(world.bought().values()) == {1}
     assert sorted(one["taken_over_count"] for one in outputs) == [0, FUNCTIONS + 1]
-    assert len(world.s3.keys()) == 1
+    assert len(world.store.keys()) == 1
 
 
 def test_the_folder_of_a_killed_process_is_removed_by_the_next_job(world: World) -> None:
