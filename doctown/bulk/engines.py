@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, cast
 
 from doctown.bulk.state import State
@@ -101,7 +101,7 @@ class RunPodEngine:
             if not error.maybe_accepted:
                 raise
             return Attempt(None, LOST, str(error))
-        await save(State("sent", runpod_id, spent_usd=state.spent_usd))
+        await save(replace(state, runpod_id=runpod_id))
         return await self._until_ended(runpod_id, step)
 
     async def _until_ended(self, runpod_id: str, step: Step) -> Attempt:

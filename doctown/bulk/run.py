@@ -70,15 +70,34 @@ class Request:
 
 @dataclass
 class _Budget:
-    """What a run may still spend: its cap less what was spent and what jobs under way were granted."""
+    """What a run may still spend: its cap less what was spent and what jobs under way were granted.
+
+    `over` is the part of `spent` of jobs that are over: what they have bought is in a pack, and the next job does not
+    count it. What an unfinished job has kept counts in the next one, whose cap is for both.
+    """
 
     cap_usd: float | None
     spent: dict[int, float] = field(default_factory=dict)
+    over: dict[int, float] = field(default_factory=dict)
     granted: dict[int, float] = field(default_factory=dict)
 
     @property
     def left_usd(self) -> float:
         return (self.cap_usd or 0.0) - sum(self.spent.values()) - sum(self.granted.values())
+
+    def kept_usd(self, number: int) -> float:
+        return self.spent.get(number, 0.0) - self.over.get(number, 0.0)
+
+    def count(self, number: int, cost_usd: float, *, is_over: bool) -> None:
+        over_usd = self.over.get(number, 0.0)
+        self.spent[number] = max(self.spent.get(number, 0.0), over_usd + cost_usd)
+        if is_over:
+            self.over[number] = self.spent[number]
+
+    def on(self, number: int, state: State) -> State:
+        """Return the state of a repository with what its jobs have cost."""
+        spent_usd, over_usd = self.spent.get(number, 0.0), self.over.get(number, 0.0)
+        return dataclasses.replace(state, spent_usd=spent_usd, over_usd=over_usd)
 
 
 class RepositoryRun:
@@ -135,7 +154,7 @@ class RepositoryRun:
             for number in range(len(request.repositories)):
                 if (state := await load_state(self._storage, request.run, number)) is not None:
                     self.states[number] = state
-                    self._budget.spent[number] = state.spent_usd
+                    self._budget.spent[number], self._budget.over[number] = state.spent_usd, state.over_usd
         self._packs = dict((await read_index(self._storage))["packs"])
 
     async def _in_turn(self, slots: asyncio.Semaphore, number: int, listed: ListedRepository) -> None:
@@ -158,13 +177,11 @@ class RepositoryRun:
         if newest is not None:
             entry = self._note(folder, looked_at(entry, newest))
             if not self._request.is_forced and is_current(entry, newest, self._digest):
-                return State("unchanged")
+                return self._budget.on(number, State("unchanged"))
         state, fruitless, documented = self.states.get(number) or State("sent"), 0, 0
         while True:
             attempt = await self._attempt(number, listed, state)
-            if attempt.output is not None:
-                entry = self._note(folder, built_entry(entry, attempt.output, self._digest))
-            state = _state_after(attempt, state)
+            state = self._budget.on(number, _state_after(attempt))
             _stop_where_fatal(listed, attempt)
             has_partial = attempt.output is not None and attempt.output["is_unfinished"]
             is_unfinished = attempt.failure in PASSING or has_partial
@@ -173,36 +190,39 @@ class RepositoryRun:
             documented = max(documented, now_documented)
             if not is_unfinished or fruitless >= MAX_FRUITLESS_ATTEMPTS:
                 break
-            await self._save(number, State("sent", spent_usd=state.spent_usd))
+            await self._save(number, self._budget.on(number, State("sent")))
             await asyncio.sleep(FIRST_PAUSE_S * 2**fruitless)
         if attempt.output is None:
-            self._note(folder, failed_entry(entry, attempt.failure, attempt.message))
+            self._note(folder, failed_entry(self._packs.get(folder, entry), attempt.failure, attempt.message))
         return state
 
     async def _attempt(self, number: int, listed: ListedRepository, state: State) -> Attempt:
         """Send the job with its share of the cap, and once more with all that is left where that was too little."""
+        before: Attempt | None = None
         for whole in (False, True):
             granted_usd = await self._grant(number, whole=whole)
             if granted_usd is not None and granted_usd < MIN_GRANT_USD:
+                await self._return(number)
                 cap = f"max_cost_usd of the run ({self._budget.cap_usd}) is reached"
-                return Attempt(None, CAP_REACHED, f"{cap}: give a higher --max-cost-usd")
+                return before or Attempt(None, CAP_REACHED, f"{cap}: give a higher --max-cost-usd")
             options = dict(self._request.options)
             if granted_usd is not None:
                 options["max_cost_usd"] = granted_usd
-            spent_usd = self._budget.spent.get(number, 0.0)
             try:
                 attempt = await self._engine.attempt(
                     listed.job_input(options),
-                    dataclasses.replace(state, status="sent", spent_usd=spent_usd),
+                    self._budget.on(number, dataclasses.replace(state, status="sent")),
                     lambda new: self._save(number, new),
                     lambda step: self._report(listed, None, step),
                 )
             finally:
                 await self._return(number)
-            self._count(number, attempt)
+            self._count(number, listed, attempt)
             if not _needs_more(attempt) or granted_usd is None:
                 return attempt
-            state = State("sent", spent_usd=self._budget.spent.get(number, 0.0))
+            if attempt.output is None and before is not None:
+                return before  # its pack is there, and what is left does not pay for the rest
+            before, state = attempt, State("sent")
         return attempt
 
     async def _grant(self, number: int, *, whole: bool) -> float | None:
@@ -216,8 +236,7 @@ class RepositoryRun:
                 share_usd = left_usd if whole or is_alone else left_usd / self._at_once
                 if is_alone or (not whole and share_usd >= MIN_GRANT_USD):
                     self._budget.granted[number] = max(0.0, share_usd)
-                    own_usd = self._budget.spent.get(number, 0.0)
-                    return round(max(0.0, share_usd) + own_usd, 6)
+                    return round(max(0.0, share_usd) + self._budget.kept_usd(number), 6)
                 await self._has_room.wait()
 
     async def _return(self, number: int) -> None:
@@ -225,9 +244,13 @@ class RepositoryRun:
             self._budget.granted.pop(number, None)
             self._has_room.notify_all()
 
-    def _count(self, number: int, attempt: Attempt) -> None:
+    def _count(self, number: int, listed: ListedRepository, attempt: Attempt) -> None:
+        """Count what a job that has stored a pack has cost, in the budget and in the index."""
         if attempt.output is not None:
-            self._budget.spent[number] = max(self._budget.spent.get(number, 0.0), attempt.output["total_cost"])
+            self._budget.count(number, attempt.output["total_cost"], is_over=not attempt.output["is_unfinished"])
+            folder = _folder(listed)
+            entry = self._packs.get(folder) or as_entry(listed.repository)
+            self._note(folder, built_entry(entry, attempt.output, self._digest))
 
     def _note(self, folder: str, entry: IndexEntry) -> IndexEntry:
         self._packs[folder] = self._changed[folder] = entry
@@ -273,9 +296,8 @@ def _folder(listed: ListedRepository) -> str:
     return repository_folder(job.git.url, job.subdir)
 
 
-def _state_after(attempt: Attempt, before: State) -> State:
+def _state_after(attempt: Attempt) -> State:
     output = attempt.output
     if output is None:
-        return State("failed", None, attempt.failure, attempt.message, before.spent_usd)
-    spent_usd = max(before.spent_usd, output["total_cost"])
-    return State(output["status"], None, None, None, spent_usd, output)
+        return State("failed", None, attempt.failure, attempt.message)
+    return State(output["status"], output=output)

@@ -34,7 +34,8 @@ class Manifest:
 class State:
     """What came of a repository: `sent` while its job is under way, on RunPod under `runpod_id`.
 
-    `spent_usd` is what its jobs have cost in this run.
+    `spent_usd` is what its jobs have cost in this run; of that, `over_usd` is of jobs that are over: the next job does
+    not know of it, while it counts itself what an unfinished one has kept.
     """
 
     status: Literal["sent", "success", "partial", "failed", "unchanged"]
@@ -42,6 +43,7 @@ class State:
     failure: str | None = None
     message: str | None = None
     spent_usd: float = 0.0
+    over_usd: float = 0.0
     output: RepositoryOutput | None = field(default=None, repr=False)
 
     @property

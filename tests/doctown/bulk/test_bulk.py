@@ -182,6 +182,35 @@ def test_the_cap_holds_for_the_whole_run(world: World) -> None:
     assert {code for codes in failures for code in codes} <= {None, "estimate_above_cap", "cost_cap_reached"}
 
 
+def test_a_second_job_of_a_repository_does_not_spend_the_cap_once_more(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A job that ends at its cap has a pack: the run's cap, sum and index count what it and the next one cost."""
+    cap_usd = 0.00115
+    world.environ.update(MAX_COMPLETION_TOKENS="400", MAX_CONCURRENT_REQUESTS="1")
+    world.change("one", "".join(f"def f{n}():\n    return {n}\n\n" for n in range(12)))
+    world.write_list(world.url("one"))
+    script = ({"fault": "length", "contains": "Name: f1", "times": None},)
+    world.openai.set_behaviour(replace(BEHAVIOUR, fault_script=script))
+    assert world.bulk("--max-cost-usd", str(cap_usd), "--json") == 1
+    bill = world.openai.bill()
+    spent_usd = (bill["input_tokens"] * 0.15 + bill["output_tokens"] * 0.60) / 1e6
+    assert 0 < spent_usd <= cap_usd
+    summary = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert summary["partial"] == 1
+    assert summary["spent_usd"] == pytest.approx(spent_usd, abs=2e-6)
+    entry = world.packs()["one"]
+    assert "cost_cap_reached" in entry["failures"]
+    assert entry["total_cost_so_far"] == pytest.approx(spent_usd, abs=2e-6)
+
+
+def test_a_cap_that_is_used_up_ends_every_repository_that_is_left(world: World) -> None:
+    """Nothing is bought, each repository has failed with the cap as its cause, and the run ends."""
+    assert world.bulk("--max-cost-usd", "0.0000005") == 1
+    assert world.bought() == {}
+    assert {one["failure"] for one in world.packs().values()} == {"cost_cap_reached"}
+
+
 def test_what_a_model_refuses_is_not_asked_again_every_night(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """A pack with a refused symbol is as whole as it can be: the next run leaves it alone until its source changes."""
     world.write_list(world.url("one"))
