@@ -5,6 +5,7 @@
     jobs/leases/{job_id}.json  the lease of the process that runs it
 
 The marker is written before the record and removed after its last change, so a job that is known is never forgotten.
+Who finds a marker without a record, since its job is about to be written, removes it: both sides look again afterwards.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import json
 from collections.abc import Callable
 from typing import cast
 
-from doctown.service.records import JobState
+from doctown.service.records import JobState, is_open
 from generation import Storage, StorageError
 
 PREFIX = "jobs/"
@@ -47,7 +48,10 @@ class JobStore:
         if await self.storage.exists(record_key(job_id)):
             return False
         await self.storage.write(OPEN_PREFIX + job_id, b"{}")
-        return await self.storage.put_if_match(record_key(job_id), _body(state), None)
+        is_new = await self.storage.put_if_match(record_key(job_id), _body(state), None)
+        if not await self.storage.exists(OPEN_PREFIX + job_id):
+            await self._mark_if_open(job_id)
+        return is_new
 
     async def read(self, job_id: str) -> JobState | None:
         """Return a job, or None where there is none of this id."""
@@ -73,8 +77,14 @@ class JobStore:
         return [key.removeprefix(OPEN_PREFIX) for key in await self.storage.list_keys(OPEN_PREFIX)]
 
     async def close(self, job_id: str) -> None:
-        """Remove the marker of a job that has ended, or that has never got a record."""
+        """Remove the marker of a job that has ended, or that has no record."""
         await self.storage.delete([OPEN_PREFIX + job_id])
+        await self._mark_if_open(job_id)
+
+    async def _mark_if_open(self, job_id: str) -> None:
+        state = await self.read(job_id)
+        if state is not None and is_open(state):
+            await self.storage.write(OPEN_PREFIX + job_id, b"{}")
 
     async def page(self, limit: int, before: str | None) -> tuple[list[JobState], str | None]:
         """Return up to `limit` jobs by descending id, from the one before `before` on, and the last id if more follow.
