@@ -16,6 +16,8 @@ WHOLE_NAME = 100.0
 # A word is read as a prefix from so many letters on, and a word that is nowhere as one that is as similar as this.
 MIN_PREFIX = 2
 MIN_SIMILARITY = 0.75
+# A word that is nowhere is compared with all words of the pack: some 0.2 s in a large one.
+MAX_QUERY_WORDS = 20
 
 
 class SearchIndex:
@@ -35,8 +37,11 @@ class SearchIndex:
         self._words = sorted(weights)
 
     def find(self, query: str) -> list[Node]:
-        """Return the symbols that have words of the query: most words first, tests last, then by weight."""
-        words = list(dict.fromkeys(split_words(query)))
+        """Return the symbols that have words of the query: most words first, tests last, then by weight.
+
+        Of a long query the first MAX_QUERY_WORDS words count.
+        """
+        words = list(dict.fromkeys(split_words(query)))[:MAX_QUERY_WORDS]
         found = [self._found(word) for word in words]
         places = {place for one in found for place in one}
         wanted = query.strip().lower()

@@ -22,7 +22,7 @@ from doctown.errors import PackError
 from doctown.mcp import answers
 from doctown.mcp.answers import MAX_ITEMS, MAX_TEXT_CHARACTERS, OpenPack, Window
 from doctown.mcp.library import Library
-from doctown.mcp.search import SearchIndex
+from doctown.mcp.search import MAX_QUERY_WORDS, SearchIndex
 from doctown.mcp.server import make_server
 from tests.doctown.docpack import packs
 from tests.doctown.docpack.test_markdown import hostile_pack
@@ -250,6 +250,13 @@ def test_search_knows_parts_prefixes_and_names(opened: OpenPack, query: str, fir
     """A whole name comes first; parts of names and prefixes are found; nothing is found for nothing."""
     found = [node["id"] for node in opened.words.find(query)]
     assert (found[0] if found else None) == first
+
+
+def test_of_a_long_query_the_first_words_count(opened: OpenPack) -> None:
+    """Each word that is nowhere costs a comparison with all words: a query cannot cost as much as it likes."""
+    nowhere = [f"qqqq{number}" for number in range(MAX_QUERY_WORDS)]
+    assert opened.words.find(" ".join([*nowhere[1:], "Session"]))
+    assert opened.words.find(" ".join([*nowhere, "Session"])) == []
 
 
 def test_without_the_sdk_the_command_says_what_to_install(
