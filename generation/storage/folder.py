@@ -84,6 +84,8 @@ class FolderStorage:
             raise StorageError(f"{key} cannot be {verb} RESULTS_DIR ({_reason(error)})") from None
 
     def _path(self, key: str) -> Path:
+        if key.startswith("/"):  # an absolute path inside of the folder would be another name of a key
+            raise StorageError("the key leads out of RESULTS_DIR: it must name a file inside")
         try:
             path = (self._folder / key.removeprefix("results/")).resolve()
         except (OSError, RuntimeError, ValueError):  # a symbolic link to itself, or an invalid file name

@@ -383,10 +383,11 @@ def test_the_folder_stands_for_the_results_of_a_bucket(tmp_path: Path) -> None:
         "link/secret",
         "results/link/secret",
         "file-link",
+        "{folder}/results.json",
     ],
 )
 def test_no_key_leads_out_of_the_folder(tmp_path: Path, key: str) -> None:
-    """A key that leads out by dots, as an absolute path or through a link is refused, and nothing read or written."""
+    """A key that leads out by dots or through a link is refused, as is any absolute path, and nothing is read."""
     outside, folder = tmp_path / "outside", tmp_path / "folder"
     outside.mkdir()
     folder.mkdir()
@@ -394,7 +395,7 @@ def test_no_key_leads_out_of_the_folder(tmp_path: Path, key: str) -> None:
         secret.write_bytes(b"secret")
     (folder / "link").symlink_to(outside)
     (folder / "file-link").symlink_to(outside / "secret")
-    storage, key = FolderStorage(folder), key.format(outside=outside)
+    storage, key = FolderStorage(folder), key.format(outside=outside, folder=folder)
     for use in (read, write):
         with pytest.raises(StorageError, match="leads out of RESULTS_DIR") as refused:
             use(storage, key)
