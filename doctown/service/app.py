@@ -52,6 +52,8 @@ log = logging.getLogger("doctown.service")
 LOOK_INTERVAL_S = 1.0
 KEEP_ALIVE_S = 15.0
 MAX_OPEN_JOBS = 1_000
+# All patterns that a job may have, of letters of two bytes. Its record, which has them, is written again and again.
+MAX_INPUT_BYTES = 4_000_000
 # Each looks at the store once in LOOK_INTERVAL_S.
 MAX_FOLLOWERS = 256
 MAX_PAGE = 200
@@ -116,7 +118,7 @@ class JobService:
     async def ingest(self, request: Request) -> Response:
         """Take a job and answer with its id; a job whose id is known already is not begun again."""
         self._admit(request)
-        payload = await self.worker.json_body(request)
+        payload = await self.worker.json_body(request, MAX_INPUT_BYTES)
         job = parse_repository_job(payload, new_job_id())
         if job.git is not None:
             self._check_host(job.git.url)
@@ -126,6 +128,8 @@ class JobService:
             sentence = f"{MAX_OPEN_JOBS} jobs are waiting: send the job again later"
             raise RequestRejected(sentence, status=503, failure="busy", headers={"Retry-After": "60"})
         given = payload["input"] if isinstance(payload.get("input"), dict) else payload
+        # A key of null counts as left out, whatever its name is.
+        given = {key: value for key, value in given.items() if value is not None}
         await self.store.create(records.queued(job.job_id, {**given, "job_id": job.job_id}, utc_now()))
         self.runner.wake()
         location = {"Location": f"/status/{job.job_id}"}
@@ -139,8 +143,8 @@ class JobService:
     async def status_events(self, request: Request) -> Response:
         """Stream a job's status, whenever it changes, until the job has ended."""
         self._admit(request)
-        self._check_followers()
         first = await self._known_job(request)
+        self._check_followers()
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         return StreamingResponse(self._events(first), headers=headers, media_type="text/event-stream")
 
@@ -148,13 +152,13 @@ class JobService:
         """Send a job's status through a WebSocket, whenever it changes, until the job has ended."""
         try:
             self._check_socket(socket)
-            self._check_followers()
             first = await self._known_job(socket)
+            self._check_followers()
         except RequestRejected as error:
             await socket.close(1008, error.detail)
             return
         except StorageError as error:
-            await socket.close(1011, str(error))
+            await socket.close(1011, _close_reason(error))
             return
         protocol = "bearer" if "bearer" in socket.scope["subprotocols"] else None
         await socket.accept(subprotocol=protocol)
@@ -175,7 +179,7 @@ class JobService:
                         await socket.send_text(_as_text(state))
             await socket.close()
         except StorageError as error:
-            await socket.close(1011, str(error))
+            await socket.close(1011, _close_reason(error))
         except WebSocketDisconnect:
             log.info("the reader of a job's status has left")
 
@@ -207,13 +211,13 @@ class JobService:
         """Return a job's pack, or ranges of it."""
         self._admit(request)
         state, pack = await self._pack(request)
-        headers = {"ETag": f'"{pack["sha256"]}"', "Content-Disposition": f'attachment; filename="{_name(pack["key"])}"'}
+        headers = {"ETag": f'"{pack["sha256"]}"'}
         folder, path = await self._fetched(pack["key"])
         digest = await asyncio.to_thread(_sha256, path)
         if digest != pack["sha256"]:
             await asyncio.to_thread(shutil.rmtree, folder)
             raise _replaced(state["job_id"])
-        return TemporaryFileResponse(path, headers=headers, media_type="application/gzip")
+        return TemporaryFileResponse(path, headers=headers, media_type="application/gzip", filename=path.name)
 
     async def docpack_member(self, request: Request) -> Response:
         """Return one member of a job's pack, such as nodes.json or pages/….md."""
@@ -246,9 +250,9 @@ class JobService:
 
     async def _compute(self, request: Request, model: type[Any], function: Callable[[Any], Any]) -> Response:
         self._admit(request)
-        body = await self.worker.json_body(request)
-        async with self._computing:
-            given = await asyncio.to_thread(compute.parse, model, body)
+        # A caller who waits holds the bytes that came, which are bounded, and not what they become.
+        async with self.worker.body(request) as body, self._computing:
+            given = await asyncio.to_thread(lambda: compute.parse(model, body.parsed()))
             try:
                 return _json(await asyncio.to_thread(function, given))
             except ModelError as error:
@@ -449,6 +453,11 @@ def _json(document: object, status: int = 200, headers: Mapping[str, str] | None
 
 def _as_text(document: object) -> str:
     return json.dumps(document, ensure_ascii=False, allow_nan=False)
+
+
+def _close_reason(error: StorageError) -> str:
+    """Return the sentence as the frame that closes a WebSocket can have it: in 123 bytes (RFC 6455, section 5.5)."""
+    return str(error).encode()[:123].decode(errors="ignore")
 
 
 def _name(key: str) -> str:

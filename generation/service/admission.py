@@ -54,7 +54,8 @@ class Gate:
 class Body:
     """A request body, whose bytes count against the gate's limit until `release`."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, max_bytes: int | None = None) -> None:
+        self.max_bytes = MAX_BODY_BYTES if max_bytes is None else max_bytes
         self._gate = gate
         self._bytes = bytearray()
 
@@ -62,8 +63,8 @@ class Body:
         """Append a chunk. Raises RequestRejected where this body, or all held bodies together, exceed their limit."""
         self._gate.held_bytes += len(chunk)
         self._bytes += chunk
-        if len(self._bytes) > MAX_BODY_BYTES:
-            raise _too_large()
+        if len(self._bytes) > self.max_bytes:
+            raise _too_large(self.max_bytes)
         if self._gate.held_bytes > MAX_HELD_BYTES:
             raise service_full()
 
@@ -72,7 +73,7 @@ class Body:
 
         Values that Python accepts beyond the standard (NaN, Infinity) are left to the job's own validation.
         """
-        with decompressed(io.BytesIO(self._bytes), "the body", MAX_BODY_BYTES) as plain:
+        with decompressed(io.BytesIO(self._bytes), "the body", self.max_bytes) as plain:
             return read_payload(plain, "the body")
 
     def release(self) -> None:
@@ -81,9 +82,11 @@ class Body:
         self._bytes = bytearray()
 
 
-def _too_large() -> RequestRejected:
-    sentence = f"the body has more than {MAX_BODY_BYTES} bytes: split the job, or put its symbols into the bucket"
-    return RequestRejected(f"{sentence} (symbols_key)", status=413, failure="body_too_large")
+def _too_large(max_bytes: int) -> RequestRejected:
+    sentence = f"the body has more than {max_bytes} bytes"
+    if max_bytes == MAX_BODY_BYTES:
+        sentence += ": split the job, or put its symbols into the bucket (symbols_key)"
+    return RequestRejected(sentence, status=413, failure="body_too_large")
 
 
 def check_token(request: HTTPConnection, settings: ServiceSettings) -> None:
@@ -120,8 +123,8 @@ async def read_body(request: Request, body: Body) -> None:
     connection.
     """
     content_length = request.headers.get("content-length", "")
-    if content_length.isdecimal() and int(content_length[:20]) > MAX_BODY_BYTES:
-        raise _too_large()
+    if content_length.isdecimal() and int(content_length[:20]) > body.max_bytes:
+        raise _too_large(body.max_bytes)
     try:
         with anyio.fail_after(IDLE_TIMEOUT_S) as scope:
             async for chunk in request.stream():

@@ -165,14 +165,20 @@ class Service:
             raise RequestRejected(sentence, status=404, failure="not_found")
         return Response(stored.body, media_type="application/json")
 
-    async def json_body(self, request: Request) -> Any:  # noqa: ANN401 - any JSON
-        """Return the JSON of a request's body. Raise RequestRejected or InputError."""
+    async def json_body(self, request: Request, max_bytes: int) -> Any:  # noqa: ANN401 - any JSON
+        """Return the JSON of a request's body, which has so many bytes at most. Raise RequestRejected or InputError."""
+        async with self.body(request, max_bytes) as body:
+            return await asyncio.to_thread(body.parsed)
+
+    @contextlib.asynccontextmanager
+    async def body(self, request: Request, max_bytes: int | None = None) -> AsyncIterator[Body]:
+        """Yield a request's body; while the block runs, it counts against the gate's limits. Raise RequestRejected."""
         check_content_type(request)
-        body = Body(self._gate)
+        body = Body(self._gate, max_bytes)
         with self._gate.entered():
             try:
                 await read_body(request, body)
-                return await asyncio.to_thread(body.parsed)
+                yield body
             except ClientDisconnect:
                 raise RequestRejected("the body did not come whole", status=408, failure="bad_input") from None
             finally:

@@ -67,6 +67,11 @@ class Service:
         wait_until(has_ended, f"the end of job {job_id}")
         return found[-1]
 
+    @property
+    def results(self) -> Path:
+        """The folder that is the store."""
+        return self.work.parent / "results"
+
     def left_behind(self) -> list[str]:
         """What lies in the folder for temporary files."""
         return sorted(path.name for path in self.work.iterdir())

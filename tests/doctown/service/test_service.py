@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import hashlib
 import io
 import json
 import os
 import socket
 import tarfile
+import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import jsonschema
 import pytest
@@ -23,10 +27,13 @@ from hypothesis import settings as hypothesis_settings
 from schemathesis import GenerationMode
 
 from doctown.docpack import open_pack
+from doctown.service import records
 from doctown.service.openapi import EXAMPLES
+from doctown.service.runner import utc_now
 from doctown.telling import STEPS
 from tests.doctown.repository.test_network import URLS
 from tests.doctown.service.deployments import (
+    FILES,
     Json,
     Service,
     input_of,
@@ -110,6 +117,20 @@ def test_members_of_a_pack_can_be_had(service: Service, built: Json) -> None:
         check_problem(service.call(f"/docpacks/built/{name}"), 404, "not_found")
 
 
+def test_packs_of_archives_have_names_of_any_script(service: Service) -> None:
+    """A name that no HTTP header can have as it is goes encoded (RFC 6266)."""
+    uploads = service.results / "uploads"
+    uploads.mkdir()
+    with zipfile.ZipFile(uploads / "проект.zip", "w") as archive:
+        archive.writestr("a.py", FILES["a.py"])
+    body = {"archive_key": "uploads/проект.zip", "options": {"embeddings": "none"}}
+    state = service.ended(service.call("/ingest", body).json["job_id"])
+    answer = service.call(f"/docpacks/{state['job_id']}")
+    assert (answer.status, len(answer.body)) == (200, state["output"]["docpack"]["bytes"])
+    name = quote("проект.docpack")
+    assert answer.headers["Content-Disposition"] == f"attachment; filename*=utf-8''{name}"
+
+
 def test_a_status_can_be_followed(service: Service, git: GitServer) -> None:
     """Events come whenever the status changes, never go back, and end with the job."""
     job_id = service.ingest(f"{git.url}/open/second")
@@ -155,6 +176,27 @@ def test_a_status_can_be_followed_through_a_web_socket(service: Service, built: 
         with pytest.raises(websockets.InvalidStatus) as refused:
             asyncio.run(followed(path, **options))
         assert refused.value.response.status_code == 403
+
+
+def test_a_web_socket_says_why_it_ends(service: Service) -> None:
+    """A sentence that is longer than the closing frame may be is cut; the code is that of a fault of the service."""
+    job_id = "j" * 128
+    record = service.results / "jobs" / f"{job_id}.json"
+    record.write_text(json.dumps(records.queued(job_id, {}, utc_now())), "utf-8")
+
+    async def told() -> tuple[int | None, str | None]:
+        async with websockets.connect(f"ws://127.0.0.1:{service.port}/status/{job_id}/ws") as follower:
+            await follower.recv()
+            record.unlink()
+            record.mkdir()  # cannot be read as a file
+            with pytest.raises(websockets.ConnectionClosed):
+                await follower.recv()
+            return follower.close_code, follower.close_reason
+
+    try:
+        assert asyncio.run(told()) == (1011, f"jobs/{job_id}.json cannot be read"[:123])
+    finally:
+        record.rmdir()
 
 
 def test_the_same_id_is_the_same_job(service: Service, built: Json, git: GitServer) -> None:
@@ -251,6 +293,49 @@ def test_every_url_that_leads_inside_is_refused(service: Service) -> None:
 )
 def test_a_wrong_input_is_named(service: Service, body: object, words: str) -> None:
     check_problem(service.call("/ingest", body), 422, "bad_input", words)
+
+
+def test_what_is_left_out_by_null_is_not_kept(service: Service, git: GitServer) -> None:
+    """Not even under a name that is no text, which no record can have."""
+    text = json.dumps({**input_of(f"{git.url}/open/first"), "\ud800": None})
+    answer = service.call("/ingest", text.encode())
+    assert answer.status == 202
+    state = service.ended(answer.json["job_id"])
+    assert state["input"].keys() == {"repository", "options", "job_id"}
+
+
+def test_inputs_of_jobs_are_small(service: Service, git: GitServer) -> None:
+    """A record has the whole input: more than any that is right is not read."""
+    body = json.dumps({**input_of(f"{git.url}/open/first"), "job_id": None}).encode() + b" " * 4_000_000
+    check_problem(service.call("/ingest", body), 413, "body_too_large", "the body has more than 4000000 bytes")
+    check_problem(service.call("/ingest", gzip.compress(body)), 422, "bad_input", "unpacks to more than 4000000 bytes")
+
+
+def test_callers_who_wait_for_their_turn_are_bounded(git: GitServer, tmp_path: Path) -> None:
+    """What is computed at once counts as a request until it is answered: its body is in memory for as long."""
+    begun, may_end = tmp_path / "begun", tmp_path / "may_end"
+    changes = f"""
+import pathlib, time
+from generation.service import admission
+admission.MAX_WAITING = 0
+
+def assemble(given):
+    pathlib.Path({str(begun)!r}).touch()
+    while not pathlib.Path({str(may_end)!r}).exists():
+        time.sleep(0.01)
+    return {{}}
+
+app.compute.assemble = assemble
+"""
+    example = EXAMPLES["AssembleInput"]
+    with running_service(tmp_path, git, changes, JOBS_PER_WORKER="1") as service, ThreadPoolExecutor(1) as pool:
+        first = pool.submit(service.call, "/assemble", example)
+        wait_until(begun.exists, "the first computation")
+        try:
+            check_problem(service.call("/assemble", example), 503, "busy")
+        finally:
+            may_end.touch()
+        assert first.result().status == 200
 
 
 def test_the_token_and_the_rate_protect_every_path(git: GitServer, tmp_path: Path) -> None:
