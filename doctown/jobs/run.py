@@ -14,12 +14,12 @@ import hashlib
 import logging
 import shutil
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 from doctown.build import BuildResult, Doors, plan_build, run_build
 from doctown.docpack import PackFile
@@ -56,11 +56,14 @@ from generation.domain.output import ResultsPointer, Status, TokenPricing
 log = logging.getLogger(__name__)
 
 Watch = Callable[[RepositoryProgress], None]
+Confirm = Callable[[], Awaitable[None]]
+Result = TypeVar("Result")
 
 # The part of an execution's time that is left for the pack, its upload and the result.
 PACK_SHARE = 0.1
 MAX_PACK_S = 60.0
 VECTORS = "vectors"
+LEASE_LOST = "lease_lost"
 # Some 100,000 vectors; nothing is ever removed from a cache.
 MAX_VECTORS_BYTES = 200_000_000
 _LOGGED = frozenset({"step_ended", "warning", "failed"})
@@ -117,29 +120,43 @@ async def run_repository_job(  # noqa: PLR0913 - the keyword arguments come from
         if progress.add(event):
             watch(progress)
 
+    async def build_alone(work: Path) -> RepositoryOutput | PlannedRepository:
+        async with _alone(stored, settings, stopping, started_s) as confirm:
+            execution = Execution(stored.kept_as, stopping, _last_purchase_s(settings, started_s), work, figures)
+            doors = Doors(
+                execution.reporting(report),
+                lambda _estimate: True,
+                environ,
+                today,
+                execution,
+                lambda written: execution.wait(stored.upload(written, confirm)),
+            )
+            options = await _build_options(job, stored, work, environ, caches)
+            if job.options.dry_run:
+                return await _plan(job, options, settings, doors, caches)
+            async with _kept_vectors(options, stored, work):
+                result = await execution.run(lambda: run_build(options, settings, caches.parse, doors))
+            return _output(job, result, stored, settings, asyncio.get_running_loop().time() - started_s)
+
     with work_folder() as work:
         try:
             if job.git is not None:
                 Network.from_env(environ).check_source(job.git)
-            async with _alone(stored, settings, stopping, started_s):
-                execution = Execution(stored.kept_as, stopping, _last_purchase_s(settings, started_s), work, figures)
-                doors = Doors(
-                    execution.reporting(report),
-                    lambda _estimate: True,
-                    environ,
-                    today,
-                    execution,
-                    lambda written: execution.wait(stored.upload(written)),
-                )
-                options = await _build_options(job, stored, work, environ, caches)
-                if job.options.dry_run:
-                    return await _plan(job, options, settings, doors, caches)
-                async with _kept_vectors(options, stored, work):
-                    result = await execution.run(lambda: run_build(options, settings, caches.parse, doors))
-                return _output(job, result, stored, settings, asyncio.get_running_loop().time() - started_s)
+            return await _again_where_taken_over(lambda: build_alone(work), job.job_id)
         except DoctownError as error:
             figures.failures[progress.step, error.failure] += 1
             raise JobError(_for_callers(error, work, stored), error.failure) from None
+
+
+async def _again_where_taken_over(build: Callable[[], Awaitable[Result]], job_id: str) -> Result:
+    """Build again, from the pack of the other, where another process has taken the repository over."""
+    while True:
+        try:
+            return await build()
+        except JobError as error:
+            if error.failure != LEASE_LOST:
+                raise
+        log.warning("job %s: another process has taken the repository over: it goes on from its pack", job_id)
 
 
 def _for_callers(error: DoctownError, work: Path, stored: _Stored) -> str:
@@ -179,8 +196,12 @@ class _Stored:
             check_pack_key("previous_docpack_key", named, settings.key_prefixes)
         return cls(open_storage(settings), folder, named or own_key, named is not None)
 
-    async def upload(self, written: PackFile) -> str:
-        """Put the vectors and the pack into the store: who sees the pack finds its vectors. Return where it is."""
+    async def upload(self, written: PackFile, confirm: Confirm) -> str:
+        """Put the vectors and the pack into the store: who sees the pack finds its vectors. Return where it is.
+
+        Raise LeaseLost where another process has taken the repository over: its pack has more than this one.
+        """
+        await confirm()
         if written.embeddings_path is not None:
             self.embeddings = await self._put(written.embeddings_path)
         self.docpack = await self._put(written.path)
@@ -224,13 +245,18 @@ def _with_concurrency(settings: Settings) -> Settings:
     return settings.model_copy(update={"max_concurrent_requests": MAX_CONCURRENT_OF_OPENAI})
 
 
-def _alone(
+@asynccontextmanager
+async def _alone(
     stored: _Stored, settings: Settings, stopping: asyncio.Event, started_s: float
-) -> AbstractAsyncContextManager[object]:
-    """Hold the repository's lease: another execution ends first, and leaves a pack that has what it has bought."""
+) -> AsyncIterator[Confirm]:
+    """Hold the repository's lease: another execution ends first, and leaves a pack that has what it has bought.
+
+    Yield what returns once the lease is certain, and raises LeaseLost where another process has it.
+    """
     passed = Stopped(f"its deadline (deadline_s, {settings.deadline_s:g}) has passed", "deadline_exceeded")
     name = f"{stored.kept_as}.build"
-    return job_lease(stored.storage, name, stopping, _last_purchase_s(settings, started_s), passed)
+    async with job_lease(stored.storage, name, stopping, _last_purchase_s(settings, started_s), passed) as held:
+        yield lambda: held.confirm(stopping)
 
 
 def _last_purchase_s(settings: Settings, started_s: float) -> float:

@@ -23,6 +23,7 @@ from doctown.jobs.keys import pack_name, repository_folder
 from doctown.jobs.work_folder import work_folder
 from doctown.telling import STEPS
 from generation import JobError, Settings
+from generation.storage import lease
 from tests.doctown.repository.repositories import git, make_repository, write_files
 from tests.loopback.git_http import GitServer, running_git_server
 from tests.loopback.openai import Behaviour, RunningServer, running
@@ -352,6 +353,39 @@ def test_two_jobs_of_one_repository_buy_each_summary_once(world: World) -> None:
     outputs = asyncio.run(both())
     assert set(world.bought().values()) == {1}
     assert sorted(one["taken_over_count"] for one in outputs) == [0, FUNCTIONS + 1]
+    assert len(world.store.keys()) == 1
+
+
+def test_a_job_that_another_has_taken_over_from_leaves_the_pack_of_the_other(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has lost the lease of a repository stores no pack: it waits for the other's, and goes on from there."""
+    monkeypatch.setattr(lease, "JOB_TTL_S", 1.0)
+    world.openai.set_behaviour(replace(BEHAVIOUR, hold_after=3))
+
+    async def both() -> list[Json]:
+        loop = asyncio.get_running_loop()
+        first = asyncio.create_task(world.start(world.input()))
+        await asyncio.to_thread(wait_until, lambda: world.bought().total() >= 3, "three to be bought")
+        # As if it had been cut off for longer than the TTL.
+        for key in world.store.keys():  # noqa: SIM118 - no mapping
+            if key.endswith("lease.json"):
+                world.store.put(key, b"{}")
+
+        def has_lease() -> bool:
+            return any(task.get_name().startswith("lease of") for task in asyncio.all_tasks(loop))
+
+        await asyncio.to_thread(wait_until, lambda: not has_lease(), "the first to notice")
+        second = asyncio.create_task(world.start(world.input()))
+        world.openai.set_behaviour(BEHAVIOUR)
+        return list(await asyncio.gather(first, second))
+
+    outputs = asyncio.run(both())
+    assert [(one["status"], one["documented_count"]) for one in outputs] == [("success", FUNCTIONS + 1)] * 2
+    bought = world.bought()
+    assert bought.total() <= FUNCTIONS + 1 + 1
+    assert world.run(world.input())["taken_over_count"] == FUNCTIONS + 1
+    assert world.bought() == bought
     assert len(world.store.keys()) == 1
 
 
