@@ -22,10 +22,11 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Se
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import anyio
 from fastapi import FastAPI, Request, WebSocket
-from starlette.requests import HTTPConnection
+from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.responses import FileResponse, Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
 from doctown.docpack.reader import read_member
@@ -44,7 +45,7 @@ from doctown.service.settings import RepositoryServiceSettings
 from doctown.service.store import JobStore
 from generation import InputError, JobError, Settings, StorageError, open_storage
 from generation.domain.limits import JOB_ID
-from generation.service import RequestRejected, Service, add_routes, describe, message, new_app
+from generation.service import IDLE_TIMEOUT_S, RequestRejected, Service, add_routes, describe, message, new_app
 
 log = logging.getLogger("doctown.service")
 
@@ -70,9 +71,30 @@ class TemporaryFileResponse(FileResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the file and remove its folder (ASGI)."""
         try:
-            await super().__call__(scope, receive, send)
+            await _answer(super().__call__, scope, receive, send)
         finally:
             shutil.rmtree(Path(self.path).parent, ignore_errors=True)
+
+
+class EventResponse(StreamingResponse):
+    """Server-sent events, which end where the caller takes no more of them."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the events (ASGI)."""
+        await _answer(super().__call__, scope, receive, send)
+
+
+async def _answer(response: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Send a response; give up a caller who takes nothing of it for IDLE_TIMEOUT_S, and holds its place and files."""
+
+    async def send_in_time(message: Message) -> None:
+        with anyio.fail_after(IDLE_TIMEOUT_S):
+            await send(message)
+
+    try:
+        await response(scope, receive, send_in_time)
+    except (TimeoutError, ClientDisconnect):  # Starlette takes the one for the other
+        log.warning("the caller takes no more of the answer: the connection is closed")
 
 
 class JobService:
@@ -146,7 +168,7 @@ class JobService:
         first = await self._known_job(request)
         self._check_followers()
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-        return StreamingResponse(self._events(first), headers=headers, media_type="text/event-stream")
+        return EventResponse(self._events(first), headers=headers, media_type="text/event-stream")
 
     async def status_socket(self, socket: WebSocket) -> None:
         """Send a job's status through a WebSocket, whenever it changes, until the job has ended."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from generation.config import ServiceSettings
     from generation.contract.export import components_of
+    from generation.service.admission import IDLE_TIMEOUT_S
     from generation.service.answers import RequestRejected
     from generation.service.app import Service, add_routes
     from generation.service.openapi import describe, error_response_of, reference
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from generation.service.web import new_app
 
 _HOMES = {
+    "IDLE_TIMEOUT_S": "generation.service.admission",
     "RequestRejected": "generation.service.answers",
     "Service": "generation.service.app",
     "ServiceSettings": "generation.config",
@@ -34,6 +36,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "IDLE_TIMEOUT_S",
     "RequestRejected",
     "Service",
     "ServiceSettings",
