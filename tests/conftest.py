@@ -46,6 +46,29 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         reporter.write_line(f"random seed: {SEED}; hypothesis: derandomized")
 
 
+# The files that take longest, the longest first. pytest-xdist hands files out in this order, so that none of these is
+# left to the end, when the other processes have nothing to do.
+LONG_FILES = (
+    "tests/test_faults.py",
+    "tests/generation/bulk/test_batch.py",
+    "tests/generation/test_event_loop.py",
+    "tests/test_resume.py",
+    "tests/test_install.py",
+    "tests/generation/storage/test_storage.py",
+    "tests/test_newcomer.py",
+    "tests/generation/bulk/test_runpod.py",
+    "tests/generation/service/test_service.py",
+    "tests/doctown/test_main.py",
+    "tests/test_typescript_client.py",
+    "tests/doctown/test_build.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    ranks = {file: rank for rank, file in enumerate(LONG_FILES)}
+    items.sort(key=lambda item: ranks.get(item.nodeid.partition("::")[0], len(ranks)))
+
+
 # What tests have found out, as lines of tables; shown when all have ended.
 TABLES: list[str] = []
 
