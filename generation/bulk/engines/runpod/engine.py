@@ -20,7 +20,7 @@ from typing import Any, Literal, NamedTuple
 import aiohttp
 
 from generation.bulk.engines.coordinator import Coordinator
-from generation.bulk.engines.outcomes import AttemptResult
+from generation.bulk.engines.outcomes import FATAL, AttemptResult
 from generation.bulk.engines.runpod.api import RunPodApi
 from generation.bulk.engines.runpod.settings import RunPodSettings
 from generation.bulk.engines.runpod.submissions import Submission, Submissions
@@ -174,7 +174,8 @@ class RunPodEngine:
 
     async def attempt(self, shard: Shard, job_input: dict[str, Any], progress: ProgressTracker) -> AttemptResult:
         give_up_s = time.monotonic() + OUTAGE_S
-        submission = await self._earlier_submission(shard) or await self._submit(shard, job_input)
+        earlier = await self._earlier_submission(shard)
+        submission = earlier or await self._submit(shard, job_input)
         while submission.runpod_id is None:
             if await self._await_unknown_copy(shard, submission.attempt):
                 return AttemptResult("completed")
@@ -184,6 +185,9 @@ class RunPodEngine:
         result = await self._poll_until_ended(shard, submission.runpod_id, progress)
         if result.ended == "unknown" and await self._await_unknown_copy(shard, submission.attempt):
             return AttemptResult("completed")
+        if earlier and result.failure in FATAL:
+            # It began before this start: the cause may be gone, and a new job tells.
+            return await self.attempt(shard, job_input, progress)
         if result.ended == "cancelled" and await self._storage.read(cancelled_key(self._run.name)):
             raise JobError(f"the run was cancelled: `resume {self._run.name}` goes on with it", CANCELLED)
         return result
