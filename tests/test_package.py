@@ -135,4 +135,4 @@ def test_the_packages_that_the_wheel_asks_for_are_those_of_the_lock(installed: I
     needed = [one for one in required if one.marker is None or one.marker.evaluate({"extra": ""})]
     assert len(needed) > 30
     assert [str(one) for one in needed if not one.specifier.contains(here.get(one.name, "0"))] == []
-    assert {str(one.marker) for one in required} - {"None"} == {'extra == "cuda"'}
+    assert {str(one.marker) for one in required} - {"None"} == {'extra == "cuda"', 'extra == "mcp"'}
