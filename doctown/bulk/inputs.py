@@ -32,7 +32,9 @@ class ListedRepository:
 
     @property
     def name(self) -> str:
-        """What it is called in messages."""
+        """What it is called in messages; a line that is wrong by its place, as its URL may have a password."""
+        if self.fault is not None:
+            return self.place
         return str(self.repository.get("url") or self.place).removeprefix("https://").removesuffix(".git")
 
     def job_input(self, options: Mapping[str, Any]) -> dict[str, Any]:

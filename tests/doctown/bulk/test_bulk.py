@@ -138,9 +138,12 @@ def test_a_repository_that_fails_is_named_with_its_cause_and_touches_no_other(
         json.dumps({"url": world.url("two"), "ref": "main"}),
         json.dumps({"url": world.url("three"), "branch": "main"}),
         f"{world.url('one')}@main",
+        "https://someone:a-secret@github.com/owner/repo",
     )
     assert world.bulk("--json") == 1
-    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    said = capsys.readouterr()
+    assert "a-secret" not in said.out + said.err
+    records = [json.loads(line) for line in said.out.splitlines()]
     found = {one["place"]: one for one in records if one["event"] == "repository"}
     assert {place: one["status"] for place, one in found.items()} == {
         "repos.txt:2": "success",
@@ -148,6 +151,7 @@ def test_a_repository_that_fails_is_named_with_its_cause_and_touches_no_other(
         "repos.txt:5": "success",
         "repos.txt:6": "failed",
         "repos.txt:7": "failed",
+        "repos.txt:8": "failed",
     }
     assert found["repos.txt:3"]["failure"] == "bad_source"
     assert "not there or is private" in found["repos.txt:3"]["message"]
@@ -157,7 +161,7 @@ def test_a_repository_that_fails_is_named_with_its_cause_and_touches_no_other(
     assert world.packs()["none"]["is_stale"]
     assert len(world.bought()) == 4
     assert records[-1]["event"] == "summary"
-    assert (records[-1]["success"], records[-1]["failed"], records[-1]["left"]) == (2, 3, 0)
+    assert (records[-1]["success"], records[-1]["failed"], records[-1]["left"]) == (2, 4, 0)
     figures = records[-1]["figures"]
     assert (figures["jobs"]["success"], figures["requests"]["answered"], figures["cost_usd"]) == (
         2,
