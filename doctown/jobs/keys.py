@@ -1,7 +1,7 @@
 """Where the packs of jobs lie in the store, and under which id a job keeps what it has bought. Pure.
 
     docpacks/{owner}/{repo}/{repo}.docpack            of a repository on GitHub
-    docpacks/{host}/{group}/{repo}/{repo}.docpack     on another host: a host has dots, an owner on GitHub has none
+    docpacks/{host}/{group}/{repo}/{repo}.docpack     on another host: it has dots or a digest, an owner has none
     docpacks/{owner}/{repo}/@{subdir}/{repo}.docpack  of a folder in it
     docpacks/@archives/{key}/{name}.docpack           of an archive in the bucket
 
@@ -36,7 +36,8 @@ def repository_folder(url: str, subdir: str | None) -> str:
     'docpacks/gitlab.com/group/sub/repo/@packages/core'
     """
     parts = urlsplit(clean_url(url) or url)
-    host = [] if parts.netloc == GITHUB else [parts.netloc]
+    # A host without a dot gets a digest, for its colon: it could be the name of an owner.
+    host = [] if parts.netloc == GITHUB else [parts.netloc if "." in parts.netloc else f"{parts.netloc}:"]
     return "/".join([PACKS, *map(_part, [*host, *parts.path.strip("/").split("/")]), *_of_subdir(subdir)])
 
 

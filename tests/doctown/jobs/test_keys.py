@@ -35,6 +35,7 @@ def test_no_two_sources_share_a_folder_or_an_id() -> None:
         keys.repository_folder(f"{url}/..", None),
         keys.repository_folder("https://example.org:8443/owner/repo", None),
         keys.repository_folder("https://example.org/8443/owner/repo", None),
+        keys.repository_folder("https://owner/repo", None),
         keys.archive_folder("owner/repo.zip"),
         keys.archive_folder("owner/repo zip"),
     ]
