@@ -13,6 +13,7 @@ import dataclasses
 import hashlib
 import logging
 import shutil
+import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -31,7 +32,7 @@ from doctown.jobs.keys import archive_folder, kept_as, pack_name, repository_fol
 from doctown.jobs.output import PlannedRepository, RepositoryOutput, RepositoryPlan, StepName
 from doctown.jobs.progress import RepositoryProgress
 from doctown.jobs.request import RepositoryJob, parse_repository_job
-from doctown.jobs.work_folder import work_folder
+from doctown.jobs.work_folder import remove_abandoned, work_folder
 from doctown.options import MAX_CONCURRENT_OF_OPENAI, BuildOptions
 from doctown.parsing.cache import Cache
 from doctown.repository import Limits, Network, Selection
@@ -138,6 +139,7 @@ async def run_repository_job(  # noqa: PLR0913 - the keyword arguments come from
                 result = await execution.run(lambda: run_build(options, settings, caches.parse, doors))
             return _output(job, result, stored, settings, asyncio.get_running_loop().time() - started_s)
 
+    await asyncio.to_thread(remove_abandoned, Path(tempfile.gettempdir()))
     with work_folder() as work:
         try:
             if job.git is not None:

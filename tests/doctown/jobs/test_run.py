@@ -8,7 +8,9 @@ import itertools
 import json
 import os
 import re
+import shutil
 import tempfile
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -389,13 +391,24 @@ def test_a_job_that_another_has_taken_over_from_leaves_the_pack_of_the_other(
     assert len(world.store.keys()) == 1
 
 
-def test_the_folder_of_a_killed_process_is_removed_by_the_next_job(world: World) -> None:
-    """What a kill has left is removed; the folder of a job that runs is not."""
+def test_the_folder_of_a_killed_process_is_removed_by_the_next_job(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a kill has left is removed, beside the loop of other jobs; the folder of a job that runs is not."""
     left = world.work / "doctown-job-left"
     left.mkdir()
     (left / "lock").touch()
     (left / "source.py").touch()
+    in_the_loop = dict[str, bool]()
+    rmtree = shutil.rmtree
+
+    def noted(path: str | Path, **named: Any) -> None:
+        in_the_loop[Path(path).name] = threading.current_thread() is threading.main_thread()
+        rmtree(path, **named)
+
+    monkeypatch.setattr(shutil, "rmtree", noted)
     with work_folder() as used:
+        assert world.run(world.input())["status"] == "success"
         assert not left.exists()
-        with work_folder():
-            assert used.exists()
+        assert used.exists()
+    assert in_the_loop[left.name] is False
