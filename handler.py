@@ -31,7 +31,6 @@ from generation.errors import ConfigError, JobError
 from generation.figures.job import JobFigures
 from generation.intake.job_input import unwrapped
 from generation.job import run_job, warm_up
-from generation.local import run_file
 from generation.logs import set_up_logging
 from generation.process import protect_streams
 from generation.prompts.tokens import VocabularyMissing
@@ -212,6 +211,8 @@ def main() -> None:
         sys.exit(f"handler.py: {error}")
     # The SDK's own rule: without a job queue and without any of its options, this is a local run.
     if not os.environ.get("RUNPOD_WEBHOOK_GET_JOB") and not any(argument.startswith("--") for argument in sys.argv[1:]):
+        from generation.local import run_file
+
         set_up_logging(settings.log_level)
         sys.exit(run_file(Path(*sys.argv[1:2] or ["test_input.json"]), settings, os.environ))
     import runpod

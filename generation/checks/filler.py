@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 _THING = r"(?:function|method|class|constructor|module|procedure|routine|subroutine|coroutine|symbol|snippet|code)"
@@ -63,14 +64,16 @@ _FILLER = {
     "ko": r"""(?:이|본|해당)\s*(?:함수|메서드|메소드|클래스|생성자|모듈|코드|속성)(?:는|은|가|이|를)?
         |(?:함수|메서드|메소드|클래스)(?:는|은)\s|이것은""",
 }
-_FILLER_OPENING = {
-    code: re.compile(rf"\W{{,3}}(?:{pattern})", re.IGNORECASE | re.VERBOSE) for code, pattern in _FILLER.items()
-}
+
+
+@functools.cache
+def _filler_opening(code: str) -> re.Pattern[str]:
+    return re.compile(rf"\W{{,3}}(?:{_FILLER[code]})", re.IGNORECASE | re.VERBOSE)
 
 
 def check_filler(summary: str, code: str | None) -> str | None:
     """Return why the summary opens with a filler, or None."""
-    opening = _FILLER_OPENING[code or "en"].match(summary)
+    opening = _filler_opening(code or "en").match(summary)
     if opening is None:
         return None
     return "The summary opens by naming the kind of thing it describes; begin with what the symbol does."

@@ -4,16 +4,26 @@
 
 from __future__ import annotations
 
+import functools
 import re
+from collections.abc import Callable
 
 from generation.checks.words import CODE, word_set
 from generation.domain.context import SymbolContext
 
 
-def _one_of(lines: str) -> re.Pattern[str]:
-    """Return a pattern that matches where one of the lines does; a space stands for any white space."""
-    alternatives = [line.strip().replace(" ", r"\s+") for line in lines.strip().splitlines()]
-    return re.compile("|".join(alternatives), re.IGNORECASE)
+def _one_of(lines: str) -> Callable[[], re.Pattern[str]]:
+    """Return what gives a pattern that matches where one of the lines does; a space stands for any white space.
+
+    The pattern is compiled when it is first needed: a worker that starts does not wait for it.
+    """
+
+    @functools.cache
+    def compiled() -> re.Pattern[str]:
+        alternatives = [line.strip().replace(" ", r"\s+") for line in lines.strip().splitlines()]
+        return re.compile("|".join(alternatives), re.IGNORECASE)
+
+    return compiled
 
 
 _REFUSAL = _one_of(
@@ -162,16 +172,16 @@ _WORDS_OF_FILES = word_set(
 
 def check_refusal(summary: str) -> str | None:
     """Return why the summary is a refusal, an apology or a plea, or None."""
-    if (_has_word(summary, _WORDS_OF_REFUSALS) or not summary.isascii()) and _REFUSAL.search(summary):
+    if (_has_word(summary, _WORDS_OF_REFUSALS) or not summary.isascii()) and _REFUSAL().search(summary):
         return "The summary is a refusal or an apology; describe what the facts and the source show."
     return None
 
 
 def check_task(summary: str, context: SymbolContext) -> str | None:
     """Return why the summary speaks of the task or to its reader, or None."""
-    found = _TASK.search(summary) if _has_word(summary, _WORDS_OF_TASKS) else None
+    found = _TASK().search(summary) if _has_word(summary, _WORDS_OF_TASKS) else None
     if found is None or _has(context, found[0].strip()):
-        found = _SYMBOL.search(summary) if "symbol" in summary.lower() and not _has(context, "symbol") else None
+        found = _SYMBOL().search(summary) if "symbol" in summary.lower() and not _has(context, "symbol") else None
     asks = summary.rstrip(" \"'`").endswith(("?", "？")) and not _QUESTION_OF_YES_OR_NO.match(summary)
     if found is None and not asks:
         return None
@@ -183,14 +193,14 @@ def check_place(summary: str, context: SymbolContext) -> str | None:
 
     A symbol that is about clusters, centrality or paths itself may say so.
     """
-    if _has_word(summary, _WORDS_OF_CALLERS) and (_CALLERS.search(summary) or _names_callers(summary, context)):
+    if _has_word(summary, _WORDS_OF_CALLERS) and (_CALLERS().search(summary) or _names_callers(summary, context)):
         return "The summary says who calls the symbol; say what it is for instead."
     if _names_file(summary, context):
         return "The summary names the file or the module; leave paths out."
     lower = summary.lower()
-    if "cluster" in lower and (_CLUSTER.search(summary) or not _has(context, "cluster")):
+    if "cluster" in lower and (_CLUSTER().search(summary) or not _has(context, "cluster")):
         return "The summary speaks of a cluster of the codebase; leave it out."
-    if any(word in lower for word in _WORDS_OF_RANK) and _CENTRAL.search(summary) and not _has(context, "central"):
+    if any(word in lower for word in _WORDS_OF_RANK) and _CENTRAL().search(summary) and not _has(context, "central"):
         return "The summary says how central the symbol is; leave it out."
     return None
 
@@ -213,7 +223,7 @@ def _names_file(summary: str, context: SymbolContext) -> bool:
         return True
     if "/" not in summary and "\\" not in summary and not _has_word(summary, _WORDS_OF_FILES):
         return False
-    found = _FILE.search(summary)
+    found = _FILE().search(summary)
     return found is not None and not _has(context, found[0].strip())
 
 
