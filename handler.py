@@ -30,7 +30,6 @@ from generation.domain.catalogue import OFFLINE, utc_today
 from generation.errors import ConfigError, JobError
 from generation.figures.job import JobFigures
 from generation.intake.job_input import unwrapped
-from generation.job import run_job, warm_up
 from generation.logs import set_up_logging
 from generation.process import protect_streams
 from generation.prompts.tokens import VocabularyMissing
@@ -80,6 +79,7 @@ def make_handler(
                     figures=figures,
                 )
             else:
+                run_job = await asyncio.to_thread(load_jobs)
                 work = run_job(
                     payload,
                     settings,
@@ -119,6 +119,13 @@ def _require_bucket(settings: Settings) -> None:
     """Raise ConfigError without a bucket: a pack in a worker's folder is lost with the worker."""
     if not settings.r2_bucket:
         raise ConfigError("a repository's pack needs a bucket: set R2_BUCKET and the other R2 settings on the endpoint")
+
+
+def load_jobs() -> Callable[..., Awaitable[Mapping[str, Any]]]:
+    """Import what documents symbols, which a worker does while it waits for its first job."""
+    from generation.job import run_job
+
+    return run_job
 
 
 def load_builds() -> Callable[..., Awaitable[Mapping[str, Any]]]:
@@ -194,6 +201,8 @@ def results_store_check(settings: Settings) -> Callable[[], Awaitable[None]]:
 
 def warm_up_quietly(settings: Settings) -> None:
     """Load what jobs will need. Ignore a missing vocabulary: the first job reports it."""
+    from generation.job import warm_up
+
     if settings.model_name != OFFLINE:
         with contextlib.suppress(VocabularyMissing):
             warm_up(settings)

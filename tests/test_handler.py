@@ -372,7 +372,7 @@ def test_a_fault_of_the_worker_itself_is_one_sentence_that_repeats_nothing(
     async def send(_job: Json, _snapshot: Any) -> None:
         raise AssertionError("nothing was documented")
 
-    monkeypatch.setattr(handler, "run_job", fail)
+    monkeypatch.setattr("generation.job.run_job", fail)
 
     async def run() -> Json:
         return await handler.make_handler(Settings(openai_api_key=KEY), send, asyncio.Event())(
