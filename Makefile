@@ -61,7 +61,7 @@ ENDPOINT_PORT ?= 8004
 run-endpoint: $(INSTALLED) $(VOCABULARY) ## serve a local copy of RunPod's API with one worker on port 8004 (without a key: offline)
 	@$(OFFLINE_WITHOUT_KEY); exec $(IN_VENV) -m tests.loopback.queue --worker --port $(ENDPOINT_PORT)
 
-TEST = $(WITHOUT_FOREIGN) $(IN_VENV) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+TEST = $(WITHOUT_FOREIGN) $(IN_VENV) -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test: $(INSTALLED_DEV) $(VOCABULARY) $(MODEL) $(OLDEST_PIP) ## run the tests
 	$(TEST)
