@@ -70,7 +70,7 @@ test-loaded: $(INSTALLED_DEV) $(VOCABULARY) $(MODEL) $(OLDEST_PIP) ## run them b
 	builder/under_load.sh $(TEST)
 
 test-kills: export KILLS ?= 1000
-test-kills: $(INSTALLED_DEV) $(VOCABULARY) ## kill jobs a thousand times, in a folder and in a bucket (half an hour)
+test-kills: $(INSTALLED_DEV) $(VOCABULARY) ## kill jobs a thousand times, in a folder and in a bucket (seven minutes)
 	$(WITHOUT_FOREIGN) $(IN_VENV) -m pytest --numprocesses 2 tests/test_resume.py -k kills
 
 test-pods: export POD_JOBS ?= 200
@@ -79,7 +79,7 @@ test-pods: $(INSTALLED_DEV) $(VOCABULARY) ## run 200 jobs on three processes of 
 	$(WITHOUT_FOREIGN) $(IN_VENV) -m pytest tests/doctown/service/test_pods.py
 
 fuzz: export FUZZ_RUNS ?= 5000
-fuzz: $(INSTALLED_DEV) $(VOCABULARY) ## play 5,000 runs against servers whose replies hold odd values (ten minutes)
+fuzz: $(INSTALLED_DEV) $(VOCABULARY) ## play 5,000 runs against servers whose replies hold odd values (five minutes)
 	$(WITHOUT_FOREIGN) $(IN_VENV) -m pytest -o timeout=3000 tests/generation/test_any_reply.py
 
 docs: $(MADE) ## check the links of the documentation
