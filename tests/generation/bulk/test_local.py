@@ -247,7 +247,7 @@ def test_it_is_drawn_on_a_terminal(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps(payload(300)), encoding="utf-8")
     leader, follower = pty.openpty()
     command = [sys.executable, "-m", "generation.bulk", "run", str(tmp_path / "a.json"), "--via", "local"]
-    environment = {**os.environ, **offline(tmp_path / "out"), "TERM": "xterm", "COLUMNS": "80"}
+    environment = {"PATH": os.environ["PATH"], **offline(tmp_path / "out"), "TERM": "xterm", "COLUMNS": "80"}
     ran = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=follower, check=True)
     os.close(follower)
     drawn = b""
