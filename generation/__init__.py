@@ -27,7 +27,14 @@ if TYPE_CHECKING:
     from generation.bulk.engines.runpod.settings import RunPodSettings
     from generation.bulk.estimate import BATCH_SHARE
     from generation.bulk.manifest import check_run_name
-    from generation.command_line import CommandParser, prepare_environment
+    from generation.command_line import (
+        CommandParser,
+        add_address_arguments,
+        dollars,
+        prepare_environment,
+        read_pairs,
+        whole_number,
+    )
     from generation.config import Settings
     from generation.domain.context import RelatedSymbol, SymbolContext
     from generation.domain.output import JobOutput, PlannedOutput
@@ -86,6 +93,7 @@ _HOMES = {
     "SymbolContext": "generation.domain.context",
     "Table": "generation.pages.blocks",
     "Unreachable": "generation.errors",
+    "add_address_arguments": "generation.command_line",
     "cancelled_on_signals": "generation.process",
     "check_input_key": "generation.intake.readable",
     "check_pack_key": "generation.intake.readable",
@@ -93,6 +101,7 @@ _HOMES = {
     "describe_fault": "generation.intake.faults",
     "document": "generation.job",
     "document_codebase": "generation.bulk.codebase",
+    "dollars": "generation.command_line",
     "engine_settings": "generation.bulk.codebase",
     "find_bought": "generation.bulk.codebase",
     "forget_codebase": "generation.bulk.codebase",
@@ -106,6 +115,7 @@ _HOMES = {
     "prepare_environment": "generation.command_line",
     "protect_streams": "generation.process",
     "read_figures": "generation.figures.job",
+    "read_pairs": "generation.command_line",
     "render_page": "generation.pages.html",
     "result_of": "generation.bulk.engines.runpod.engine",
     "run_job": "generation.job",
@@ -113,6 +123,7 @@ _HOMES = {
     "set_up_logging": "generation.logs",
     "unwrapped": "generation.intake.job_input",
     "validate_payload": "generation.intake.validation",
+    "whole_number": "generation.command_line",
 }
 
 __all__ = [
@@ -149,6 +160,7 @@ __all__ = [
     "SymbolContext",
     "Table",
     "Unreachable",
+    "add_address_arguments",
     "cancelled_on_signals",
     "check_input_key",
     "check_pack_key",
@@ -156,6 +168,7 @@ __all__ = [
     "describe_fault",
     "document",
     "document_codebase",
+    "dollars",
     "engine_settings",
     "find_bought",
     "forget_codebase",
@@ -169,6 +182,7 @@ __all__ = [
     "prepare_environment",
     "protect_streams",
     "read_figures",
+    "read_pairs",
     "render_page",
     "result_of",
     "run_job",
@@ -176,6 +190,7 @@ __all__ = [
     "set_up_logging",
     "unwrapped",
     "validate_payload",
+    "whole_number",
 ]
 
 

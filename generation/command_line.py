@@ -1,18 +1,20 @@
 """What every command does before its own work: read `.env`, warn of misspelt settings, refuse unknown arguments.
 
-Leaves out: the settings themselves (`config`).
+And the kinds of arguments that several commands take. Leaves out: the settings themselves (`config`).
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import re
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from generation.config import ServiceSettings, Settings, set_process_defaults
 from generation.domain.names import did_you_mean, nearest
+from generation.errors import InputError
 
 # Variables that are no fields of `Settings` or `ServiceSettings`: of all commands, of bulk runs, of repository builds.
 OTHER_SETTINGS = (
@@ -98,3 +100,52 @@ class CommandParser(argparse.ArgumentParser):
         choice = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
         hint = did_you_mean(choice[1], re.findall(r"[\w-]+", choice[2])) if choice else ""
         super().error(message + hint)
+
+
+def add_address_arguments(parser: argparse.ArgumentParser, settings: type[ServiceSettings]) -> None:
+    """Add where a service listens."""
+    for name in ("host", "port"):
+        field = settings.model_fields[name]
+        described = f"{field.description} (default: {name.upper()}, or {field.default})"
+        parser.add_argument(f"--{name}", help=described)
+
+
+def whole_number(most: int) -> Callable[[str], int]:
+    """Return the type of an argument that is a whole number from 1 to `most`."""
+
+    def number(text: str) -> int:
+        if not text.isdecimal() or not 1 <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {most}")
+        return int(text)
+
+    return number
+
+
+def dollars(text: str) -> float:
+    """Return the value of an argument that is an amount above 0, in USD. Raise ArgumentTypeError."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError("must be an amount above 0")
+    return value
+
+
+def read_pairs(given: Iterable[str], refused: Mapping[str, str]) -> dict[str, Any]:
+    """Return the values of --option NAME=VALUE, each as JSON or else as text. Raise InputError.
+
+    `refused` are options that a run does not take, with what to do instead.
+    """
+    options: dict[str, Any] = {}
+    for text in given:
+        name, separator, value = text.partition("=")
+        if not separator:
+            raise InputError("--option must have the form NAME=VALUE")
+        if name in refused:
+            raise InputError(f"--option {name} is not for a run: {refused[name]}")
+        try:
+            options[name] = json.loads(value)
+        except ValueError:
+            options[name] = value
+    return options

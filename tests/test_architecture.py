@@ -93,7 +93,7 @@ MAY_IMPORT = {
 PARTS = set(MAY_IMPORT)
 MAY_IMPORT |= {
     "pages": set(),
-    "command_line": {"domain", "config"},
+    "command_line": {"domain", "errors", "config"},
     "job": PARTS - {"contract"},
     "local": PARTS - {"contract"} | {"job", "bulk"},
     "service": {

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import json
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
@@ -29,12 +28,15 @@ from generation import (
     check_run_name,
     lease,
     open_storage,
+    read_pairs,
     run_lease_key,
 )
 from generation.domain.catalogue import utc_today
 
 IN_FLIGHT: Mapping[str, int] = {"runpod": 50, "local": 2}
 ALL_DONE, SOME_FAILED = 0, 1
+# Options of single jobs, and what a run has in their place.
+NOT_OPTIONS = dict.fromkeys(("max_cost_usd", "dry_run"), "use --max-cost-usd, or a single job")
 KINDS = ("success", "unchanged", "partial", "failed")
 
 
@@ -87,18 +89,8 @@ async def _engine(
 
 
 def read_options(given: list[str]) -> dict[str, Any]:
-    """Return the options of every job, given as NAME=VALUE. Raise ConfigError for one that is unknown or wrong."""
-    options: dict[str, Any] = {}
-    for text in given:
-        name, separator, value = text.partition("=")
-        if not separator:
-            raise ConfigError("--option must have the form NAME=VALUE")
-        if name in {"max_cost_usd", "dry_run"}:
-            raise ConfigError(f"--option {name} is not for a run: use --max-cost-usd, or a single job")
-        try:
-            options[name] = json.loads(value)
-        except ValueError:
-            options[name] = value
+    """Return the options of every job, given as NAME=VALUE. Raise ConfigError or InputError for a wrong one."""
+    options = read_pairs(given, NOT_OPTIONS)
     _, faults = find_repository_faults({"archive_key": "any.zip", "options": options}, "job")
     if faults:
         raise ConfigError("; ".join(fault.replace("input.options.", "--option ") for fault in faults[:3]))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from doctown.errors import ConfigError
-from generation import JobError, cancelled_on_signals
+from generation import JobError, cancelled_on_signals, dollars, whole_number
 
 SUMMARY = "Document the repositories of a list, each by a job of its own."
 MAX_IN_FLIGHT = 1_000
@@ -23,8 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--via", choices=("runpod", "local"), required=True, help="who does the jobs")
     parser.add_argument("--run", metavar="NAME", help="name of the run (default: by what is in the lists)")
-    parser.add_argument("--in-flight", type=_whole, metavar="N", help="jobs at once (default: runpod 50, local 2)")
-    parser.add_argument("--max-cost-usd", type=_dollars, metavar="X", help="spend no more than this on the whole run")
+    parser.add_argument(
+        "--in-flight", type=whole_number(MAX_IN_FLIGHT), metavar="N", help="jobs at once (default: runpod 50, local 2)"
+    )
+    parser.add_argument("--max-cost-usd", type=dollars, metavar="X", help="spend no more than this on the whole run")
     parser.add_argument(
         "--option", action="append", default=[], metavar="NAME=VALUE", help="an option of every job, such as model"
     )
@@ -44,19 +46,3 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
         return asyncio.run(cancelled_on_signals(run_bulk(options, environ)))
     except JobError as error:
         raise ConfigError(str(error)) from None
-
-
-def _whole(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= MAX_IN_FLIGHT:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {MAX_IN_FLIGHT}")
-    return int(text)
-
-
-def _dollars(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError("must be an amount above 0")
-    return value

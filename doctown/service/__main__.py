@@ -10,7 +10,7 @@ from pathlib import Path
 
 from doctown.errors import ConfigError as DoctownConfigError
 from doctown.service.settings import RepositoryServiceSettings
-from generation import CommandParser, ConfigError, Settings, __version__, prepare_environment
+from generation import CommandParser, ConfigError, Settings, __version__, add_address_arguments, prepare_environment
 from generation.domain.catalogue import utc_today
 
 
@@ -22,17 +22,9 @@ def parser() -> CommandParser:
         "Settings are environment variables, or lines of .env: docs/settings.md has them all.",
         epilog="example: MODEL_NAME=offline python -m doctown.service --host 127.0.0.1 --port 3000",
     )
-    add_arguments(result)
+    add_address_arguments(result, RepositoryServiceSettings)
     result.add_argument("--version", action="version", version=f"doctown {__version__}")
     return result
-
-
-def add_arguments(target: CommandParser) -> None:
-    """Add where to listen."""
-    fields = RepositoryServiceSettings.model_fields
-    for name in ("host", "port"):
-        described = f"{fields[name].description} (default: {name.upper()}, or {fields[name].default})"
-        target.add_argument(f"--{name}", help=described)
 
 
 def run(given: Mapping[str, str], warnings: Sequence[str]) -> None:

@@ -42,7 +42,7 @@ from generation.bulk.report.figures import read_figures
 from generation.bulk.report.page import run_page
 from generation.bulk.report.timeline import recorded
 from generation.bulk.status import Survey, survey
-from generation.command_line import CommandParser, prepare_environment
+from generation.command_line import CommandParser, dollars, prepare_environment, read_pairs, whole_number
 from generation.config import Settings
 from generation.domain.catalogue import utc_today
 from generation.domain.output import Stats
@@ -129,7 +129,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--run", metavar="NAME", help="name of the run; default: by date and time")
     run.add_argument(
         "--shard-size",
-        type=_whole(MAX_SHARD_SIZE),
+        type=whole_number(MAX_SHARD_SIZE),
         metavar="N",
         help=f"symbols of a job (default: {_defaults(SHARD_SIZES)})",
     )
@@ -138,12 +138,12 @@ def parser() -> argparse.ArgumentParser:
     for command in (run, resume):
         command.add_argument(
             "--in-flight",
-            type=_whole(MAX_IN_FLIGHT),
+            type=whole_number(MAX_IN_FLIGHT),
             metavar="N",
             help=f"jobs at once (default: {_defaults(IN_FLIGHT)})",
         )
         command.add_argument(
-            "--max-cost-usd", type=_dollars, metavar="X", help="spend no more than this on the whole run"
+            "--max-cost-usd", type=dollars, metavar="X", help="spend no more than this on the whole run"
         )
         command.add_argument(
             "--finish-now", action="store_true", help="batch: ask at full price for what no batch has answered yet"
@@ -193,38 +193,9 @@ def _add_sources(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _whole(most: int) -> Any:  # noqa: ANN401 - an argparse type function
-    def number(text: str) -> int:
-        if not text.isdecimal() or not 1 <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {most}")
-        return int(text)
-
-    return number
-
-
-def _dollars(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError("must be an amount above 0")
-    return value
-
-
 def read_options(given: Sequence[str]) -> dict[str, Any]:
     """Return the job options given as NAME=VALUE. Raises InputError where one is unknown or invalid."""
-    options: dict[str, Any] = {}
-    for text in given:
-        name, separator, value = text.partition("=")
-        if not separator:
-            raise InputError("--option must have the form NAME=VALUE")
-        if name in NOT_OPTIONS:
-            raise InputError(f"--option {name} is not for a run: {NOT_OPTIONS[name]}")
-        try:
-            options[name] = json.loads(value)
-        except ValueError:
-            options[name] = value
+    options = read_pairs(given, NOT_OPTIONS)
     try:
         JobOptions.model_validate(options)
     except ValidationError as error:

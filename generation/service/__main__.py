@@ -7,7 +7,7 @@ import os
 import sys
 
 import generation
-from generation.command_line import CommandParser, prepare_environment
+from generation.command_line import CommandParser, add_address_arguments, prepare_environment
 from generation.config import ServiceSettings, Settings
 from generation.domain.catalogue import utc_today
 from generation.errors import ConfigError
@@ -25,10 +25,7 @@ def parser() -> CommandParser:
         "Settings are environment variables, or lines of .env: docs/settings.md has them all.",
         epilog="example: MODEL_NAME=offline python -m generation.service --host 127.0.0.1 --port 8080",
     )
-    fields = ServiceSettings.model_fields
-    for name in ("host", "port"):
-        described = f"{fields[name].description} (default: {name.upper()}, or {fields[name].default})"
-        result.add_argument(f"--{name}", help=described)
+    add_address_arguments(result, ServiceSettings)
     result.add_argument("--version", action="version", version=f"doctown {generation.__version__}")
     return result
 
