@@ -17,7 +17,7 @@ PEERS := litellm==1.82.2 langchain-openai==1.7.3 instructor==1.17.0 pydantic-ai-
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help run run-service run-endpoint demo test test-loaded test-kills test-pods test-llama fuzz docs lint bench bench-graph \
-	bench-quality bench-peers image-size setup vocabulary schemas types lock clean
+	bench-quality bench-peers image-size setup vocabulary schemas types assets lock clean
 
 MODEL := models/minilm-l6/model.onnx
 VOCABULARY := vocabulary/fb374d419588a4632f3f557e76b4b70aebbca790
@@ -27,6 +27,7 @@ INSTALLED_DEV := $(VENV)/.installed-dev
 INSTALLED_BENCH := $(VENV)/.installed-bench
 IN_VENV := $(VENV)/bin/python
 CLIENT := clients/typescript
+VIEWER := doctown/site/viewer
 # The tests install with it too.
 OLDEST_PIP := .cache/pip/pip-22.3-py3-none-any.whl
 
@@ -139,6 +140,9 @@ schemas: $(INSTALLED) ## write the JSON Schemas in schemas/ anew
 types: schemas $(CLIENT)/node_modules/.installed ## write the types of the TypeScript client anew (needs Node 20)
 	cd $(CLIENT) && npm run --silent types
 
+assets: $(VIEWER)/node_modules/.installed ## build the viewer of packs into doctown/site/assets/ (needs Node 20)
+	cd $(VIEWER) && npm run --silent build
+
 # One version of each package for all Pythons: what is tested on one is what runs on the others.
 LOCK := $(IN_VENV) -m uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
 	--generate-hashes --annotation-style line --no-emit-index-url --custom-compile-command 'make lock'
@@ -148,7 +152,7 @@ lock: $(MADE) ## lock the dependencies anew, each at its newest version that req
 	$(LOCK) --upgrade --constraints requirements.lock requirements-dev.txt --output-file requirements-dev.lock
 
 clean: ## remove what the other targets made, except results
-	rm -rf .venv .venv-* $(CLIENT)/node_modules vocabulary models .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-* $(CLIENT)/node_modules $(VIEWER)/node_modules vocabulary models .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp, not the folder, says that an environment is whole: a broken `python -m venv` leaves a folder behind. What
@@ -186,8 +190,8 @@ $(VENV)-peers/.installed: Makefile $(VENV)-peers/.made
 	$(VENV)-peers/bin/python -m pip install --quiet --disable-pip-version-check $(PEERS)
 	@touch $@
 
-$(CLIENT)/node_modules/.installed: $(CLIENT)/package-lock.json
-	cd $(CLIENT) && npm ci --ignore-scripts --no-audit --no-fund
+$(CLIENT)/node_modules/.installed $(VIEWER)/node_modules/.installed: %/node_modules/.installed: %/package-lock.json
+	cd $* && npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 $(OLDEST_PIP): requirements-pip.lock | $(MADE)

@@ -47,7 +47,7 @@ class Installed:
 def copy_of_sources(folder: Path) -> Path:
     """Copy what the wheel is made of: a build leaves files beside its sources."""
     for name in ("generation", "doctown", "builder", "vocabulary", "models"):
-        shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "node_modules"))
     for name in ("pyproject.toml", "setup.py", "MANIFEST.in", "requirements.txt", "README.md", "LICENSE"):
         shutil.copy(REPOSITORY / name, folder / name)
     return folder

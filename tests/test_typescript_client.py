@@ -6,12 +6,9 @@ compiled once, in a copy of the client, so that nothing is left in the repositor
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import re
 import shutil
-import subprocess
 import threading
 import urllib.error
 import urllib.request
@@ -28,33 +25,19 @@ from tests.loopback.openai import running_process as running_openai
 from tests.loopback.queue import running_queue
 from tests.loopback.s3 import MotoS3, running_moto
 from tests.support.contexts import payload
+from tests.support.node_packages import NPM_LIMIT_S, install_packages, node_missing, run
 from tests.support.waiting import wait_until
 from tests.support.wire import free_port
 from tests.support.worker_process import REPOSITORY_ROOT, running_process, running_worker
 
 CLIENT = REPOSITORY_ROOT / "clients" / "typescript"
-CACHE = REPOSITORY_ROOT / ".cache" / "typescript-client"
 SOURCES = ("package.json", "package-lock.json", "tsconfig.json", "tsconfig.test.json", "README.md", "LICENSE")
 FOLDERS = ("src", "test", "scripts")
 
-NODE_MAJOR_MIN = 20
-NPM_LIMIT_S = 300.0
 LIMIT_S = 300.0
 
 RUNPOD_KEY = "rp-loopback-key"
 SERVICE_TOKEN = "loopback-service-token"
-
-
-def node_missing() -> str | None:
-    """Why the client's tests cannot run here, for a skip; None where they can."""
-    for program in ("node", "npm"):
-        if shutil.which(program) is None:
-            return f"{program} is not installed"
-    version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip()
-    major = re.match(r"v(\d+)\.", version)
-    if major is None or int(major[1]) < NODE_MAJOR_MIN:
-        return f"node {version} is too old: the client's tests need {NODE_MAJOR_MIN}"
-    return None
 
 
 MISSING = node_missing()
@@ -62,35 +45,14 @@ pytestmark = [pytest.mark.skipif(MISSING is not None, reason=str(MISSING)), pyte
 
 
 def install() -> Path:
-    """Install what the lock file says into the cache folder, unless it is there; the path of its node_modules."""
-    CACHE.mkdir(parents=True, exist_ok=True)
-    (CACHE / ".gitignore").write_text("*\n", encoding="utf-8")
-    installed, lock = CACHE / "installed-lock.json", CLIENT / "package-lock.json"
-    with (CACHE / "busy").open("w") as busy:
-        # Two test runs at once must not install over each other; closing the file lets go.
-        fcntl.flock(busy, fcntl.LOCK_EX)
-        if not installed.exists() or installed.read_bytes() != lock.read_bytes():
-            for name in ("package.json", "package-lock.json"):
-                shutil.copy(CLIENT / name, CACHE / name)
-            run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], CACHE)
-            shutil.copy(lock, installed)
-    return CACHE / "node_modules"
+    """Install the client's packages, unless they are there; the path of their node_modules."""
+    return install_packages(CLIENT, "typescript-client")
 
 
 # npm looks for a newer version of itself, for advisories and for funding, which takes a network.
 QUIET_NPM = {f"npm_config_{name}": "false" for name in ("audit", "fund", "update_notifier")} | {
     "npm_config_offline": "true"
 }
-
-
-def run(command: list[str], folder: Path, **environment: str) -> str:
-    """The standard output of a command that must succeed."""
-    own = {**os.environ, **environment}
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=NPM_LIMIT_S, check=False, env=own
-    )
-    assert done.returncode == 0, f"{command} failed\n{done.stdout[-3_000:]}\n{done.stderr[-3_000:]}"
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
