@@ -35,6 +35,8 @@ COMMANDS = {
     "graph": "graph",
     "report": "report",
     "export": "export",
+    "view": "view",
+    "site": "site",
     "mcp": "mcp",
     "validate": "validate",
     "serve": "serve",

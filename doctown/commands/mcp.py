@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from doctown.commands.options import staleness_of
 from doctown.errors import ConfigError
-
-if TYPE_CHECKING:
-    from doctown.docpack import Pack
-    from doctown.docpack.compare import Staleness
 
 SUMMARY = "Serve packs to agents by the Model Context Protocol (needs the extra `mcp`)."
 
@@ -30,7 +26,7 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> None:
     """Run the command until its client leaves, or it is interrupted. Raise DoctownError."""
     from doctown.mcp.library import Library
 
-    library = Library(options.packs, None if options.source is None else _staleness(options.source, environ))
+    library = Library(options.packs, None if options.source is None else staleness_of(options.source, environ))
     if len(library.paths) == 1:
         library.get()  # a pack that cannot be read is told of at once
     try:
@@ -44,16 +40,3 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> None:
         server.run("streamable-http", host=options.host, port=options.port)
     else:
         server.run("stdio")
-
-
-def _staleness(source: str, environ: Mapping[str, str]) -> Callable[[Pack], Staleness]:
-    """Return what compares a pack with a source as it is at that time."""
-    from doctown.docpack.compare import find_stale
-    from doctown.reading import read_current
-    from doctown.repository import Limits, Selection, open_source
-
-    def compare(pack: Pack) -> Staleness:
-        with open_source(source, limits=Limits.from_env(environ), environ=environ) as checkout:
-            return find_stale(pack, read_current(checkout, Selection(), None))
-
-    return compare

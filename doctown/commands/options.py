@@ -1,11 +1,14 @@
 """Arguments that several commands share: what to read, and where the cache is."""
 
 import argparse
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from doctown.docpack import Pack
+from doctown.docpack.compare import Staleness, find_stale
 from doctown.errors import ConfigError
 from doctown.parsing.cache import Cache, default_folder
-from doctown.repository import Selection
+from doctown.repository import Limits, Selection, open_source
 
 
 def add_source_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,3 +48,14 @@ def cache_of(options: argparse.Namespace) -> Cache | None:
         return Cache(default_folder())
     except ConfigError:
         return None
+
+
+def staleness_of(source: str, environ: Mapping[str, str]) -> Callable[[Pack], Staleness]:
+    """Return what compares a pack with a source as it is at that time. That raises DoctownError."""
+    from doctown.reading import read_current
+
+    def compare(pack: Pack) -> Staleness:
+        with open_source(source, limits=Limits.from_env(environ), environ=environ) as checkout:
+            return find_stale(pack, read_current(checkout, Selection(), None))
+
+    return compare

@@ -45,6 +45,7 @@ def check_pack(pack: Pack) -> None:
     nodes = _check_nodes(pack)
     _check_spans(pack)
     _check_parents(nodes)
+    _check_nearest(nodes)
     _check_edges(pack, nodes)
     _check_clusters(pack, nodes)
     _check_manifest(pack)
@@ -146,6 +147,19 @@ def _parent(node: Node, nodes: Mapping[str, Node]) -> Node | None:
     if parent is None or parent["file"] != node["file"]:
         raise _fail(NODES, f"the parent of {node['id']!r} is no symbol of its file")
     return parent
+
+
+def _check_nearest(nodes: Mapping[str, Node]) -> None:
+    for node in nodes.values():
+        near = node.get("nearest")
+        if near is None:
+            continue
+        for one in near:
+            if one["id"] not in nodes or one["id"] == node["id"]:
+                raise _fail(NODES, f"{one['id']!r}, which {node['id']!r} is near to, is no other symbol")
+        similarities = [one["similarity"] for one in near]
+        if similarities != sorted(similarities, reverse=True) or len({one["id"] for one in near}) < len(near):
+            raise _fail(NODES, f"the nearest of {node['id']!r} are not in their order, or one is there twice")
 
 
 def _check_edges(pack: Pack, nodes: Mapping[str, Node]) -> None:

@@ -36,6 +36,8 @@ MAX_UNPACKED_BYTES = 2 << 30
 # The headers in front of one member. Only a path of more than 100 bytes needs more than one block of 512.
 MAX_HEADER_BYTES = 64 << 10
 
+MAX_DESCRIPTION_CHARACTERS = 500
+
 # The qualified name of the node that stands for a whole file.
 MODULE_NAME = "<module>"
 # An edge below this confidence is a guess, and is shown as one.
@@ -116,6 +118,16 @@ class Repository(TypedDict):
     ref: Annotated[str | None, Field(description="The branch or tag that was asked for.")]
     dirty: Annotated[bool, Field(description="Whether files differed from the commit.")]
     licence: Annotated[str | None, Field(description="The SPDX identifier, where it is known.")]
+    description: NotRequired[
+        Annotated[
+            str,
+            Field(
+                min_length=1,
+                max_length=MAX_DESCRIPTION_CHARACTERS,
+                description="The first paragraph of the repository's README, as plain text.",
+            ),
+        ]
+    ]
 
 
 @with_config(STRICT)
@@ -267,6 +279,14 @@ class Failure(TypedDict):
 
 
 @with_config(STRICT)
+class Near(TypedDict):
+    """A symbol of which the embedded text is like another's."""
+
+    id: NodeId
+    similarity: Annotated[float, Field(ge=-1, le=1, description="The cosine of their vectors.")]
+
+
+@with_config(STRICT)
 class Node(TypedDict):
     """A symbol, or the node of kind `module` that stands for a whole file."""
 
@@ -288,6 +308,9 @@ class Node(TypedDict):
     external_calls: Annotated[list[str], Field(description="What it calls outside of the repository; sorted.")]
     unresolved_calls: Annotated[Count, Field(description="Call sites of which nobody knows where they lead.")]
     ambiguous_calls: Annotated[Count, Field(description="Call sites that could be several symbols.")]
+    nearest: NotRequired[
+        Annotated[list[Near], Field(description="The nearest symbols by their vectors, the nearest first.")]
+    ]
 
 
 @with_config(STRICT)

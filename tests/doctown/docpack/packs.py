@@ -78,6 +78,7 @@ REPOSITORY: Repository = {
     "ref": "main",
     "dirty": True,
     "licence": "MIT",
+    "description": "Keeps <b>cookies</b>.",
 }
 
 
@@ -211,6 +212,7 @@ def nodes() -> list[Node]:
             external_calls=["requests.get"],
             unresolved_calls=2,
             ambiguous_calls=1,
+            nearest=[{"id": GUESS, "similarity": 0.5}, {"id": SESSION, "similarity": 0.25}],
         ),
         _node(MAIN, "function", APP_MODULE, is_test=True, exported=False, docstring="Runs all."),
         _node(ROUTER_CLASS, "class", ROUTER_MODULE, cluster=1),

@@ -241,6 +241,10 @@ def change_cluster(**values: Any) -> Callable[[Pack], Pack]:
     return change
 
 
+def near(symbol_id: str, similarity: float) -> dict[str, Any]:
+    return {"id": symbol_id, "similarity": similarity}
+
+
 def twice(pack: Pack) -> Pack:
     return replace(pack, nodes=[*pack.nodes[:2], *pack.nodes[1:]])
 
@@ -270,6 +274,20 @@ WRONG: dict[str, tuple[Callable[[Pack], Pack], str]] = {
         "has a summary and a failure",
     ),
     "external_calls_unsorted": (change_node(packs.CHECK, external_calls=["b", "a"]), "external calls"),
+    "near_to_nothing": (change_node(packs.MAIN, nearest=[near("x::y", 0.5)]), "'x::y', which .* is no other symbol"),
+    "near_to_itself": (change_node(packs.MAIN, nearest=[near(packs.MAIN, 0.5)]), "is no other symbol"),
+    "nearest_unsorted": (
+        change_node(packs.MAIN, nearest=[near(packs.CHECK, 0.1), near(packs.GUESS, 0.2)]),
+        "the nearest of 'src/app.py::main' are not in their order",
+    ),
+    "nearest_twice": (
+        change_node(packs.MAIN, nearest=[near(packs.CHECK, 0.2), near(packs.CHECK, 0.2)]),
+        "or one is there twice",
+    ),
+    "long_description": (
+        change_manifest(repository={**packs.REPOSITORY, "description": "x" * 501}),
+        "repository.description: String should have at most 500 characters",
+    ),
     "edge_to_nowhere": (change_edge(to="x::y"), "graph.json: an edge names 'x::y', which is no symbol"),
     "edge_from_nowhere": (change_edge(**{"from": "a::b"}), "graph.json: an edge names 'a::b', which is no symbol"),
     "edge_twice": (lambda pack: replace(pack, edges=[pack.edges[0], *pack.edges]), "is there twice"),
