@@ -29,10 +29,12 @@ export interface Columns {
   readonly lines: readonly Line[]
 }
 
-export const CELL_HEIGHT = 40
-const ROW_HEIGHT = 48
-const [MIN_CELL_WIDTH, MAX_CELL_WIDTH] = [104, 220]
-const [MIN_GAP, MAX_GAP] = [22, 110]
+export const CELL_HEIGHT = 38
+const ROW_HEIGHT = 44
+const [MIN_CELL_WIDTH, MAX_CELL_WIDTH] = [96, 210]
+/** Between columns: this share of the width, and up to MAX_GAP where cells leave room. */
+const GAP_SHARE = 0.035
+const [MIN_GAP, MAX_GAP] = [20, 110]
 const MARGIN = 6
 /** The symbol in the middle stands in this row at most, so that it is seen without scrolling. */
 const MAX_MIDDLE_ROW = 6
@@ -42,7 +44,7 @@ export function columns(around: Neighbourhood, frameWidth: number): Columns {
   const steps = [...new Set(around.nodes.map((each) => each.step))].sort((a, b) => a - b)
   const room = frameWidth - 2 * MARGIN
   const gaps = Math.max(1, steps.length - 1)
-  const gap = bounded((room - steps.length * MAX_CELL_WIDTH) / gaps, MIN_GAP, MAX_GAP)
+  const gap = bounded((room - steps.length * MAX_CELL_WIDTH) / gaps, Math.max(MIN_GAP, room * GAP_SHARE), MAX_GAP)
   const cellWidth = Math.floor(
     bounded((room - gap * (steps.length - 1)) / steps.length, MIN_CELL_WIDTH, MAX_CELL_WIDTH),
   )

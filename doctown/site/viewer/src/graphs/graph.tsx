@@ -191,10 +191,10 @@ function CellLink(props: { model: Model; cell: Cell; width: number; onNear: (nod
     >
       <title>{`${name}\n${path}`}</title>
       <rect x={x} y={y} width={width} height={CELL_HEIGHT} rx="5" />
-      <text x={x + CELL_PADDING} y={y + 17}>
+      <text x={x + CELL_PADDING} y={y + 16}>
         {nameFor(name, shownName(model.shortName(node)), room(NAME_WIDTH))}
       </text>
-      <text class="path" x={x + CELL_PADDING} y={y + 32}>
+      <text class="path" x={x + CELL_PADDING} y={y + 31}>
         {pathFor(path, room(PATH_WIDTH))}
       </text>
     </a>
@@ -204,7 +204,7 @@ function CellLink(props: { model: Model; cell: Cell; width: number; onNear: (nod
 /** A name for so many characters: of `Class.method` the method is worth more than the class. */
 function nameFor(name: string, short: string, room: number): string {
   if (name.length <= room) return name
-  return short === name ? clipped(name, room) : clipped(`….${short}`, room)
+  return short === name ? clipped(name, room) : clipped(`…${short}`, room)
 }
 
 /** A path for so many characters, of which the end says most. */

@@ -12,7 +12,7 @@ import { ArrowHeads, Frame } from './frame.js'
 import { LINE_HEIGHT, drawnLinks, place } from './place.js'
 import type { Picture, Spot } from './place.js'
 
-const [MIN_LINE, MAX_LINE] = [1, 7]
+const [MIN_LINE, MAX_LINE] = [1, 8]
 /** How many of the boxes that a box calls most stand in its row of the table. */
 const MOST_CALLED = 3
 
@@ -167,7 +167,7 @@ function Lines({ picture, near }: { picture: Picture; near: number | null }) {
             key={`${link.from} ${link.to}`}
             class={isNear ? 'line near' : 'line'}
             d={arrow(from, to)}
-            stroke-width={MIN_LINE + (MAX_LINE - MIN_LINE) * Math.sqrt(link.calls / most)}
+            stroke-width={MIN_LINE + ((MAX_LINE - MIN_LINE) * link.calls) / most}
             marker-end="url(#arrow-calls)"
           />
         )

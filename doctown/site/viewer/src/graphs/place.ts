@@ -8,7 +8,7 @@
 import { forceCollide, forceLink, forceManyBody, forceSimulation, forceX, forceY } from 'd3-force'
 import type { SimulationNodeDatum } from 'd3-force'
 
-import type { Aggregate, Box, Link } from './aggregate.js'
+import type { Aggregate, Link } from './aggregate.js'
 
 export interface Spot {
   readonly x: number
@@ -30,7 +30,12 @@ export interface Picture {
 /** Below this width a map is not squeezed further: it scrolls in its frame. */
 export const MIN_WIDTH = 560
 export const LINE_HEIGHT = 15
-const [MIN_RADIUS, MAX_RADIUS] = [9, 40]
+const MIN_RADIUS = 8
+/** Of the largest box, where there are few boxes and where there are many. */
+const [MAX_RADIUS_OF_FEW, MAX_RADIUS_OF_MANY] = [56, 36]
+const FEW = 16
+/** How much further apart boxes may be moved to fill their frame. */
+const MAX_SPREAD = 1.7
 const MAX_LINE_CHARACTERS = 18
 const CHARACTER_WIDTH = 6.6
 // Labels are wide and low: boxes keep apart in a plane that is stretched upwards by this.
@@ -38,8 +43,8 @@ const STRETCH = 1.5
 // Fewer steps than d3-force's 300, which takes half as long and looks the same.
 const TICKS = 150
 const MARGIN = 14
-const LINKS_PER_BOX = 2
-const MIN_LINKS = 30
+const LINKS_PER_BOX = 1.5
+const MIN_LINKS = 24
 
 interface Body extends SimulationNodeDatum {
   reach: number
@@ -49,7 +54,11 @@ interface Body extends SimulationNodeDatum {
 export function place(map: Aggregate, frameWidth: number): Picture {
   const width = Math.max(MIN_WIDTH, frameWidth)
   const most = Math.max(1, ...map.boxes.map((box) => box.symbols))
-  const shapes = map.boxes.map((box) => ({ radius: radiusOf(box, most), lines: labelLines(box.label) }))
+  const largest = map.boxes.length <= FEW ? MAX_RADIUS_OF_FEW : MAX_RADIUS_OF_MANY
+  const shapes = map.boxes.map((box) => ({
+    radius: MIN_RADIUS + (largest - MIN_RADIUS) * Math.sqrt(box.symbols / most),
+    lines: labelLines(box.label),
+  }))
   const bodies: Body[] = shapes.map(({ radius, lines }) => ({ reach: reachOf(radius, lines) }))
   const links = drawnLinks(map)
   const strongest = Math.max(1, ...links.map((link) => link.calls))
@@ -63,8 +72,8 @@ export function place(map: Aggregate, frameWidth: number): Picture {
       forceLink<Body, { source: number; target: number; calls: number }>(
         links.map((link) => ({ source: link.from, target: link.to, calls: link.calls })),
       )
-        .distance((link) => reachAt(bodies, link.source) + reachAt(bodies, link.target) + 20)
-        .strength((link) => 0.05 + 0.25 * Math.sqrt(link.calls / strongest)),
+        .distance((link) => reachAt(bodies, link.source) + reachAt(bodies, link.target) + 10)
+        .strength((link) => 0.1 + 0.4 * Math.sqrt(link.calls / strongest)),
     )
     .force('charge', forceManyBody<Body>().strength(-220).distanceMax(600))
     .force('x', forceX<Body>(0).strength(0.05))
@@ -108,10 +117,6 @@ export function clipped(text: string, length: number): string {
   return characters.length <= length ? text : `${characters.slice(0, length - 1).join('')}…`
 }
 
-function radiusOf(box: Box, most: number): number {
-  return MIN_RADIUS + (MAX_RADIUS - MIN_RADIUS) * Math.sqrt(box.symbols / most)
-}
-
 function reachOf(radius: number, lines: readonly string[]): number {
   const label = (Math.max(...lines.map((line) => line.length)) * CHARACTER_WIDTH) / 2
   return Math.max(radius * STRETCH, label, (STRETCH * (2 * radius + lines.length * LINE_HEIGHT)) / 2) + 6
@@ -127,8 +132,14 @@ function fitted(
   shapes: readonly { readonly radius: number; readonly lines: readonly string[] }[],
   frameWidth: number,
 ): { spots: Spot[]; width: number; height: number } {
-  const spots = shapes.map((shape, i) => ({ ...shape, x: bodies[i]?.x ?? 0, y: (bodies[i]?.y ?? 0) / STRETCH }))
   const reach = bodies.map((body) => body.reach)
+  const extent = Math.max(1, ...bodies.map((body) => 2 * (Math.abs(body.x ?? 0) + body.reach)))
+  const spread = Math.min(MAX_SPREAD, Math.max(1, (frameWidth - 2 * MARGIN) / extent))
+  const spots = shapes.map((shape, i) => ({
+    ...shape,
+    x: (bodies[i]?.x ?? 0) * spread,
+    y: ((bodies[i]?.y ?? 0) * spread) / STRETCH,
+  }))
   const left = Math.min(0, ...spots.map((spot, i) => spot.x - (reach[i] ?? 0)))
   const right = Math.max(0, ...spots.map((spot, i) => spot.x + (reach[i] ?? 0)))
   const top = Math.min(0, ...spots.map((spot) => spot.y - spot.radius))
