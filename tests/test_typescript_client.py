@@ -26,6 +26,7 @@ from tests.loopback.queue import running_queue
 from tests.loopback.s3 import MotoS3, running_moto
 from tests.support.contexts import payload
 from tests.support.node_packages import NPM_LIMIT_S, install_packages, node_missing, run
+from tests.support.real_pack import build_real_pack
 from tests.support.waiting import wait_until
 from tests.support.wire import free_port
 from tests.support.worker_process import REPOSITORY_ROOT, running_process, running_worker
@@ -171,6 +172,7 @@ def test_the_clients_do_what_they_say(client: Path, tmp_path: Path) -> None:
                 "SERVICE_TOKEN": SERVICE_TOKEN,
                 "DOCUMENTS_URL": bucket_url,
                 "SYMBOLS_FILE": str(symbols),
+                "DOCPACK_FILE": str(build_real_pack(tmp_path)),
                 "SCHEMAS": str(REPOSITORY_ROOT / "schemas"),
             }
             with running_process(["npm", "test"], servers, client) as tests:
@@ -203,7 +205,7 @@ def test_the_package_holds_what_it_needs_and_nothing_else(installed: Path) -> No
 
 
 def test_a_fresh_project_imports_it_and_sees_its_sources(installed: Path) -> None:
-    """The installed package exports its three classes, and a stack names lines of its TypeScript sources."""
+    """The installed package exports its classes, and a stack names lines of its TypeScript sources."""
     exported = """\
         const all = await import('@doctown/generation-client')
         console.log(Object.keys(all).sort().join())
@@ -211,7 +213,7 @@ def test_a_fresh_project_imports_it_and_sees_its_sources(installed: Path) -> Non
     """
     said = run(["node", "--enable-source-maps", "--input-type=module", "--eval", exported], installed)
     names, fault, *stack = said.splitlines()
-    assert names == "GenerationClient,GenerationError,RunPodClient"
+    assert names == "DocpackReader,GenerationClient,GenerationError,RunPodClient"
     assert fault == "GenerationError: apiKey is missing or empty"
     assert re.search(r"generation-client/src/runpod\.ts:\d+", "\n".join(stack))
 

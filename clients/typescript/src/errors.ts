@@ -16,6 +16,10 @@
  * | `no_output` | the job is completed and its output was lost on the way |
  * | `results_private` | the symbols are in a bucket to which this client has no way |
  * | `results_changed` | the document is not the one that the job's output points to |
+ * | `bad_pack` | it is no pack, or it is damaged, cut off or contradicts itself |
+ * | `newer_pack` | the pack has a newer version of the format: use a newer program, or build the pack anew |
+ * | `pack_too_large` | the pack has more than the reader takes: see its `limits` |
+ * | `no_member` | the pack has no member of this name |
  */
 export class GenerationError extends Error {
   override readonly name = 'GenerationError'

@@ -4,6 +4,10 @@
  */
 
 export { GenerationError } from './errors.js'
+export { DocpackReader } from './docpack.js'
+export type { DocpackLimits, DocpackMember, DocpackReaderOptions } from './docpack.js'
+export type { DocpackSource } from './bytes.js'
+export type { Docpack } from './rules.js'
 export { GenerationClient } from './service.js'
 export type { CallOptions, GenerationClientOptions, Health, StreamMessage } from './service.js'
 export type { CompleteOutput } from './output.js'
@@ -18,4 +22,5 @@ export type {
   SubmitOptions,
 } from './runpod.js'
 export type { Fetch, JobRequest, RetryOptions } from './http.js'
+export type * from './docpack-types.js'
 export type * from './types.js'

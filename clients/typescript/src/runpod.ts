@@ -1,6 +1,7 @@
 /** The client of the worker on RunPod: jobs through its queue, results from the bucket where they are too large. */
 
 import { GenerationError } from './errors.js'
+import { sha256 } from './hash.js'
 import { asObject, decode, defaultFetch, exchange, requireObject, sleep, withRetries } from './http.js'
 import type { Fetch, JobRequest, Repeatable, RetryOptions } from './http.js'
 import { isHttpUrl, requireKey, requireText, requireUrl } from './options.js'
@@ -307,9 +308,4 @@ function endedBadly(status: JobStatus | null): GenerationError {
         typeof status?.error === 'string' && status.error ? status.error : 'the job failed and did not say why',
       )
   }
-}
-
-async function sha256(bytes: ArrayBuffer): Promise<string> {
-  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes))
-  return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('')
 }
