@@ -45,6 +45,7 @@ export function checkPack(pack: Docpack): void {
   const nodes = checkNodes(pack, files)
   checkSpans(pack)
   checkParents(nodes)
+  checkNearest(nodes)
   checkEdges(pack, nodes, files)
   checkClusters(pack, nodes)
   checkManifest(pack)
@@ -184,6 +185,19 @@ function parentOf(node: DocpackNode, nodes: ReadonlyMap<string, DocpackNode>): D
   const parent = nodes.get(node.parent)
   if (parent?.file !== node.file) throw fail('nodes.json', `the parent of ${quoted(node.id)} is no symbol of its file`)
   return parent
+}
+
+function checkNearest(nodes: ReadonlyMap<string, DocpackNode>): void {
+  for (const { id, nearest = [] } of nodes.values()) {
+    const stray = nearest.find((near) => near.id === id || !nodes.has(near.id))
+    if (stray) throw fail('nodes.json', `${quoted(stray.id)}, which ${quoted(id)} is near to, is no other symbol`)
+    const isInOrder = nearest.every(
+      (near, place) => place === 0 || near.similarity <= (nearest[place - 1]?.similarity ?? 1),
+    )
+    if (!isInOrder || new Set(nearest.map((near) => near.id)).size < nearest.length) {
+      throw fail('nodes.json', `the nearest of ${quoted(id)} are not in their order, or one is there twice`)
+    }
+  }
 }
 
 function checkEdges(

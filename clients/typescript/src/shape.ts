@@ -8,6 +8,7 @@ export interface Schema {
   readonly enum?: readonly unknown[]
   readonly pattern?: string
   readonly minLength?: number
+  readonly maxLength?: number
   readonly minimum?: number
   readonly maximum?: number
   readonly exclusiveMinimum?: number
@@ -80,7 +81,7 @@ function ofType({ type }: Schema): Check[] {
 }
 
 function ofValue(schema: Schema): Check[] {
-  const { enum: values, pattern, minLength, minimum, maximum, exclusiveMinimum } = schema
+  const { enum: values, pattern, minLength, maxLength, minimum, maximum, exclusiveMinimum } = schema
   const checks: Check[] = []
   if ('const' in schema)
     checks.push(must((value) => value === schema.const, `should be ${JSON.stringify(schema.const)}`))
@@ -90,6 +91,12 @@ function ofValue(schema: Schema): Check[] {
     checks.push(must((value) => expression.test(value as string), `should be a text of the form ${pattern}`))
   }
   if (minLength) checks.push(must((value) => (value as string).length >= minLength, 'should not be empty'))
+  if (maxLength !== undefined) {
+    // Characters, as JSON Schema counts them.
+    checks.push(
+      must((value) => [...(value as string)].length <= maxLength, `should have ${maxLength} characters or fewer`),
+    )
+  }
   if (minimum !== undefined) checks.push(must((value) => (value as number) >= minimum, `should be ${minimum} or more`))
   if (maximum !== undefined) checks.push(must((value) => (value as number) <= maximum, `should be ${maximum} or less`))
   if (exclusiveMinimum !== undefined) {

@@ -348,6 +348,14 @@ test('what is no JSON of the right form is refused with its place', real, async 
       /nodes\[0\]\.kind should be one of function, /,
     ],
     [
+      'manifest.json',
+      (text) =>
+        text
+          .replace('"repository":{', `"repository":{"description":"${'ü'.repeat(501)}",`)
+          .replace(/,"description":"[^"]*"/, ''),
+      /repository\.description should have 500 characters or fewer/,
+    ],
+    [
       'source_map.json',
       (text) => text.replace(/"url_template":(null|"[^"]*")/, '"url_template":"javascript:alert(1)"'),
       /url_template should be a text/,
@@ -368,6 +376,11 @@ test('texts that look odd are texts', real, async () => {
   const escaped = changed(pack, 'nodes.json', (text) => text.replace('\u{1f600}', '\\ud83d\\ude00'))
   assert.equal((await new DocpackReader(escaped).pack()).nodes[0]?.docstring, odd)
 })
+
+/** Says that the first symbol is near to others. */
+function setNear(nodes: Json, ...near: [id: string, similarity: number][]): void {
+  nodes[0].nearest = near.map(([id, similarity]) => ({ id, similarity }))
+}
 
 test('documents that contradict each other are refused', real, async () => {
   const edits: [string, (document: Json) => unknown, RegExp][] = [
@@ -397,6 +410,12 @@ test('documents that contradict each other are refused', real, async () => {
       /names another cluster/,
     ],
     ['nodes.json', ({ nodes }) => nodes.reverse(), /./],
+    ['nodes.json', ({ nodes }) => setNear(nodes, ['a::b', 0.5]), /'a::b', which .* is near to, is no other symbol/],
+    [
+      'nodes.json',
+      ({ nodes }) => setNear(nodes, [nodes[1].id, 0.5], [nodes[2].id, 0.6]),
+      /the nearest of .* are not in their order/,
+    ],
     ['clusters.json', (document) => (document.k = 99), /k is 99/],
     ['clusters.json', ({ clusters }) => clusters[0].members.reverse(), /are not sorted/],
     ['clusters.json', ({ clusters }) => (clusters[0].size += 1), /the size of cluster 0/],
