@@ -29,11 +29,12 @@ from doctown.analysis import Analysis, analyse, collector_paused
 from doctown.assembly import records
 from doctown.assembly.choice import is_documented, is_minor, spending_centrality
 from doctown.assembly.contexts import Facts, Neighbour, make_context
-from doctown.assembly.groups import Groups, group_symbols, name_again, neighbours_of, no_groups
+from doctown.assembly.groups import Groups, group_symbols, name_again, nearest_of, neighbours_of, no_groups
+from doctown.assembly.neighbours import Neighbours, nearest_neighbours
 from doctown.assembly.symbols import ProgramSymbol, program_symbols, sure_calls
 from doctown.docpack import BuildInfo, Pack, PackFile, Vectors, make_pack, open_previous, write_pack
 from doctown.docpack.compare import Difference, compare_packs
-from doctown.docpack.schema import PACK_SUFFIX, Failure, Repository
+from doctown.docpack.schema import PACK_SUFFIX, Failure, Near, Repository
 from doctown.embedding import Embeddings, embed_texts
 from doctown.engines import Engine, Purchase
 from doctown.errors import DocumentError, OutputError, PackError, SourceError
@@ -43,7 +44,7 @@ from doctown.graph.pagerank import centrality
 from doctown.options import BuildOptions
 from doctown.parsing.cache import Cache
 from doctown.parsing.languages import LANGUAGES
-from doctown.reading import Sources, read_licence, read_sources
+from doctown.reading import Sources, read_description, read_licence, read_sources
 from doctown.repository import Checkout, open_source
 from doctown.summaries import Estimate, Summaries, failure_lines
 from doctown.telling import Event, Steps, Tell, progress
@@ -90,13 +91,14 @@ class BuildResult:
 
 @dataclasses.dataclass(frozen=True)
 class Assembled:
-    """All that is known before the first summary is bought."""
+    """All that is known before the first summary is bought; `near` only where contexts tell of neighbours."""
 
     checkout: Checkout
     repository: Repository
     parsed: _Parsed
     embeddings: Embeddings | None
     groups: Groups
+    near: Neighbours | None
     centrality: Mapping[str, float]
     contexts: list[SymbolContext]
     invalid: Mapping[str, Failure]
@@ -228,7 +230,7 @@ def _opened(options: BuildOptions, doors: Doors) -> AbstractContextManager[Check
 
 
 def _repository(checkout: Checkout) -> Repository:
-    return {
+    repository: Repository = {
         "name": checkout.name,
         "url": checkout.url,
         "commit": checkout.commit,
@@ -236,6 +238,8 @@ def _repository(checkout: Checkout) -> Repository:
         "dirty": checkout.dirty,
         "licence": read_licence(checkout),
     }
+    description = read_description(checkout)
+    return repository if description is None else {**repository, "description": description}
 
 
 def _previous(options: BuildOptions, repository: Repository, settings: Settings) -> Pack | None:
@@ -316,11 +320,13 @@ def _assemble(  # noqa: PLR0913, PLR0917 - what the steps before have left
 ) -> Assembled:
     graph = parsed.analysis.graph
     groups: Groups = no_groups()
+    near: Neighbours | None = None
     neighbours: Mapping[str, Sequence[Neighbour]] = {}
     if embeddings is not None:
         groups = group_symbols(parsed.embedded, embeddings, options.clusters, checkout.name)
         if settings.include_semantic_context:
-            neighbours = neighbours_of(parsed.embedded, embeddings)
+            near = nearest_neighbours(embeddings.vectors)
+            neighbours = neighbours_of(parsed.embedded, near)
     central = centrality(graph)
     counts = {one: graph.counts[one] for one in (symbol.id for symbol in parsed.symbols)}
     sites = {one: found.resolved + found.external + found.unresolved for one, found in counts.items()}
@@ -347,6 +353,7 @@ def _assemble(  # noqa: PLR0913, PLR0917 - what the steps before have left
         parsed=parsed,
         embeddings=embeddings,
         groups=groups,
+        near=near,
         centrality=central,
         contexts=contexts,
         invalid=invalid,
@@ -398,7 +405,7 @@ def _named_again(found: Assembled, summaries: Summaries, settings: Settings) -> 
 def _make_pack(found: Assembled, summaries: Summaries, settings: Settings) -> Pack:
     analysis, sources = found.parsed.analysis, found.parsed.sources
     documented = records.Documented(
-        summaries.documentation, summaries.failures, found.centrality, found.groups.cluster_of
+        summaries.documentation, summaries.failures, found.centrality, found.groups.cluster_of, _nearest(found)
     )
     nodes = records.nodes(analysis, found.parsed.symbols, documented)
     ids = frozenset(node["id"] for node in nodes)
@@ -428,6 +435,13 @@ def _make_pack(found: Assembled, summaries: Summaries, settings: Settings) -> Pa
         clusters=found.groups.document,
         source_map=records.source_map(template, files, sources.spans),
     )
+
+
+def _nearest(found: Assembled) -> Mapping[str, list[Near]]:
+    if found.embeddings is None:
+        return {}
+    near = nearest_neighbours(found.embeddings.vectors) if found.near is None else found.near
+    return nearest_of(found.parsed.embedded, near)
 
 
 def _warnings(found: Assembled, summaries: Summaries, unnamed_files: int) -> list[str]:

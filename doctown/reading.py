@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from doctown.analysis import AnalysedFile, Analysis, analyse
+from doctown.assembly.description import description_of
 from doctown.assembly.records import Content, licence_of, spans
 from doctown.assembly.source_text import Nesting, prompt_source
 from doctown.docpack import is_file_path, source_hash
@@ -90,6 +91,16 @@ def read_licence(checkout: Checkout) -> str | None:
         return None
     decoded = read_text(checkout.root / checkout.licence_file)
     return None if isinstance(decoded, str) else licence_of(decoded.text.decode("utf-8", "replace"))
+
+
+def read_description(checkout: Checkout) -> str | None:
+    """Return what the repository says of itself in its README, if it has one."""
+    if checkout.readme_file is None:
+        return None
+    decoded = read_text(checkout.root / checkout.readme_file)
+    if isinstance(decoded, str):
+        return None
+    return description_of(checkout.readme_file, decoded.text.decode("utf-8", "replace"))
 
 
 def _text(root: Path, file: AnalysedFile) -> bytes:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from doctown.assembly.clusters import SEED, cluster_count, k_means
 from doctown.assembly.contexts import Neighbour, clean
 from doctown.assembly.labels import cluster_labels, cluster_terms, label_words
-from doctown.assembly.neighbours import nearest_neighbours
+from doctown.assembly.neighbours import Neighbours
 from doctown.assembly.source_text import first_sentence
 from doctown.assembly.stop_words import stop_words
 from doctown.assembly.symbols import ProgramSymbol
-from doctown.docpack.schema import Cluster, ClustersDocument
+from doctown.docpack.schema import Cluster, ClustersDocument, Near, is_file_path
 from doctown.embedding import Embeddings
 from doctown.embedding.embed import Basis
 from doctown.parsing.records import Symbol
@@ -81,18 +81,30 @@ def _named(
     return Groups(document, {one: number for number, ids in enumerate(members) for one in ids})
 
 
-def neighbours_of(symbols: Sequence[ProgramSymbol], embeddings: Embeddings) -> dict[str, list[Neighbour]]:
-    """Return by id the three nearest neighbours of each symbol, the nearest first."""
-    near = nearest_neighbours(embeddings.vectors)
-    rows = zip(symbols, near.positions.tolist(), near.similarities.tolist(), strict=True)
+def neighbours_of(symbols: Sequence[ProgramSymbol], near: Neighbours) -> dict[str, list[Neighbour]]:
+    """Return by id what contexts say of each symbol's nearest neighbours, the nearest first."""
+    return {
+        symbol.id: [_neighbour(symbols[position].symbol, similarity) for position, similarity in found]
+        for symbol, found in zip(symbols, _rows(near), strict=True)
+    }
+
+
+def nearest_of(symbols: Sequence[ProgramSymbol], near: Neighbours) -> dict[str, list[Near]]:
+    """Return by id what a pack says of each symbol's nearest neighbours: those that can be in a pack themselves."""
     return {
         symbol.id: [
-            _neighbour(symbols[position].symbol, similarity)
-            for position, similarity in zip(positions, similarities, strict=True)
-            if position >= 0
+            # Processors of other kinds differ in the last digits of a product.
+            {"id": symbols[position].id, "similarity": round(similarity, 2)}
+            for position, similarity in found
+            if is_file_path(symbols[position].file.path)
         ]
-        for symbol, positions, similarities in rows
+        for symbol, found in zip(symbols, _rows(near), strict=True)
     }
+
+
+def _rows(near: Neighbours) -> Iterator[list[tuple[int, float]]]:
+    for positions, similarities in zip(near.positions.tolist(), near.similarities.tolist(), strict=True):
+        yield [one for one in zip(positions, similarities, strict=True) if one[0] >= 0]
 
 
 def _neighbour(symbol: Symbol, similarity: float) -> Neighbour:

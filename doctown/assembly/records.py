@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 from doctown.analysis import AnalysedFile, Analysis
 from doctown.assembly.symbols import ProgramSymbol
 from doctown.docpack import CallSites, is_file_path
-from doctown.docpack.schema import Documentation, Edge, Failure, Node, SourceFile, SourceMapDocument, Span
+from doctown.docpack.schema import Documentation, Edge, Failure, Near, Node, SourceFile, SourceMapDocument, Span
 from doctown.embedding.text import first_paragraph
 from doctown.graph.model import MODULE, Counts, Graph, module_id
 from doctown.parsing.records import FileRecord, Symbol
@@ -36,6 +36,7 @@ class Documented(NamedTuple):
     failures: Mapping[str, Failure]
     centrality: Mapping[str, float]
     cluster_of: Mapping[str, int]
+    nearest: Mapping[str, list[Near]]
 
 
 class Content(NamedTuple):
@@ -189,7 +190,7 @@ def _module_node(file: FileRecord, counts: Counts, documented: Documented, *, is
 
 def _symbol_node(symbol: ProgramSymbol, counts: Counts, documented: Documented) -> Node:
     found = symbol.symbol
-    return {
+    node: Node = {
         "id": symbol.id,
         "name": found.name,
         "qualified_name": found.qualified_name,
@@ -209,6 +210,8 @@ def _symbol_node(symbol: ProgramSymbol, counts: Counts, documented: Documented) 
         "unresolved_calls": counts.unresolved,
         "ambiguous_calls": counts.ambiguous,
     }
+    nearest = documented.nearest.get(symbol.id)
+    return {**node, "nearest": nearest} if nearest else node
 
 
 def _signature(symbol: Symbol) -> str:

@@ -129,6 +129,7 @@ def readme(pack: Pack) -> str:
     clusters = pack.clusters["clusters"]
     return _text(
         f"# {escape(pack.manifest['repository']['name'])}",
+        _description(pack),
         _origin(pack),
         *_section("At a glance", _facts(pack)),
         *_section("Warnings", (f"- {escape(warning)}" for warning in pack.manifest["warnings"])),
@@ -152,6 +153,7 @@ def llms_text(pack: Pack, index: Index) -> str:
     return _text(
         f"# {escape(pack.manifest['repository']['name'])}",
         f"> {_origin(pack)}",
+        _description(pack),
         "A symbol's id is `path::qualified.name`. Edges that are marked as guesses were found by a name alone. All "
         "data is in nodes.json, graph.json, clusters.json and source_map.json of the same archive.",
         *_section(
@@ -214,6 +216,10 @@ def _section(title: str, lines: Iterable[str]) -> list[str]:
     """Return a heading and a list, or nothing where the list is empty."""
     body = "\n".join(lines)
     return [f"## {title}", body] if body else []
+
+
+def _description(pack: Pack) -> str:
+    return escape(pack.manifest["repository"].get("description", ""))
 
 
 def _origin(pack: Pack) -> str:

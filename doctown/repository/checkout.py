@@ -33,6 +33,7 @@ from doctown.repository.network import Network
 
 # In the order in which they are preferred; an ending such as .md or -MIT may follow.
 _LICENCE_NAMES = ("license", "licence", "copying", "unlicense")
+_README_SUFFIXES = (b".md", b".markdown", b".rst", b".txt", b"")
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class Checkout:
     """A repository's files at one moment, and what is known of where they come from.
 
     `url` is a web address without credentials. `ref` is the ref that was asked for, or the branch. `dirty` says that a
-    local work tree has changes or untracked files. `licence_file` is relative to `root`. `committed_at` is in UTC.
+    local work tree has changes or untracked files. `licence_file` and `readme_file` are relative to `root`.
+    `committed_at` is in UTC.
     `entries` are all files that git tracks or, without git, that `.gitignore` files leave; `select_files` reads them.
     """
 
@@ -51,6 +53,7 @@ class Checkout:
     ref: str | None
     dirty: bool
     licence_file: str | None
+    readme_file: str | None
     committed_at: datetime | None
     is_git: bool
     entries: tuple[Entry, ...] = field(default=(), repr=False)
@@ -116,6 +119,7 @@ def _open_folder(folder: Path, limits: Limits, environ: Mapping[str, str]) -> Ch
         ref=state.ref,
         dirty=state.dirty,
         licence_file=_licence_file(root, state.entries),
+        readme_file=_readme_file(root, state.entries),
         committed_at=state.committed_at,
         is_git=True,
         entries=state.entries,
@@ -148,6 +152,7 @@ def _open_git(  # noqa: PLR0913, PLR0917 - as clone
         ref=fetched.ref,
         dirty=False,
         licence_file=_licence_file(root, fetched.entries),
+        readme_file=_readme_file(root, fetched.entries),
         committed_at=fetched.committed_at,
         is_git=True,
         entries=fetched.entries,
@@ -163,6 +168,7 @@ def _without_git(root: Path, name: str, commit: str | None, entries: tuple[Entry
         ref=None,
         dirty=False,
         licence_file=_licence_file(root, entries),
+        readme_file=_readme_file(root, entries),
         committed_at=None,
         is_git=False,
         entries=entries,
@@ -177,6 +183,16 @@ def _licence_file(root: Path, entries: tuple[Entry, ...]) -> str | None:
         if kind == "file" and match and (stem := match[1].decode()) in _LICENCE_NAMES:
             found.append((_LICENCE_NAMES.index(stem), match[2] is not None, name))
     for _, _, name in sorted(found):
+        if is_plain_file(path_of(root, name)):
+            return name.decode("ascii")
+    return None
+
+
+def _readme_file(root: Path, entries: tuple[Entry, ...]) -> str | None:
+    """Return the README at the top of the repository, in whatever case its name is."""
+    suffixes = {name: name.lower().removeprefix(b"readme") for name, kind in entries if kind == "file"}
+    found = [(_README_SUFFIXES.index(suffix), name) for name, suffix in suffixes.items() if suffix in _README_SUFFIXES]
+    for _, name in sorted(found):
         if is_plain_file(path_of(root, name)):
             return name.decode("ascii")
     return None

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from doctown.assembly.contexts import Facts, make_context
 from doctown.assembly.groups import group_symbols, neighbours_of, no_groups
+from doctown.assembly.neighbours import nearest_neighbours
 from doctown.assembly.symbols import ProgramSymbol, sure_calls
 from doctown.docpack.schema import ClustersDocument
 from doctown.embedding import Embeddings, EmbeddingSettings
@@ -159,7 +160,7 @@ def assemble(given: AssembleInput) -> dict[str, Any]:
     if given.embeddings:
         embeddings = _embeddings(given)
         groups = group_symbols(symbols, embeddings, given.clusters, "")
-        neighbours = neighbours_of(symbols, embeddings)
+        neighbours = neighbours_of(symbols, nearest_neighbours(embeddings.vectors))
     central = centrality(graph)
     names = {one.symbol_id: one.name for one in given.symbols}
     facts = Facts(names, sure_calls(graph), central, {one.symbol_id: one.calls for one in given.symbols})

@@ -77,7 +77,7 @@ export class Client {
 export function fetchJson(url: string): Promise<Item[]> { return fetch(url).then((answer) => answer.json()); }
 """,
     "tests/test_store.py": "from src.store import read\n\ndef test_read():\n    assert read('x')\n",
-    "README.md": "# Project\n",
+    "README.md": "# Project\n\n[![ci](a)](b)\n\nKeeps **items** in a file.\n",
     "latin.py": "# caf\xe9\ndef cafe():\n    return 1\n".encode("latin-1"),
     "LICENSE": "MIT License\n\nPermission is hereby granted, free of charge, to any person obtaining a copy\n",
 }
@@ -156,9 +156,27 @@ def test_a_build_without_a_model_gives_the_same_bytes_twice(project: Path, tmp_p
         "web/client.ts::fetchJson",
     }
     assert pack.manifest["repository"]["licence"] == "MIT"
+    assert pack.manifest["repository"]["description"] == "Keeps items in a file."
     assert {file["path"]: file["status"] for file in pack.source_map["files"]} == {
         path: "skipped" if path in {"README.md", "LICENSE"} else "parsed" for path in PROJECT
     }
+
+
+def test_symbols_name_those_that_are_nearest(project: Path, tmp_path: Path) -> None:
+    """With vectors each symbol that has one names three others, with and without semantic context; without, none."""
+    path = built(options(project, tmp_path / "one")).pack.path
+    told = built(
+        options(project, tmp_path / "two"), OFFLINE.model_copy(update={"include_semantic_context": True})
+    ).pack.path
+    assert [node.get("nearest") for node in open_pack(path).nodes] == [
+        node.get("nearest") for node in open_pack(told).nodes
+    ]
+    near = {node["id"]: node["nearest"] for node in open_pack(path).nodes if "nearest" in node}
+    assert set(near) == set(documented(open_pack(path)))
+    assert {len(found) for found in near.values()} == {3}
+    assert "src/store.py::Store.save" in [one["id"] for one in near["src/store.py::write_text"]]
+    without = open_pack(built(options(project, tmp_path / "none", embeddings="none")).pack.path)
+    assert all("nearest" not in node for node in without.nodes)
 
 
 def test_places_are_those_of_the_files_bytes(project: Path, tmp_path: Path) -> None:

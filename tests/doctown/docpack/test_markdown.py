@@ -17,6 +17,7 @@ from markdown_it.token import Token
 
 from doctown.docpack import Pack, index_pack, write_pack
 from doctown.docpack.markdown import code, code_block, escape, file_page
+from doctown.docpack.schema import MAX_DESCRIPTION_CHARACTERS
 from tests.doctown.docpack import packs
 from tests.doctown.docpack.archives import members_of
 
@@ -97,7 +98,14 @@ def test_any_text_is_one_code_block(text: str) -> None:
 def hostile_pack(text: str) -> Pack:
     """A pack with the text wherever a repository or a model can put one."""
     pack = packs.small_pack(
-        {**packs.REPOSITORY, "name": text, "ref": text, "licence": text, "url": f"javascript:{text}"}
+        {
+            **packs.REPOSITORY,
+            "name": text,
+            "ref": text,
+            "licence": text,
+            "url": f"javascript:{text}",
+            "description": text[:MAX_DESCRIPTION_CHARACTERS],
+        }
     )
     clusters = copy.deepcopy(pack.clusters)
     for cluster in clusters["clusters"]:
@@ -216,6 +224,7 @@ def test_a_partly_parsed_file_says_why(small_pack: Pack) -> None:
 def test_the_overview_names_what_was_skipped_and_what_failed(written: Path) -> None:
     readme = members_of(written)["README.md"].decode()
 
+    assert readme.startswith("# o/r\n\nKeeps &lt;b&gt;cookies&lt;/b&gt;.\n\n")
     assert "- `src/huge.py`: skipped, it is larger than 1 byte." in readme
     assert "8 symbols in 3 files, 4 of them documented" in readme
     assert "src/app.py::Session.limit#2`](docs/files/src/app.py.md#Session.limit%232): The model did not" in readme
@@ -223,10 +232,11 @@ def test_the_overview_names_what_was_skipped_and_what_failed(written: Path) -> N
 
 def test_llms_txt_has_the_form_of_its_specification(written: Path) -> None:
     """One title, a quoted summary, then only sections of links with notes: https://llmstxt.org."""
-    title, summary, _, *sections = members_of(written)["llms.txt"].decode().strip().split("\n\n")
+    title, summary, description, _, *sections = members_of(written)["llms.txt"].decode().strip().split("\n\n")
 
     assert title == "# o/r"
     assert summary.startswith("> Documentation of ")
+    assert description == "Keeps &lt;b&gt;cookies&lt;/b&gt;."
     assert sections[::2] == ["## Clusters", "## Files"]
     for section in sections[1::2]:
         assert all(re.fullmatch(r"- \[.+\]\([^)]+\): .+", line) for line in section.splitlines())

@@ -34,6 +34,19 @@ def test_work_tree_is_read_with_all_that_is_known_of_it(tmp_path: Path) -> None:
     assert "secret" not in repr(checkout)
 
 
+def test_the_readme_is_found_in_any_case_and_never_through_a_link(tmp_path: Path) -> None:
+    """Markdown is preferred, and only what is a file at the top of the repository counts."""
+    write_files(tmp_path, {"docs/README.md": "", "README-more.md": "", "ReadMe.RST": "", "readme": ""})
+    (tmp_path / "README.md").symlink_to("/etc/passwd")
+    assert opened(tmp_path).readme_file == "ReadMe.RST"
+    (tmp_path / "ReadMe.RST").unlink()
+    assert opened(tmp_path).readme_file == "readme"
+    (tmp_path / "readme").unlink()
+    assert opened(tmp_path).readme_file is None
+    (tmp_path / "Readme.MD").touch()
+    assert opened(tmp_path).readme_file == "Readme.MD"
+
+
 @pytest.mark.parametrize("change", ["edited", "staged", "deleted", "untracked"])
 def test_dirty_work_tree_is_noted(change: str, tmp_path: Path) -> None:
     make_repository(tmp_path, {"a.py": "1\n", "b.py": ""})
