@@ -8,13 +8,19 @@ from __future__ import annotations
 import gzip
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from doctown.docpack import Pack, open_pack, write_pack
+from doctown.site.data import make_shards
+from tests.doctown.docpack import packs
 from tests.support.node_packages import NPM_LIMIT_S, install_packages, node_missing, run
+from tests.support.real_pack import build_real_pack
 from tests.support.worker_process import REPOSITORY_ROOT
 
+CLIENT = Path("clients") / "typescript" / "src"
 SITE = REPOSITORY_ROOT / "doctown" / "site"
 VIEWER = SITE / "viewer"
 ASSETS = SITE / "assets"
@@ -29,7 +35,11 @@ pytestmark = pytest.mark.timeout(2 * NPM_LIMIT_S)
 @pytest.fixture(scope="module")
 def viewer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the viewer's sources with its packages, so that nothing is left in the repository."""
-    folder = tmp_path_factory.mktemp("viewer")
+    checkout = tmp_path_factory.mktemp("checkout")
+    # It reads packs by the client's sources.
+    shutil.copytree(REPOSITORY_ROOT / CLIENT, checkout / CLIENT)
+    folder = checkout / "doctown" / "site" / "viewer"
+    folder.mkdir(parents=True)
     for name in ("package.json", "build.mjs", "tsconfig.json"):
         shutil.copy(VIEWER / name, folder / name)
     for name in ("src", "test"):
@@ -48,10 +58,22 @@ def test_the_assets_are_built_from_the_sources(viewer: Path, tmp_path: Path) -> 
     assert [name for name in built if built[name] != committed[name]] == [], "run `make assets`"
 
 
+def write_with_shards(pack: Pack, folder: Path) -> None:
+    folder.mkdir(parents=True)
+    write_pack(pack, folder / "pack.docpack")
+    for shard in make_shards(open_pack(folder / "pack.docpack")):
+        (folder / f"{shard.name}.json").write_bytes(shard.json)
+
+
 @needs_node
-def test_the_viewer_does_what_it_says(viewer: Path) -> None:
+def test_the_viewer_does_what_it_says(viewer: Path, tmp_path: Path) -> None:
     """The viewer compiles in strict mode, its sources are formatted, and none of its tests is left out."""
-    report = run(["npm", "test"], viewer)
+    real = open_pack(build_real_pack(tmp_path / "build"))
+    # So long that a shard has a few symbols.
+    long = [{**node, "docstring": "\u00fc\n" * (20_000 + number)} for number, node in enumerate(real.nodes)]
+    for name, pack in (("real", real), ("long", replace(real, nodes=long)), ("small", packs.small_pack())):  # type: ignore[arg-type]
+        write_with_shards(pack, tmp_path / "packs" / name)
+    report = run(["npm", "test"], viewer, PACKS_FOLDER=str(tmp_path / "packs"))
     counts = {name: int(count) for name, count in re.findall(r"(?m)^# (tests|pass|skipped) (\d+)$", report)}
     assert counts["skipped"] == 0
     assert counts["pass"] == counts["tests"] > 0
