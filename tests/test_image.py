@@ -90,6 +90,15 @@ def test_every_file_that_is_copied_exists_and_may_reach_the_build() -> None:
     assert {source.split("/")[0] for source in copied()} == let_in
 
 
+def test_the_sources_of_the_viewer_are_not_in_the_image() -> None:
+    """Of the viewer of packs what was built is let in, and nothing that Node has installed beside it."""
+    ignored = (REPOSITORY / ".dockerignore").read_text().splitlines()
+    last_let_in = max(place for place, line in enumerate(ignored) if line.startswith("!"))
+
+    assert {"doctown/site/viewer", "**/node_modules"} <= set(ignored[last_let_in:]), "later lines win"
+    assert (REPOSITORY / "doctown" / "site" / "viewer" / "package.json").exists()
+
+
 def test_the_worker_and_all_its_code_are_copied() -> None:
     assert {"start.py", "handler.py", "generation", "doctown"} <= set(copied())
 

@@ -23,11 +23,14 @@ from packaging.requirements import Requirement
 
 from doctown.__main__ import main as doctown
 from doctown.docpack import open_pack
+from doctown.site.write import ASSETS
 from generation.bulk.__main__ import parser as bulk_parser
 from tests.doctown.test_analysis import write
 from tests.loopback.openai import Behaviour, running
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+# What Node's packages bring along beside the sources of the viewer.
+BYSTANDER = "doctown/site/viewer/node_modules/gyp/pylib/gyp.py"
 OFFLINE_PIP = ("--quiet", "--disable-pip-version-check", "--no-index", "--no-deps")
 
 
@@ -48,6 +51,8 @@ def copy_of_sources(folder: Path) -> Path:
     """Copy what the wheel is made of: a build leaves files beside its sources."""
     for name in ("generation", "doctown", "builder", "vocabulary", "models"):
         shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "node_modules"))
+    (folder / BYSTANDER).parent.mkdir(parents=True)
+    (folder / BYSTANDER).write_text("")
     for name in ("pyproject.toml", "setup.py", "MANIFEST.in", "requirements.txt", "README.md", "LICENSE"):
         shutil.copy(REPOSITORY / name, folder / name)
     return folder
@@ -90,7 +95,19 @@ def test_the_commands_run_where_there_is_no_checkout(installed: Installed) -> No
     pack = open_pack(installed.folder / "output" / "project.docpack")
     assert (pack.manifest["counts"]["documented"], pack.manifest["warnings"]) == (2, [])
     assert pack.manifest["embeddings"] is not None
+    check_site(installed)
     check_hook_and_action(installed)
+
+
+def check_site(installed: Installed) -> None:
+    """The viewer that is in the wheel is that of the checkout, and comes without what it was built from."""
+    ended = installed.run("doctown", "site", "output/project.docpack", "site")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assets = REPOSITORY / "doctown" / "site" / "assets"
+    for name in ASSETS:
+        assert (installed.folder / "site" / name).read_bytes() == (assets / name).read_bytes()
+    (package,) = installed.environment.glob("lib/python*/site-packages/doctown/site")
+    assert not (package / "viewer").exists()
 
 
 def check_hook_and_action(installed: Installed) -> None:

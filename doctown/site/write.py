@@ -101,7 +101,7 @@ def _copy_assets(folder: Path) -> list[str]:
         except FileNotFoundError:
             raise OutputError(
                 f"the viewer's file {name} is not in this installation: install doctown anew, or in a checkout run "
-                "`make viewer`."
+                "`make assets`."
             ) from None
     return list(ASSETS)
 

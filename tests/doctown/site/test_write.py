@@ -32,14 +32,6 @@ def written(tmp_path: Path, small_pack: Pack) -> Path:
     return path
 
 
-@pytest.fixture(autouse=True)
-def stand_ins(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path_factory.mktemp("assets")
-    for name in write.ASSETS:
-        (folder / name).write_text(name)
-    monkeypatch.setattr(write, "ASSETS_FOLDER", folder)
-
-
 def contents(folder: Path) -> dict[str, bytes]:
     files = (path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
