@@ -1,10 +1,13 @@
-/** The shell around the pages: header, search box, the page that the address asks for, footer. */
+/** The shell around the pages: header with the search box, the page that the address asks for, footer. */
+import type { ComponentChildren, RefObject } from 'preact'
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks'
 import { Model } from './data/model.js'
-import type { Names, Overview } from './data/shards.js'
+import type { Names, Overview, Summaries } from './data/shards.js'
 import type { Store } from './data/store.js'
-import { MapPage } from './graphs/map.js'
 import { GraphPage } from './graphs/graph.js'
+import { MapPage } from './graphs/map.js'
+import { useNavigation } from './navigation.js'
+import type { Navigation } from './navigation.js'
 import { ClusterPage } from './pages/cluster.js'
 import { FilePage } from './pages/file.js'
 import { FilesPage } from './pages/files.js'
@@ -14,10 +17,16 @@ import { SearchPage } from './pages/search.js'
 import { SymbolPage } from './pages/symbol.js'
 import { UnknownPage } from './pages/unknown.js'
 import { SiteContext, useShard } from './parts/context.js'
+import type { Site as SiteValue } from './parts/context.js'
 import { WhenLoaded } from './parts/loading.js'
-import { hrefOf, routeOf } from './routes.js'
+import { ThemeSwitch } from './parts/theme.js'
+import { hrefOf } from './routes.js'
 import type { Route } from './routes.js'
+import { SearchIndex } from './search.js'
 import { shownName } from './text.js'
+
+/** So many summaries are put into the index before the page may react again. */
+const SUMMARIES_AT_ONCE = 2_000
 
 function Page({ route, model, overview }: { route: Route; model: Model | null; overview: Overview }) {
   if (route.page === 'overview') return <OverviewPage overview={overview} />
@@ -43,40 +52,172 @@ function Page({ route, model, overview }: { route: Route; model: Model | null; o
   }
 }
 
-function useRoute(): Route {
-  const [hash, setHash] = useState(location.hash)
-  useLayoutEffect(() => {
-    const follow = () => setHash(location.hash)
-    addEventListener('hashchange', follow)
-    return () => removeEventListener('hashchange', follow)
+/** Let the browser draw and react before going on. */
+function pause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve))
+}
+
+/** The index of names as soon as they are there, then of summaries too. */
+function useSearch(model: Model | null, store: Store): SiteValue['search'] {
+  const [search, setSearch] = useState<SiteValue['search']>(null)
+  useEffect(() => {
+    if (model === null) return
+    let isWanted = true
+    const build = async () => {
+      await pause()
+      const index = new SearchIndex(model)
+      if (!isWanted) return
+      setSearch({ index, hasSummaries: false })
+      performance.mark('doctown-search')
+      const { summaries } = await store.load<Summaries>('summaries')
+      for (let first = 0; first < summaries.length && isWanted; first += SUMMARIES_AT_ONCE) {
+        index.addSummaries(summaries, first, first + SUMMARIES_AT_ONCE)
+        await pause()
+      }
+      if (isWanted) setSearch({ index, hasSummaries: true })
+    }
+    build().catch(() => undefined) // the state of the shard says why; names are found without it
+    return () => {
+      isWanted = false
+    }
+  }, [model, store])
+  return search
+}
+
+function SearchBox({ navigation, main }: { navigation: Navigation; main: RefObject<HTMLElement | null> }) {
+  const { route } = navigation
+  const input = useRef<HTMLInputElement>(null)
+  // Whether the search was opened from another page, to which Escape leads back.
+  const wasOpened = useRef(false)
+  const query = route.page === 'search' ? route.query : ''
+
+  useEffect(() => {
+    const focus = (event: KeyboardEvent) => {
+      const at = event.target as HTMLElement
+      const isTyping = at.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(at.tagName)
+      if (event.key !== '/' || isTyping || event.ctrlKey || event.metaKey || event.altKey) return
+      event.preventDefault()
+      input.current?.focus()
+      input.current?.select()
+    }
+    addEventListener('keydown', focus)
+    return () => removeEventListener('keydown', focus)
   }, [])
-  return useMemo(() => routeOf(hash), [hash])
+
+  const close = () => {
+    navigation.note()
+    if (route.page === 'search' && wasOpened.current) history.back()
+    else if (route.page === 'search') location.hash = hrefOf({ page: 'overview' })
+    input.current?.blur()
+    wasOpened.current = false
+  }
+  const type = (text: string) => {
+    performance.clearMarks('doctown-input')
+    performance.mark('doctown-input')
+    if (route.page === 'search') navigation.replace({ page: 'search', query: text })
+    else if (text !== '') {
+      wasOpened.current = true
+      location.hash = hrefOf({ page: 'search', query: text })
+    }
+  }
+  const onKey = (event: KeyboardEvent) => {
+    const first = main.current?.querySelector<HTMLAnchorElement>('.results a')
+    if (event.key === 'Escape') close()
+    else if (event.key === 'ArrowDown') first?.focus()
+    else if (event.key === 'Enter' && route.page === 'search') {
+      navigation.note()
+      first?.click()
+    } else return
+    event.preventDefault()
+  }
+  useEffect(() => {
+    const element = main.current
+    const onEscape = (event: KeyboardEvent) => {
+      if (event.key === 'Escape' && route.page === 'search') close()
+    }
+    element?.addEventListener('keydown', onEscape)
+    return () => element?.removeEventListener('keydown', onEscape)
+  })
+  return (
+    <search>
+      <input
+        ref={input}
+        id="search"
+        type="search"
+        autocomplete="off"
+        autocapitalize="off"
+        spellcheck={false}
+        aria-label="Search names and summaries"
+        aria-keyshortcuts="/"
+        placeholder="Search names and summaries ( / )"
+        maxLength={500}
+        value={query}
+        onInput={(event) => type(event.currentTarget.value)}
+        onKeyDown={onKey}
+        onBlur={navigation.note}
+      />
+    </search>
+  )
+}
+
+function Header({
+  navigation,
+  main,
+  name,
+}: {
+  navigation: Navigation
+  main: RefObject<HTMLElement | null>
+  name: string
+}) {
+  const links: [Route, string][] = [
+    [{ page: 'files' }, 'Files'],
+    [{ page: 'map', by: 'clusters', folder: '' }, 'Map'],
+  ]
+  return (
+    <header class="bar">
+      <button type="button" class="skip" onClick={() => main.current?.focus()}>
+        Skip to the content
+      </button>
+      <a class="brand" href={hrefOf({ page: 'overview' })}>
+        {name}
+      </a>
+      <SearchBox navigation={navigation} main={main} />
+      <nav aria-label="Pages">
+        {links.map(([route, label]) => (
+          <a key={label} href={hrefOf(route)} aria-current={route.page === navigation.route.page ? 'page' : undefined}>
+            {label}
+          </a>
+        ))}
+      </nav>
+      <ThemeSwitch />
+    </header>
+  )
 }
 
 function Site({ store, overview }: { store: Store; overview: Overview }) {
-  const route = useRoute()
+  const navigation = useNavigation()
+  const { route } = navigation
   const names = useShard<Names>(store, 'names')
   const model = useMemo(() => (names.state === 'ready' ? new Model(overview, names.value) : null), [overview, names])
+  const search = useSearch(model, store)
+  const loadedSummaries = store.get<Summaries>('summaries')
   const main = useRef<HTMLElement>(null)
   const isFirst = useRef(true)
-  const name = shownName(overview.manifest.repository.name)
+  const { repository, generator } = overview.manifest
+  const name = shownName(repository.name)
   const onShown = (title: string) => {
     document.title = title === name ? name : `${title} · ${name}`
+    navigation.settle()
     if (isFirst.current) performance.mark('doctown-content')
-    else main.current?.querySelector('h1')?.focus({ preventScroll: true })
+    else if (document.activeElement?.id !== 'search') main.current?.querySelector('h1')?.focus({ preventScroll: true })
     isFirst.current = false
   }
-  useEffect(() => {
-    if (names.state === 'ready') performance.mark('doctown-search')
-  }, [names])
   const needsNames = route.page !== 'overview' && route.page !== 'unknown'
+  const summaries = loadedSummaries.state === 'ready' ? loadedSummaries.value : null
   return (
-    <SiteContext.Provider value={{ store, overview, model, onShown }}>
-      <header>
-        <a href={hrefOf({ page: 'overview' })}>{name}</a>
-        <input type="search" aria-label="Search" placeholder="Search" />
-      </header>
-      <main ref={main}>
+    <SiteContext.Provider value={{ store, overview, model, summaries, search, onShown }}>
+      <Header navigation={navigation} main={main} name={name} />
+      <main ref={main} tabIndex={-1}>
         {needsNames ? (
           <WhenLoaded store={store} name="names" loaded={names}>
             {() => <Page route={route} model={model} overview={overview} />}
@@ -85,16 +226,32 @@ function Site({ store, overview }: { store: Store; overview: Overview }) {
           <Page route={route} model={model} overview={overview} />
         )}
       </main>
-      <footer>Made by Doctown {shownName(overview.manifest.generator.version)}.</footer>
+      <footer>
+        Documentation of {name}
+        {repository.commit !== null && ` at commit ${shownName(repository.commit.slice(0, 12))}`}, made by{' '}
+        {shownName(generator.name)} {shownName(generator.version)}. What is written here may be wrong; the source is
+        what counts.
+      </footer>
     </SiteContext.Provider>
   )
 }
 
+/** Tell what has gone wrong in place of a blank page. */
+function Shell({ children }: { children: ComponentChildren }) {
+  useLayoutEffect(() => {
+    document.title = 'Documentation'
+  }, [])
+  return <main>{children}</main>
+}
+
 export function App({ store }: { store: Store }) {
   const overview = useShard<Overview>(store, 'overview')
+  if (overview.state === 'ready') return <Site store={store} overview={overview.value} />
   return (
-    <WhenLoaded store={store} name="overview" loaded={overview}>
-      {(value) => <Site store={store} overview={value} />}
-    </WhenLoaded>
+    <Shell>
+      <WhenLoaded store={store} name="overview" loaded={overview}>
+        {() => null}
+      </WhenLoaded>
+    </Shell>
   )
 }

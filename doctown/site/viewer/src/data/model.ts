@@ -90,12 +90,18 @@ export class Model {
     return local === MODULE ? (this.path(node).split('/').at(-1) ?? local) : local
   }
 
+  /** Which definition of its name in the file it is, from 1. */
+  definition(node: number): number {
+    return Number(/#(\d{1,9})$/.exec(this.names.local[node] ?? '')?.[1] ?? 1)
+  }
+
   /** The last part of the qualified name. */
   shortName(node: number): string {
     if (this.isModule(node)) return this.name(node)
     const name = this.name(node)
     const parent = this.parent(node)
-    const prefix = parent === null ? '' : `${this.names.local[parent] ?? ''}.`
+    // What stands in the second definition of a name has the name without its number.
+    const prefix = parent === null ? '' : `${(this.names.local[parent] ?? '').replace(/#\d+$/, '')}.`
     return prefix.length > 1 && name.startsWith(prefix) ? name.slice(prefix.length) : name
   }
 
@@ -144,6 +150,11 @@ export class Model {
 
   nodesOfFile(file: number): number[] {
     return rowsOf(this.byFile, file)
+  }
+
+  forNodesOfFile(file: number, visit: (node: number) => void): void {
+    const { starts, rows } = this.byFile
+    for (let at = starts[file] ?? 0; at < (starts[file + 1] ?? 0); at += 1) visit(rows[at]!)
   }
 
   /** The node that stands for the whole file. */

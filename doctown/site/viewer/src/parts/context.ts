@@ -2,14 +2,19 @@
 import { createContext } from 'preact'
 import { useContext, useEffect, useLayoutEffect, useState } from 'preact/hooks'
 import type { Model } from '../data/model.js'
-import type { Overview } from '../data/shards.js'
+import type { Overview, Summaries } from '../data/shards.js'
 import type { Loaded, Store } from '../data/store.js'
+import type { SearchIndex } from '../search.js'
 
 export interface Site {
   store: Store
   overview: Overview
   /** Null until the names are there. */
   model: Model | null
+  /** Null until they are there. */
+  summaries: Summaries | null
+  /** Null until it is built; another object when the words of summaries are in it. */
+  search: { index: SearchIndex; hasSummaries: boolean } | null
   /** Called by a page when its content is there, with its title. */
   onShown: (title: string) => void
 }

@@ -1,0 +1,375 @@
+/**
+ * Search by names and by words of summaries. Pure: takes a model and summaries, returns nodes.
+ *
+ * Names, their camelCase and snake_case parts, what they stand in, paths and summaries are cut into words; an index leads
+ * from each word to nodes. A term of a query matches words that equal it, begin with it, hold it, or, where there is
+ * little else, differ from it by one error (uFuzzy looks for these among the words). Every term has to match; where no
+ * node has them all, those that have most are found. Leaves out the markup of results (`pages/search.tsx`).
+ */
+import uFuzzy from '@leeoniya/ufuzzy'
+import type { Model } from './data/model.js'
+
+/** How well a term matches: by the place of the word (a row) and by how the word is matched (a column). */
+const QUALITY = {
+  //            exact, prefix, stem, inside, typo
+  name: [100, 70, 45, 35, 28],
+  part: [60, 45, 35, 0, 22],
+  around: [40, 30, 20, 0, 12],
+  aroundPart: [34, 26, 16, 0, 10],
+  path: [25, 18, 10, 0, 8],
+  summary: [14, 10, 10, 0, 4],
+} as const
+type Place = keyof typeof QUALITY
+const PLACES = Object.keys(QUALITY) as Place[]
+const PLACE_BITS = 3
+
+const EXACT = 0
+const PREFIX = 1
+const STEM = 2
+const INSIDE = 3
+const TYPO = 4
+
+/** A longer part of the word in a prefix is better: up to this much. */
+const PREFIX_BONUS = 15
+const MAX_TERMS = 8
+const MAX_SCORE = 1_200
+const MAX_TERM_CHARACTERS = 64
+const MAX_WORD_CHARACTERS = 100
+const MIN_INSIDE_CHARACTERS = 3
+const MIN_TYPO_CHARACTERS = 4
+/** With fewer results, words with an error are looked at too. */
+const FEW = 10
+const MAX_CENTRALITY_BONUS = 90
+const TEST_MALUS = 150
+const MODULE_MALUS = 20
+const LITERAL_BONUS = 60
+/** Of the best, so many more than asked for are looked at for their literal names. */
+const LOOKED_AT = 200
+
+const WORD_OF_NAME = /\p{Lu}+(?!\p{Ll})|\p{Lu}?[\p{Ll}\p{Lo}\p{Lm}\p{M}]+|\p{N}+/gu
+const SEPARATORS = /[^\p{L}\p{M}\p{N}]+/u
+const WORDS_OF_TEXT = /[\p{L}\p{M}\p{N}]{2,}/gu
+// What a question has beside the words that are looked for.
+const STOP_WORDS = new Set(
+  (
+    'a an and are as at be by class do does for from function has have how in into is it its method of on or that the ' +
+    'their this to what when where which who with'
+  ).split(' '),
+)
+
+/** The parts of a name in lower case: "HTTPAdapter_get2" gives http, adapter, get, 2. */
+export function partsOfName(name: string): string[] {
+  return name.match(WORD_OF_NAME)?.map((part) => part.toLowerCase()) ?? []
+}
+
+/** The name in lower case without `_`, `$` and the like, so that get_adapter and getAdapter are the same. */
+export function squash(name: string): string {
+  return name.split(SEPARATORS).join('').toLowerCase()
+}
+
+/** The beginning of a word that its other forms have too: parse, parses, parsed and parsing give "pars". */
+function stem(word: string): string {
+  if (word.length < 5) return word
+  const base = word.replace(/(?:ing|ies|ed|es|s|e|y)$/, '')
+  return base === word ? word : base.replace(/([bdgmnprt])\1$/, '$1') // splitting: split
+}
+
+/** Words, each with the rows it leads to. A row is a node and the place of the word there. */
+class Words {
+  readonly list: string[] = []
+  readonly rows: number[][] = []
+  private readonly places = new Map<string, number>()
+
+  add(word: string, node: number, place: Place): void {
+    if (word === '' || word.length > MAX_WORD_CHARACTERS) return
+    let at = this.places.get(word)
+    if (at === undefined) {
+      at = this.list.length
+      this.places.set(word, at)
+      this.list.push(word)
+      this.rows.push([])
+    }
+    this.rows[at]!.push((node << PLACE_BITS) | PLACES.indexOf(place))
+  }
+
+  /**
+   * The places in `list` of the words that differ from `wanted` by one error, or begin with what does. uFuzzy has the
+   * first letter right always, so that only words that begin with it are given to it.
+   */
+  withOneError(wanted: string): number[] {
+    if (wanted.length < MIN_TYPO_CHARACTERS || !/^[a-z]+$/.test(wanted)) return []
+    const candidates: number[] = []
+    this.list.forEach((word, at) => {
+      if (word[0] === wanted[0] && word.length >= wanted.length - 1) candidates.push(at)
+    })
+    const found = FUZZY.filter(this.list, wanted, candidates)
+    return found === null || found.length === 0 ? [] : FUZZY.info(found, this.list, wanted).idx
+  }
+}
+
+/** One term of a query: as it is, and its parts where it has several. */
+interface Term {
+  whole: string
+  parts: string[]
+}
+
+export interface Query {
+  text: string
+  terms: Term[]
+  /** All of it as one name: "get adapter" may mean get_adapter. */
+  joined: string
+}
+
+export function readQuery(text: string): Query {
+  const raw = text
+    .slice(0, 1_000)
+    .split(/[^\p{L}\p{M}\p{N}_$]+/u)
+    .map((term) => term.slice(0, MAX_TERM_CHARACTERS))
+    .filter((term) => squash(term) !== '')
+  const meaningful = raw.length > 2 ? raw.filter((term) => !STOP_WORDS.has(term.toLowerCase())) : raw
+  const terms = (meaningful.length > 0 ? meaningful : raw).slice(0, MAX_TERMS).map((term) => {
+    const parts = partsOfName(term)
+    return { whole: squash(term), parts: parts.length > 1 ? parts : [] }
+  })
+  return { text: text.trim(), terms, joined: terms.length > 1 ? terms.map((term) => term.whole).join('') : '' }
+}
+
+export interface Results {
+  /** The best nodes, the best first. */
+  nodes: number[]
+  /** How many there are in all. */
+  total: number
+  /** Words to mark in what is shown, in lower case. */
+  words: string[]
+}
+
+const NOTHING: Results = { nodes: [], total: 0, words: [] }
+
+// One error in a word: a letter too many, too few, another, or two in the wrong order; words are matched from their start.
+const FUZZY = new uFuzzy({ intraMode: 1, interLft: 2 })
+
+export class SearchIndex {
+  private readonly names = new Words()
+  private readonly summaries = new Words()
+  private readonly paths: Words = new Words()
+
+  /** What has been cut into words before: many names are those of others, or stand around others. */
+  private readonly cutNames = new Map<string, Term>()
+
+  constructor(private readonly model: Model) {
+    for (let node = 0; node < model.size; node += 1) this.addName(node)
+    model.names.files.forEach((file, place) => {
+      for (const word of wordsOfPath(file.path)) this.paths.add(word, place, 'path')
+    })
+    this.cutNames.clear()
+  }
+
+  private addName(node: number): void {
+    const local = this.model.name(node).slice(0, 1_000).replace(/#\d+$/, '')
+    const around = local.split('.')
+    const name = this.model.isModule(node) ? (around.shift() ?? '') : (around.pop() ?? '')
+    this.addWords(name, node, 'name', 'part')
+    if (!this.model.isModule(node)) for (const outer of around) this.addWords(outer, node, 'around', 'aroundPart')
+  }
+
+  private addWords(name: string, node: number, whole: Place, part: Place): void {
+    let cut = this.cutNames.get(name)
+    if (cut === undefined) {
+      const parts = new Set(partsOfName(name))
+      cut = { whole: squash(name), parts: parts.size > 1 ? [...parts] : [] }
+      this.cutNames.set(name, cut)
+    }
+    this.names.add(cut.whole, node, whole)
+    for (const word of cut.parts) this.names.add(word, node, part)
+  }
+
+  /** Add the summaries of the nodes from `first` to before `last`; in pieces, so that a page can breathe between them. */
+  addSummaries(summaries: readonly (string | null)[], first: number, last: number): void {
+    for (let node = first; node < Math.min(last, summaries.length); node += 1) {
+      const words = summaries[node]?.slice(0, 5_000).toLowerCase().match(WORDS_OF_TEXT)
+      if (!words) continue
+      for (const word of new Set(words)) if (!STOP_WORDS.has(word)) this.summaries.add(word, node, 'summary')
+    }
+  }
+
+  search(text: string, max: number): Results {
+    const query = readQuery(text)
+    if (query.terms.length === 0) return NOTHING
+    const exact = this.evaluate(query, max, false)
+    return exact.total < FEW ? this.evaluate(query, max, true) : exact
+  }
+
+  private evaluate(query: Query, max: number, withTypos: boolean): Results {
+    const { size } = this.model
+    const marked = new Set<string>()
+    const sums = new Uint16Array(size)
+    const matched = new Uint8Array(size)
+    for (const term of query.terms) {
+      const best = this.matchTerm(term, withTypos, marked)
+      for (let node = 0; node < size; node += 1) {
+        if (best[node] === 0) continue
+        sums[node]! += best[node]!
+        matched[node]! += 1
+      }
+    }
+    const terms = query.terms.length
+    if (query.joined !== '') {
+      const joined = this.matchWord(query.joined, false, marked, this.names)
+      for (let node = 0; node < size; node += 1) {
+        // Only as a name of its own, not as the name of something around it.
+        if (joined[node]! < QUALITY.name[PREFIX]) continue
+        matched[node] = terms
+        sums[node] = Math.max(sums[node]!, joined[node]! * terms)
+      }
+    }
+    const { keys, total } = this.best(terms, sums, matched, max + LOOKED_AT)
+    return { nodes: this.literalFirst(keys, query.text).slice(0, max), total, words: [...marked] }
+  }
+
+  /** The best nodes that have all terms, or, where none has, most of them; as [score, node], the best first. */
+  private best(
+    terms: number,
+    sums: Uint16Array,
+    matched: Uint8Array,
+    max: number,
+  ): { keys: [number, number][]; total: number } {
+    const { size } = this.model
+    let most = 0
+    for (let node = 0; node < size; node += 1) most = Math.max(most, matched[node]!)
+    if (most * 2 < terms || most === 0) return { keys: [], total: 0 }
+    const scores = new Int32Array(size).fill(-1)
+    const counts = new Uint32Array(MAX_SCORE + 1)
+    let total = 0
+    for (let node = 0; node < size; node += 1) {
+      if (matched[node] !== most) continue
+      const score = Math.round((sums[node]! * 10) / terms + this.bonus(node))
+      scores[node] = Math.max(0, Math.min(MAX_SCORE, score))
+      counts[scores[node]!]! += 1
+      total += 1
+    }
+    // The lowest score among the best: so only these are sorted, not all that begin with "s".
+    let lowest = MAX_SCORE
+    for (let above = counts[lowest]!; lowest > 0 && above < max; above += counts[lowest]!) lowest -= 1
+    const keys: [number, number][] = []
+    for (let node = 0; node < size; node += 1) if (scores[node]! >= lowest) keys.push([scores[node]!, node])
+    return { keys: keys.sort(bestFirst).slice(0, max), total }
+  }
+
+  /** The nodes, those first that are named by the very letters of the query. */
+  private literalFirst(keys: [number, number][], text: string): number[] {
+    const lower = text.toLowerCase()
+    const raised = keys.map(([score, node]): [number, number] => {
+      const name = this.model.shortName(node).replace(/#\d+$/, '')
+      const bonus = name === text ? LITERAL_BONUS : name.toLowerCase() === lower ? LITERAL_BONUS / 2 : 0
+      return [score + bonus, node]
+    })
+    return raised.sort(bestFirst).map(([, node]) => node)
+  }
+
+  private bonus(node: number): number {
+    return (
+      MAX_CENTRALITY_BONUS * Math.sqrt(this.model.centrality(node) / 1000) -
+      (this.model.isTest(node) ? TEST_MALUS : 0) -
+      (this.model.isModule(node) ? MODULE_MALUS : 0)
+    )
+  }
+
+  /** How well a term matches each node: as a whole, or by the worst of its parts. */
+  private matchTerm(term: Term, withTypos: boolean, marked: Set<string>): Uint8Array {
+    const best = this.matchWord(term.whole, withTypos, marked)
+    if (term.parts.length === 0) return best
+    const parts = term.parts.map((part) => this.matchWord(part, withTypos, marked))
+    for (let node = 0; node < best.length; node += 1) {
+      const worst = Math.min(...parts.map((part) => part[node]!))
+      if (worst > best[node]!) best[node] = worst
+    }
+    return best
+  }
+
+  /** How well a word matches each node: 0 where it does not. Adds what is to be marked to `marked`. */
+  private matchWord(wanted: string, withTypos: boolean, marked: Set<string>, only?: Words): Uint8Array {
+    const best = new Uint8Array(this.model.size)
+    const raise = (node: number, quality: number) => {
+      if (quality > best[node]!) best[node] = quality
+    }
+    marked.add(wanted)
+    // One letter begins too many words to say anything.
+    const everywhere = wanted.length > 1 ? [this.names, this.paths, this.summaries] : [this.names]
+    const beginning = stem(wanted)
+    for (const words of only === undefined ? everywhere : [only]) {
+      const follow = (at: number, how: number, bonus: number) => {
+        for (const row of words.rows[at]!) {
+          const quality = QUALITY[PLACES[row & ((1 << PLACE_BITS) - 1)]!][how]!
+          if (quality === 0) continue
+          const target = row >> PLACE_BITS
+          if (words !== this.paths) raise(target, quality + bonus)
+          else this.model.forNodesOfFile(target, (node) => raise(node, quality + bonus))
+        }
+      }
+      let isThere = false
+      for (let at = 0; at < words.list.length; at += 1) {
+        const word = words.list[at]!
+        if (word === wanted) {
+          isThere = true
+          follow(at, EXACT, 0)
+        } else if (word.startsWith(wanted)) {
+          follow(at, PREFIX, words === this.names ? Math.round((PREFIX_BONUS * wanted.length) / word.length) : 0)
+        } else if (word.startsWith(beginning) && word.length <= wanted.length + 3) {
+          follow(at, STEM, 0)
+          marked.add(word)
+        } else if (words === this.names && wanted.length >= MIN_INSIDE_CHARACTERS && word.includes(wanted)) {
+          follow(at, INSIDE, 0)
+        }
+      }
+      // What is there as it was typed is no typing error.
+      if (withTypos && !isThere) {
+        for (const at of words.withOneError(wanted)) {
+          follow(at, TYPO, 0)
+          marked.add(words.list[at]!)
+        }
+      }
+    }
+    return best
+  }
+}
+
+function wordsOfPath(path: string): Set<string> {
+  const words = new Set<string>()
+  for (const part of path.slice(0, 2_000).split(/[^\p{L}\p{M}\p{N}_]+/u)) {
+    words.add(squash(part))
+    for (const word of partsOfName(part)) words.add(word)
+  }
+  return words
+}
+
+function bestFirst(left: [number, number], right: [number, number]): number {
+  return right[0] - left[0] || left[1] - right[1]
+}
+
+/** Cut a text where the marked words stand in it: `[text, isMarked]`. Words may be spread over `_` and the like. */
+export function marks(text: string, words: readonly string[]): [string, boolean][] {
+  const lower = text.toLowerCase()
+  // A letter whose lower case has another length would move all that follows.
+  if (lower.length !== text.length) return [[text, false]]
+  const letters: number[] = []
+  let squashed = ''
+  for (let at = 0; at < lower.length; at += 1) {
+    if (SEPARATORS.test(lower[at]!)) continue
+    letters.push(at)
+    squashed += lower[at]
+  }
+  const isMarked = new Uint8Array(text.length)
+  for (const word of words) {
+    if (word.length < 1) continue
+    for (let at = squashed.indexOf(word); at >= 0; at = squashed.indexOf(word, at + word.length)) {
+      isMarked.fill(1, letters[at]!, letters[at + word.length - 1]! + 1)
+    }
+  }
+  const cut: [string, boolean][] = []
+  for (let from = 0, at = 1; at <= text.length; at += 1) {
+    if (at < text.length && isMarked[at] === isMarked[from]) continue
+    cut.push([text.slice(from, at), isMarked[from] === 1])
+    from = at
+  }
+  return cut
+}
