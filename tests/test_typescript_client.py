@@ -13,19 +13,23 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from generation.config import VOCABULARY_DIR
+from tests.doctown.repository.repositories import make_repository
+from tests.doctown.service.deployments import start_service
+from tests.loopback.git_http import GitServer, running_git_server
 from tests.loopback.openai import Behaviour
 from tests.loopback.openai import running_process as running_openai
 from tests.loopback.queue import running_queue
 from tests.loopback.s3 import MotoS3, running_moto
 from tests.support.contexts import payload
 from tests.support.node_packages import NPM_LIMIT_S, install_packages, node_missing, run
+from tests.support.real_pack import FILES as REAL_FILES
 from tests.support.real_pack import build_real_pack
 from tests.support.waiting import wait_until
 from tests.support.wire import free_port
@@ -125,6 +129,14 @@ def running_service(environment: dict[str, str]) -> Iterator[str]:
         yield url
 
 
+@contextmanager
+def serving_git(folder: Path) -> Iterator[GitServer]:
+    """A git server behind TLS with one small repository, `demo`."""
+    make_repository(folder / "demo", {name: text for name, text in REAL_FILES.items() if isinstance(text, str)})
+    with running_git_server(folder, tls=True) as git:
+        yield git
+
+
 def answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=LIMIT_S):
@@ -152,7 +164,10 @@ def test_the_clients_do_what_they_say(client: Path, tmp_path: Path) -> None:
         running_moto() as s3,
         served_bucket(s3) as bucket_url,
         running_queue(api_key=RUNPOD_KEY) as queue,
+        serving_git(tmp_path / "repositories") as git,
+        ExitStack() as stack,
     ):
+        repositories = start_service(stack, tmp_path / "service", git, SERVICE_TOKEN=SERVICE_TOKEN)
         environment = {
             **s3.environment(),
             "R2_PUBLIC_BASE_URL": bucket_url,
@@ -160,6 +175,9 @@ def test_the_clients_do_what_they_say(client: Path, tmp_path: Path) -> None:
             "OPENAI_BASE_URL": openai.base_url,
             "MAX_OUTPUT_BYTES": "40000",
             "TIKTOKEN_CACHE_DIR": str(VOCABULARY_DIR),
+            "GIT_HOSTS": git.url.removeprefix("https://"),
+            "GIT_PRIVATE_NETWORKS": "127.0.0.1/32",
+            "SSL_CERT_FILE": git.ca_bundle,
         }
         with (
             running_worker({**environment, **queue.environment()}),
@@ -170,6 +188,8 @@ def test_the_clients_do_what_they_say(client: Path, tmp_path: Path) -> None:
                 "RUNPOD_KEY": RUNPOD_KEY,
                 "SERVICE_URL": service_url,
                 "SERVICE_TOKEN": SERVICE_TOKEN,
+                "REPOSITORIES_URL": f"http://127.0.0.1:{repositories.port}",
+                "GIT_URL": git.url,
                 "DOCUMENTS_URL": bucket_url,
                 "SYMBOLS_FILE": str(symbols),
                 "DOCPACK_FILE": str(build_real_pack(tmp_path)),
@@ -213,7 +233,7 @@ def test_a_fresh_project_imports_it_and_sees_its_sources(installed: Path) -> Non
     """
     said = run(["node", "--enable-source-maps", "--input-type=module", "--eval", exported], installed)
     names, fault, *stack = said.splitlines()
-    assert names == "DocpackReader,GenerationClient,GenerationError,RunPodClient"
+    assert names == "DocpackReader,GenerationClient,GenerationError,IngestClient,RunPodClient"
     assert fault == "GenerationError: apiKey is missing or empty"
     assert re.search(r"generation-client/src/runpod\.ts:\d+", "\n".join(stack))
 

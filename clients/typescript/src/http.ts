@@ -28,23 +28,37 @@ export const defaultFetch: Fetch = (input, init) => globalThis.fetch(input, init
 export async function withRetries<T>(
   attempt: () => Promise<T>,
   repeatable: Repeatable,
-  { attempts = 5, baseDelayS = 0.5, maxDelayS = 20, maxRetryAfterS = 120 }: RetryOptions,
+  options: RetryOptions,
   signal: AbortSignal | undefined,
 ): Promise<T> {
   for (let made = 1; ; made += 1) {
     try {
       return await attempt()
     } catch (error) {
-      if (!(error instanceof GenerationError) || made >= attempts || !mayRepeat(error, repeatable)) throw error
-      if (error.retryAfterS !== null && error.retryAfterS > maxRetryAfterS) throw error
-      const ceilingS = Math.min(maxDelayS, baseDelayS * 2 ** (made - 1))
-      await sleep(error.retryAfterS ?? Math.random() * ceilingS, signal)
+      await waitToRepeat(error, made, repeatable, options, signal)
     }
   }
 }
 
+/** Waits as long as it should take before a further attempt; raises the error where there is to be none. */
+export async function waitToRepeat(
+  error: unknown,
+  made: number,
+  repeatable: Repeatable,
+  { attempts = 5, baseDelayS = 0.5, maxDelayS = 20, maxRetryAfterS = 120 }: RetryOptions,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  if (!(error instanceof GenerationError) || made >= attempts || !mayRepeat(error, repeatable)) throw error
+  if (error.retryAfterS !== null && error.retryAfterS > maxRetryAfterS) throw error
+  const ceilingS = Math.min(maxDelayS, baseDelayS * 2 ** (made - 1))
+  await sleep(error.retryAfterS ?? Math.random() * ceilingS, signal)
+}
+
+// What Doctown's services say where they have taken nothing, though with the status of a server that is away.
+const REFUSALS: ReadonlySet<string> = new Set(['busy', 'stopping'])
+
 function mayRepeat(error: GenerationError, repeatable: Repeatable): boolean {
-  if (error.status === 429) return true
+  if (error.status === 429 || REFUSALS.has(error.failure)) return true
   const isPassing = error.failure === 'connection' || (error.status !== null && error.status >= 500)
   return repeatable === 'always' && isPassing
 }
@@ -66,6 +80,23 @@ export async function exchange(
     throw asConnectionError(error, signal)
   } finally {
     limit.end()
+  }
+}
+
+/** The answer as soon as its headers are there, which must be within `timeoutS`; the signal ends its body too. */
+export async function open(
+  fetch: Fetch,
+  url: string,
+  init: RequestInit,
+  { signal, timeoutS }: { signal?: AbortSignal | undefined; timeoutS?: number },
+): Promise<Response> {
+  const limit = new Limit(signal, timeoutS)
+  try {
+    return await fetch(url, { ...init, signal: limit.signal })
+  } catch (error) {
+    throw asConnectionError(error, signal)
+  } finally {
+    limit.endTime()
   }
 }
 
@@ -96,9 +127,14 @@ class Limit {
     return this.#controller.signal
   }
 
+  /** From now on only the caller's signal counts. */
+  endTime(): void {
+    clearTimeout(this.#timer)
+  }
+
   end(): void {
     this.#outer?.removeEventListener('abort', this.#pass)
-    clearTimeout(this.#timer)
+    this.endTime()
   }
 }
 

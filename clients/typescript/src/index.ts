@@ -1,6 +1,6 @@
 /**
- * Clients of Doctown's generation worker: `RunPodClient` where it runs on RunPod, `GenerationClient` where it runs as
- * an HTTP service. What they send and receive is in `types.ts`, which is made from the worker's own JSON Schemas.
+ * For websites around Doctown: `RunPodClient` for its worker on RunPod, `IngestClient` and `GenerationClient` for its HTTP
+ * services, `DocpackReader` for what comes of a repository. The types are made from Doctown's own JSON Schemas.
  */
 
 export { GenerationError } from './errors.js'
@@ -8,6 +8,8 @@ export { DocpackReader } from './docpack.js'
 export type { DocpackLimits, DocpackMember, DocpackReaderOptions } from './docpack.js'
 export type { DocpackSource } from './bytes.js'
 export type { Docpack } from './rules.js'
+export { IngestClient } from './ingest.js'
+export type { IngestClientOptions, IngestHealth, PageOptions } from './ingest.js'
 export { GenerationClient } from './service.js'
 export type { CallOptions, GenerationClientOptions, Health, StreamMessage } from './service.js'
 export type { CompleteOutput } from './output.js'

@@ -2,7 +2,7 @@
 
 import { GenerationError } from './errors.js'
 import { sha256 } from './hash.js'
-import { asObject, decode, defaultFetch, exchange, requireObject, sleep, withRetries } from './http.js'
+import { asObject, decode, defaultFetch, exchange, open, refusal, requireObject, sleep, withRetries } from './http.js'
 import type { Fetch, JobRequest, Repeatable, RetryOptions } from './http.js'
 import { isHttpUrl, requireKey, requireText, requireUrl } from './options.js'
 import { hasSymbols, withSymbols } from './output.js'
@@ -35,7 +35,7 @@ export interface JobStatus {
   retries?: number
 }
 
-/** Gets a results document of a bucket that is not public, for instance by a presigned address. */
+/** Gets a results document or a pack of a bucket that is not public, for instance by a presigned address. */
 export type FetchDocument = (pointer: ResultsPointer, signal: AbortSignal | undefined) => Promise<Response>
 
 export interface RunPodClientOptions {
@@ -160,13 +160,13 @@ export class RunPodClient {
     id: string,
     { signal, pollS }: PollOptions = {},
   ): AsyncGenerator<RepositoryProgressPayload, void, undefined> {
-    let newest = -1
+    let newest: RepositoryProgressPayload | null = null
     for await (const status of this.#looks(id, signal, pollS)) {
       const snapshot = status.status === 'IN_PROGRESS' ? asObject(status.output) : null
       if (snapshot?.['type'] !== 'doctown.progress.v1') continue
       const seen = asObject(snapshot['payload']) as unknown as RepositoryProgressPayload
-      if (seen.elapsed_ms > newest) {
-        newest = seen.elapsed_ms
+      if (isFurtherInSteps(seen, newest)) {
+        newest = seen
         yield seen
       }
     }
@@ -178,6 +178,23 @@ export class RunPodClient {
     { signal, pollS }: PollOptions = {},
   ): Promise<RepositoryOutput | PlannedRepository> {
     return (await this.#output(id, signal, pollS)) as unknown as RepositoryOutput | PlannedRepository
+  }
+
+  /**
+   * The pack that a repository's job has stored, for a `DocpackReader` or to be passed on as it comes. It takes a public
+   * address of the bucket, or `results.fetchDocument`.
+   */
+  async docpack(
+    { docpack }: RepositoryOutput,
+    { signal }: { signal?: AbortSignal | undefined } = {},
+  ): Promise<Response> {
+    const fetch = this.#documentFetch(docpack, 'the pack is')
+    const attempt = async () => {
+      const response = await open(fetch, docpack.url ?? '', {}, { signal, timeoutS: this.#timeoutS })
+      if (!response.ok) throw refusal(response, await response.text())
+      return response
+    }
+    return withRetries(attempt, 'always', this.#retry, signal)
   }
 
   /** Stops a job, in the queue or in its worker, and returns its status. What was documented by then is paid for. */
@@ -260,7 +277,7 @@ export class RunPodClient {
   }
 
   async #document(pointer: ResultsPointer, signal: AbortSignal | undefined): Promise<ResultsDocument> {
-    const fetch = this.#documentFetch(pointer)
+    const fetch = this.#documentFetch(pointer, 'the symbols are')
     const limits = { signal, timeoutS: this.#timeoutS * 10 }
     const attempt = () => exchange(fetch, pointer.url ?? '', {}, limits)
     const { bytes } = await withRetries(attempt, 'always', this.#retry, signal)
@@ -271,13 +288,13 @@ export class RunPodClient {
     return requireObject(decode(bytes), 'the results document') as unknown as ResultsDocument
   }
 
-  #documentFetch(pointer: ResultsPointer): Fetch {
+  #documentFetch(pointer: ResultsPointer, what: string): Fetch {
     const given = this.#fetchDocument
     if (given) return (_url, init) => given(pointer, init?.signal ?? undefined)
     if (pointer.url !== null && isHttpUrl(pointer.url)) return this.#fetch
     const place = pointer.bucket === null ? "a folder of the worker's machine" : pointer.bucket
     const advice = 'give the client results.fetchDocument, or the worker R2_PUBLIC_BASE_URL'
-    throw new GenerationError('results_private', `the symbols are in ${pointer.key} of ${place}: ${advice}`)
+    throw new GenerationError('results_private', `${what} in ${pointer.key} of ${place}: ${advice}`)
   }
 }
 
@@ -290,6 +307,12 @@ function progressOf(output: unknown): ProgressPayload | null {
 function isFurther(seen: ProgressPayload, newest: ProgressPayload | null): boolean {
   if (newest === null) return true
   return seen.completed >= newest.completed && seen.completed + seen.failed > newest.completed + newest.failed
+}
+
+/** Time passes in each snapshot; a second worker of a job begins at the first step. */
+function isFurtherInSteps(seen: RepositoryProgressPayload, newest: RepositoryProgressPayload | null): boolean {
+  if (newest === null || seen.step !== newest.step) return seen.step > (newest?.step ?? 0)
+  return seen.elapsed_ms > newest.elapsed_ms && seen.completed + seen.failed >= newest.completed + newest.failed
 }
 
 function endedBadly(status: JobStatus | null): GenerationError {

@@ -7,6 +7,7 @@ import {
   decode,
   defaultFetch,
   exchange,
+  open,
   parseJson,
   refusal,
   requireObject,
@@ -15,7 +16,7 @@ import type { Fetch, JobRequest } from './http.js'
 import { requireKey, requireUrl } from './options.js'
 import { hasSymbols, withSymbols } from './output.js'
 import type { CompleteOutput } from './output.js'
-import { readMessages } from './sse.js'
+import { readMessages, toldFault } from './sse.js'
 import type { SseMessage } from './sse.js'
 import type { GenerationEvent, GenerationInput, JobOutput, PlannedOutput, ResultsDocument } from './types.js'
 
@@ -65,7 +66,7 @@ export class GenerationClient {
 
   /** Whether the service can take a job; one that cannot answers too, with the reason. */
   async health({ signal }: CallOptions = {}): Promise<Health> {
-    const response = await this.#send('/health', { headers: this.#headers() }, signal)
+    const response = await open(this.#fetch, `${this.#baseUrl}/health`, { headers: this.#headers() }, { signal })
     const text = await this.#text(response, signal)
     const body = asObject(parseJson(text))
     if (typeof body?.['ready'] === 'boolean') return body as unknown as Health
@@ -101,7 +102,9 @@ export class GenerationClient {
    * when the first message is asked for, and who stops asking hangs up, which cancels the job.
    */
   async *stream(input: JobRequest, { signal }: CallOptions = {}): AsyncGenerator<StreamMessage, void, undefined> {
-    const response = await this.#send('/generate', this.#request(input, 'text/event-stream'), signal)
+    const response = await open(this.#fetch, `${this.#baseUrl}/generate`, this.#request(input, 'text/event-stream'), {
+      signal,
+    })
     if (!response.ok || response.body === null) throw refusal(response, await this.#text(response, signal))
     const messages = readMessages(response.body)
     try {
@@ -132,14 +135,6 @@ export class GenerationClient {
     return requireObject(decode(bytes), 'the answer of the service')
   }
 
-  async #send(path: string, init: RequestInit, signal: AbortSignal | undefined): Promise<Response> {
-    try {
-      return await this.#fetch(`${this.#baseUrl}${path}`, { ...init, signal: signal ?? null })
-    } catch (error) {
-      throw asConnectionError(error, signal)
-    }
-  }
-
   async #text(response: Response, signal: AbortSignal | undefined): Promise<string> {
     try {
       return await response.text()
@@ -165,13 +160,7 @@ function readMessage({ event, data }: SseMessage): ReadMessage | null {
   if (event === 'result') {
     return { type: 'result', output: requireObject(data, 'the result of the stream') as unknown as JobOutput }
   }
-  if (event === 'error') {
-    const { error, failure } = requireObject(data, 'the fault of the stream')
-    throw new GenerationError(
-      typeof failure === 'string' ? failure : 'job_failed',
-      typeof error === 'string' && error ? error : 'the job failed and did not say why',
-    )
-  }
+  if (event === 'error') throw toldFault(data)
   if (!EVENTS.has(event)) return null
   return requireObject(data, 'an event of the stream') as unknown as GenerationEvent
 }

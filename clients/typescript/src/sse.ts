@@ -1,5 +1,8 @@
 /** Server-sent events out of a stream of bytes. Leaves out `id` and `retry`: nothing here reconnects. */
 
+import { GenerationError } from './errors.js'
+import { requireObject } from './http.js'
+
 export interface SseMessage {
   event: string
   data: string
@@ -25,6 +28,15 @@ export async function* readMessages(body: ReadableStream<Uint8Array>): AsyncGene
     // Who stops reading hangs up; a body that has ended or failed does not mind.
     await reader.cancel().catch(() => undefined)
   }
+}
+
+/** The fault that a service tells of in a stream of events. */
+export function toldFault(data: string): GenerationError {
+  const { error, failure } = requireObject(data, 'the fault of the stream')
+  return new GenerationError(
+    typeof failure === 'string' ? failure : 'job_failed',
+    typeof error === 'string' && error ? error : 'the job failed and did not say why',
+  )
 }
 
 /** Lines end with CR LF, LF or CR; a chunk may end anywhere, also between the two. */

@@ -12,6 +12,15 @@ export const service = environment['SERVICE_URL']
   ? { url: environment['SERVICE_URL'], token: environment['SERVICE_TOKEN'] ?? '' }
   : null
 
+/** The service for repositories, with the git server whose repositories it may read. */
+export const repositories = environment['REPOSITORIES_URL']
+  ? {
+      url: environment['REPOSITORIES_URL'],
+      token: environment['SERVICE_TOKEN'] ?? '',
+      git: environment['GIT_URL'] ?? '',
+    }
+  : null
+
 /** A private way to the results: the folder-like address at which the test's bucket can be read with its password. */
 export const documents = environment['DOCUMENTS_URL'] ?? ''
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
-import { GenerationError, RunPodClient } from '@doctown/generation-client'
+import { DocpackReader, GenerationError, RunPodClient } from '@doctown/generation-client'
 import type { Fetch, JobOutput, ProgressPayload, RunPodClientOptions } from '@doctown/generation-client'
-import { LIMIT, documents, hangingSymbols, ids, runpod, symbols } from './real.js'
+import { LIMIT, documents, hangingSymbols, ids, repositories, runpod, symbols } from './real.js'
 import { events, hangUp, json, silence, startStub } from './stub.js'
 import type { Reply, Stub } from './stub.js'
 
@@ -79,6 +79,34 @@ test('a results document of a private bucket comes through the function that is 
   const output = await client.result(id, { pollS: 0.05 })
   assert.deepEqual(asked, ['results', 'results/private.json'])
   assert.deepEqual(ids(output.documented_symbols), ids(symbols(400)))
+})
+
+test('a repository becomes a pack in the bucket, which is read by its address or by a function', real, async () => {
+  const client = realClient()
+  const repository = { url: `${repositories?.git}/open/demo` }
+  const id = await client.submitRepository({ repository, options: { embeddings: 'words', model: 'offline' } })
+  const steps: number[] = []
+  for await (const { step, steps: most } of client.repositoryProgress(id, { pollS: 0.05 })) {
+    assert.ok(step <= most)
+    steps.push(step)
+  }
+  assert.deepEqual(steps, [...steps].sort())
+  const output = await client.repositoryResult(id)
+  assert.ok(output.status === 'success')
+  const privately = realClient({ results: { fetchDocument: ({ key }) => fetch(`${documents}/${key}`) } })
+  for (const one of [client, privately]) {
+    const { manifest } = await new DocpackReader(await one.docpack(output)).pack()
+    assert.deepEqual(manifest.counts, output.counts)
+  }
+  const gone = { ...output, docpack: { ...output.docpack, url: `${output.docpack.url}.none` } }
+  assert.equal((await fault(client.docpack(gone))).failure, 'not_found')
+  const hidden = { ...output, docpack: { ...output.docpack, url: null } }
+  assert.match(
+    (await fault(client.docpack(hidden))).message,
+    /^the pack is in docpacks\/.* of results: give the client/,
+  )
+  const planned = await client.submitRepository({ repository, options: { dry_run: true } })
+  assert.equal((await client.repositoryResult(planned, { pollS: 0.05 })).status, 'planned')
 })
 
 test('a job that could not run is raised with its sentence and its code', real, async () => {
