@@ -126,6 +126,7 @@ function SearchBox({ navigation, main }: { navigation: Navigation; main: RefObje
     else if (event.key === 'ArrowDown') first?.focus()
     else if (event.key === 'Enter' && route.page === 'search') {
       navigation.note()
+      input.current?.blur() // so that the focus goes to the page
       first?.click()
     } else return
     event.preventDefault()

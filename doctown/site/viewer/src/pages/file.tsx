@@ -15,7 +15,7 @@ const MAX_DEPTH = 12
 
 export function FilePage({ model, path }: { model: Model; path: string }) {
   const file = model.findFile(path)
-  return file === null ? <UnknownPage what="file" /> : <KnownFile key={file} model={model} file={file} />
+  return file === null ? <UnknownPage what="file" id={path} /> : <KnownFile key={file} model={model} file={file} />
 }
 
 /** The symbols of a file in the order of the source, with how deep each stands in others. */

@@ -68,7 +68,8 @@ function Documented({ overview }: { overview: Overview }) {
   return (
     <>
       <Fact name="Documented">
-        {count(counts.documented)} of {counted(counts.symbols, 'symbol')} and files
+        {counted(counts.documented, 'summary', 'summaries')} for {counted(counts.symbols, 'symbol')} and{' '}
+        {counted(counts.files_parsed, 'file')}
         {counts.failed > 0 && (
           <>
             , <a href={hrefOf({ page: 'list', list: 'failed' })}>{count(counts.failed)} failed</a>

@@ -23,10 +23,11 @@ const ORIGINS: Record<Origin, string> = {
   unique_name: 'by the name alone',
 }
 const MAX_LINES_OF_EDGE = 8
+const MAX_SIBLINGS = 40
 
 export function SymbolPage({ model, id }: { model: Model; id: string }) {
   const node = model.find(id)
-  return node === null ? <UnknownPage what="symbol" /> : <KnownSymbol key={node} model={model} node={node} />
+  return node === null ? <UnknownPage what="symbol" id={id} /> : <KnownSymbol key={node} model={model} node={node} />
 }
 
 function KnownSymbol({ model, node }: { model: Model; node: number }) {
@@ -34,19 +35,22 @@ function KnownSymbol({ model, node }: { model: Model; node: number }) {
   const shard = model.shardOf(node)
   const symbols = useShard<Symbols>(store, shard)
   return (
-    <article class="symbol">
-      <Head model={model} node={node} />
-      <WhenLoaded store={store} name={shard} loaded={symbols}>
-        {(value) => {
-          const entry = value.symbols[node - value.first]
-          return entry === undefined ? (
-            <p>The data of this symbol is missing.</p>
-          ) : (
-            <Body model={model} node={node} entry={entry} />
-          )
-        }}
-      </WhenLoaded>
-    </article>
+    <div class="with-aside">
+      <article>
+        <Head model={model} node={node} />
+        <WhenLoaded store={store} name={shard} loaded={symbols}>
+          {(value) => {
+            const entry = value.symbols[node - value.first]
+            return entry === undefined ? (
+              <p>The data of this symbol is missing.</p>
+            ) : (
+              <Body model={model} node={node} entry={entry} />
+            )
+          }}
+        </WhenLoaded>
+      </article>
+      <Siblings model={model} node={node} />
+    </div>
   )
 }
 
@@ -116,7 +120,6 @@ function Body({ model, node, entry }: { model: Model; node: number; entry: Symbo
       <EdgeSection model={model} title="Imports" edges={of(entry.out, 'imports')} file={model.file(node)} />
       <EdgeSection model={model} title="Imported by" edges={of(entry.in, 'imports')} />
       <Nearest model={model} entry={entry} />
-      <Siblings model={model} node={node} />
     </>
   )
 }
@@ -321,27 +324,21 @@ function Nearest({ model, entry }: { model: Model; entry: SymbolEntry }) {
 /** What stands beside the symbol, in the order of the source. */
 function Siblings({ model, node }: { model: Model; node: number }) {
   const parent = model.parent(node)
-  if (parent === null) return null
-  const siblings = model.members(parent)
-  if (siblings.length < 2) return null
-  const at = siblings.indexOf(node)
-  const from = Math.max(0, Math.min(at - 10, siblings.length - 21))
-  const near = siblings.slice(from, from + 21)
+  const siblings = parent === null ? [] : model.members(parent)
+  if (parent === null || siblings.length < 2) return null
+  const from = Math.max(0, Math.min(siblings.indexOf(node) - MAX_SIBLINGS / 2, siblings.length - MAX_SIBLINGS))
+  const near = siblings.slice(from, from + MAX_SIBLINGS)
   return (
-    <section>
-      <h2>Beside it in {model.isModule(parent) ? 'the file' : <SymbolLink model={model} node={parent} />}</h2>
-      <ol class="names">
+    <aside class="siblings" aria-label="Beside it">
+      <h2>
+        In {model.isModule(parent) ? <FileLink path={model.path(node)} /> : <SymbolLink model={model} node={parent} />}
+      </h2>
+      <ol>
         {near.map((sibling) => (
-          <li key={sibling}>
-            {sibling === node ? (
-              <b aria-current="true">
-                <Name name={model.shortName(sibling)} />
-              </b>
-            ) : (
-              <a href={symbolHref(model, sibling)}>
-                <Name name={model.shortName(sibling)} />
-              </a>
-            )}
+          <li key={sibling} aria-current={sibling === node ? 'true' : undefined}>
+            <a href={symbolHref(model, sibling)}>
+              <Name name={model.shortName(sibling)} />
+            </a>
           </li>
         ))}
       </ol>
@@ -350,6 +347,6 @@ function Siblings({ model, node }: { model: Model; node: number }) {
           {count(near.length)} of {count(siblings.length)}; all are in <FileLink path={model.path(node)} />.
         </p>
       )}
-    </section>
+    </aside>
   )
 }
