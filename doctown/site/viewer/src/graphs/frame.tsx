@@ -7,6 +7,8 @@ import { useLayoutEffect, useRef, useState } from 'preact/hooks'
 
 const STEP = 1.4
 const [MIN_SCALE, MAX_SCALE] = [0.5, 4]
+/** A drawing that is a little wider than its frame is made smaller, as long as it can be read. */
+const MIN_FIT = 0.7
 
 interface Size {
   readonly width: number
@@ -33,6 +35,7 @@ export function Frame<Drawing extends Size>(props: {
   }, [])
   const zoom = (factor: number) => setScale(Math.min(MAX_SCALE, Math.max(MIN_SCALE, scale * factor)))
   const drawing = width === 0 ? null : props.draw(width)
+  const fit = drawing === null ? 1 : Math.max(MIN_FIT, Math.min(1, width / drawing.width))
   return (
     <figure class="drawing">
       <div class="drawing-tools" role="group" aria-label="Size of the drawing">
@@ -52,8 +55,8 @@ export function Frame<Drawing extends Size>(props: {
             role="group"
             aria-label={props.label}
             viewBox={`0 0 ${drawing.width} ${drawing.height}`}
-            width={Math.round(drawing.width * scale)}
-            height={Math.round(drawing.height * scale)}
+            width={Math.floor(drawing.width * fit * scale)}
+            height={Math.floor(drawing.height * fit * scale)}
           >
             {props.children(drawing)}
           </svg>

@@ -182,14 +182,13 @@ function CellLink(props: { model: Model; cell: Cell; width: number; onNear: (nod
     <a
       class={isMiddle ? 'cell middle' : 'cell'}
       href={hrefOf({ page: 'symbol', id: model.idInAddress(node) })}
-      aria-label={`${name}, ${path}`}
       aria-current={isMiddle ? 'true' : undefined}
       onMouseEnter={() => onNear(node)}
       onMouseLeave={() => onNear(null)}
       onFocus={() => onNear(node)}
       onBlur={() => onNear(null)}
     >
-      <title>{`${name}\n${path}`}</title>
+      <title>{`${name} in ${path}`}</title>
       <rect x={x} y={y} width={width} height={CELL_HEIGHT} rx="5" />
       <text x={x + CELL_PADDING} y={y + 16}>
         {nameFor(name, shownName(model.shortName(node)), room(NAME_WIDTH))}

@@ -199,7 +199,6 @@ function BoxLink(props: { box: Box; spot: Spot; onNear: (is: boolean) => void })
     <a
       class={`box ${box.kind}`}
       href={hrefOfBox(box)}
-      aria-label={name}
       onMouseEnter={() => onNear(true)}
       onMouseLeave={() => onNear(false)}
       onFocus={() => onNear(true)}
