@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Locator, Page
 
 from doctown.commands.options import staleness_of
 from doctown.docpack import Pack
@@ -64,6 +64,27 @@ def open_page(browser: Browser) -> Iterator[Open]:
         assert [fault for watch in watches for fault in watch.faults] == []
         foreign = [address for watch in watches for address in watch.requests if not is_own(address)]
         assert foreign == []
+
+
+# A page is there, and has all that it shows. No text, which the pages' policy would not run, but a function.
+READY = "() => document.querySelector('main h1') !== null && document.querySelector('main .loading') === null"
+SEARCHABLE = "() => performance.getEntriesByName('doctown-search').length > 0"
+
+
+def show(page: Page, address: str) -> None:
+    """Go to another page of the site, as a link does."""
+    page.evaluate("address => { location.hash = address }", address)
+    page.wait_for_function("address => decodeURIComponent(location.hash) === address", arg=address)
+    page.wait_for_function(READY)
+
+
+def search(page: Page, words: str) -> Locator:
+    """Search as people do, with the keyboard; the links of the results."""
+    page.wait_for_function(SEARCHABLE)
+    page.keyboard.press("/")
+    page.keyboard.type(words)
+    page.wait_for_function("words => document.title.includes(`: ${words}`)", arg=words)
+    return page.locator(".results .row-head > a")
 
 
 def is_own(address: str) -> bool:

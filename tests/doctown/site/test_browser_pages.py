@@ -5,30 +5,36 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from doctown.docpack import Pack, write_pack
-from tests.doctown.site.conftest import Open
+from tests.doctown.site.conftest import READY, Open, show
 from tests.doctown.site.repository import SLUGIFY
+from tests.support.node_packages import install_packages, node_missing
 from tests.support.waiting import LIMIT_S
 from tests.support.worker_process import REPOSITORY_ROOT, running_process
 
+VIEWER = REPOSITORY_ROOT / "doctown" / "site" / "viewer"
+NODE_MISSING = node_missing()
+
+# The address of each kind of page, and words of its title.
 PAGES = {
     "#/": "letterpress",
-    "#/search?q=slugify": "slugify",
+    "#/search?q=slugify": "Search: slugify",
     f"#/symbol/{SLUGIFY}": "slugify",
-    "#/file/press/store.py": "store.py",
+    "#/file/press/store.py": "press/store.py",
     "#/files": "Files",
-    "#/cluster/0": "",
+    "#/cluster/0": "Cluster: ",
     "#/map?by=clusters": "Map of clusters",
     "#/map?by=folders&folder=press": "Map of press",
     f"#/graph/{SLUGIFY}?hops=2&guesses=1": "Graph of slugify",
-    "#/list/failed": "ailed",
-    "#/list/stale": "tale",
-    "#/list/warnings": "arnings",
-    "#/symbol/no/such.py::symbol": "",
-    "#/no/such/page": "",
+    "#/list/failed": "Failed symbols",
+    "#/list/stale": "Stale summaries",
+    "#/list/warnings": "Warnings",
+    "#/symbol/no/such.py::symbol": "Not found",
+    "#/no/such/page": "Not found",
 }
 
 
@@ -57,8 +63,35 @@ def test_every_page_can_be_opened_by_its_address(
     for address, words in PAGES.items():
         page.goto("about:blank")  # an address that differs after the # alone loads nothing
         page.goto(f"{start}{address}")
-        page.wait_for_selector("main h1")
-        page.wait_for_function("words => document.title.includes(words)", arg=words)
+        page.wait_for_function(READY)
+        assert page.title().startswith(words)
         assert page.title().endswith("letterpress")
         assert page.locator("h1").count() == 1
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+AXE = """async (rules) => {
+    const report = await axe.run(document, { runOnly: rules, preload: false })
+    const sure = report.violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html.slice(0, 200)}`))
+    return { sure, passes: report.passes.length }
+}"""
+ALL_RULES = {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+COLOURS = {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}
+SCHEMES: tuple[tuple[Literal["light", "dark"], object], ...] = (("light", ALL_RULES), ("dark", COLOURS))
+
+
+@pytest.mark.skipif(NODE_MISSING is not None, reason=str(NODE_MISSING))
+def test_axe_finds_nothing_on_any_page(site: Path, open_page: Open) -> None:
+    """No page breaks a rule of WCAG 2.2 AA or of good practice that axe can check, or is hard to read in the dark."""
+    axe = (install_packages(VIEWER, "viewer") / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
+    page = open_page((site / "index.html").as_uri())
+    page.evaluate(f"{axe}; 0")
+    found = {}
+    for address in PAGES:
+        show(page, address)
+        for scheme, rules in SCHEMES:
+            page.emulate_media(color_scheme=scheme)
+            report = page.evaluate(AXE, rules)
+            found[address, scheme] = report["sure"]
+            assert report["passes"] > 0
+    assert {place: faults for place, faults in found.items() if faults} == {}
