@@ -21,6 +21,7 @@ from doctown.site.data import Shard, make_shards
 
 # Names the files of a site, by which the next one knows that it may replace the folder.
 MARKER = "doctown-site.json"
+FORMAT = "doctown-site"
 DATA = "data"
 ASSETS = ("index.html", "viewer.js", "viewer.css", "THIRD_PARTY.txt")
 ASSETS_FOLDER = Path(__file__).with_name("assets")
@@ -45,7 +46,7 @@ def write_site(pack: Pack, folder: Path, staleness: Staleness | None = None) -> 
         target.parent.mkdir(parents=True, exist_ok=True)
         with _folder_beside(target) as temporary:
             names = [*_copy_assets(temporary), *_write_shards(pack, temporary, staleness)]
-            marker = {"format": "doctown-site", "files": sorted(names)}
+            marker = {"format": FORMAT, "files": sorted(names)}
             (temporary / MARKER).write_text(json.dumps(marker, indent=0) + "\n", encoding="utf-8")
             size_bytes = sum((temporary / name).stat().st_size for name in (*names, MARKER))
             _replace(target, temporary)
@@ -78,9 +79,9 @@ def _files_of_site(folder: Path) -> list[str] | None:
         marker = json.loads((folder / MARKER).read_bytes())
     except (FileNotFoundError, ValueError):
         return None
-    if not isinstance(marker, dict) or marker.get("format") != "doctown-site":
+    if not isinstance(marker, dict) or marker.get("format") != FORMAT or not isinstance(marker.get("files"), list):
         return None
-    return [MARKER, *(str(name) for name in marker.get("files", ()))]
+    return [MARKER, *map(str, marker["files"])]
 
 
 @contextmanager
@@ -130,9 +131,10 @@ def _replace(target: Path, new: Path) -> None:
         new.rename(target)
         return
     with _folder_beside(target) as old:
-        target.replace(old)
         try:
+            target.replace(old)
             new.replace(target)
         except BaseException:
-            old.replace(target)
+            if not target.exists():
+                old.replace(target)
             raise

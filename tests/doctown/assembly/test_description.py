@@ -63,3 +63,9 @@ def test_no_text_holds_up_a_build(file: str, part: str) -> None:
     """Marks that are never closed, by the thousand: what is found is bounded, and the test's time-out is far."""
     found = description_of(file, part * MAX_README_CHARACTERS)
     assert found is None or len(found) <= 500
+
+
+def test_only_the_beginning_of_a_readme_counts() -> None:
+    """A paragraph behind 20,000 characters of headings is none."""
+    assert description_of("README.md", "# a\n" * 4_000 + "\nA tool.") == "A tool."
+    assert description_of("README.md", "# a\n" * 5_000 + "\nA tool.") is None

@@ -126,9 +126,22 @@ def test_a_symbol_has_its_edges_of_both_ends(shards: dict[str, Any]) -> None:
 def test_the_map_has_sure_calls_between_different_ones() -> None:
     """Guesses, other edges and calls within a file or cluster are left out; the others are counted."""
     pack = packs.small_pack()
-    more = [packs.edge(one, packs.LIMIT, "calls", [4], "typed", 0.9) for one in (packs.GUESS, packs.ROUTER_CLASS)]
+    callers = (packs.GUESS, packs.ROUTER_CLASS, packs.SESSION)
+    more = [packs.edge(one, packs.LIMIT, "calls", [4], "typed", 0.9) for one in callers]
     found = shards_of(replace(pack, edges=[*pack.edges, *more]))["map"]
     assert found == {"files": [[ROUTER_FILE, APP, 2]], "clusters": [[0, 1, 1], [1, 0, 1]]}
+
+
+def test_numbers_are_those_that_javascript_would_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole ones have no point, and halves are rounded up; of the central symbols there are as many as wanted."""
+    pack = packs.small_pack()
+    values = {packs.MAIN: 0.0005, packs.GUESS: 0.4995, packs.LIMIT: 0.00049}
+    nodes = [{**node, "centrality": values.get(node["id"], 0.0)} for node in pack.nodes]
+    monkeypatch.setattr(data, "MAX_CENTRAL", 2)
+    found = shards_of(replace(pack, nodes=nodes))  # type: ignore[arg-type]
+    assert [found["names"]["centrality"][one] for one in (MAIN, GUESS, LIMIT)] == [1, 500, 0]
+    assert [one["node"] for one in found["overview"]["central"]] == [GUESS, MAIN]
+    assert b'[1,"imports",[1],"import",1]' in next(make_shards(pack)).json
 
 
 def text_of(value: Any) -> bytes:
@@ -152,6 +165,15 @@ def test_a_shard_ends_before_it_is_too_large(monkeypatch: pytest.MonkeyPatch) ->
     sizes = [[len(text_of(one)) + 1 for one in part["symbols"]] for part in parts]
     assert all(sum(size) <= limit for size in sizes if len(size) > 1)
     assert all(sum(size) + after[0] > limit for size, after in pairwise(sizes)), "none ends early"
+
+
+def test_a_shard_is_filled_to_its_last_byte(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two symbols of exactly the size are one shard, and with a byte less they are two."""
+    pack = packs.small_pack()
+    size = sum(len(text_of(one)) + 1 for one in shards_of(pack)["symbols-0"]["symbols"][:2])
+    for limit, second in ((size, 2), (size - 1, 1)):
+        monkeypatch.setattr(data, "MAX_SHARD_BYTES", limit)
+        assert shards_of(pack)["overview"]["shards"][1] == second
 
 
 def test_an_empty_repository_has_all_shards_but_symbols() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -157,11 +158,15 @@ def test_the_command_writes_a_site_and_tells_what_is_stale(
 def test_wrong_arguments_are_answered_with_a_sentence(
     written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A missing pack, a folder of something else and a port that is none end in a sentence each."""
+    """A missing pack, a folder of something else, a port that is taken and one that is none end in a sentence each."""
     assert main(["site", str(tmp_path / "none.docpack"), str(tmp_path / "site")], {}) == 1
     assert "none.docpack cannot be read: No such file" in capsys.readouterr().err
     assert main(["site", str(written), str(tmp_path)], {}) == 1
     assert "holds something else than a site" in capsys.readouterr().err
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["view", str(written), "--no-open", "--port", str(port)], {}) == 1
+    assert f"port {port} cannot be used: Address already in use; name another" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["view", str(written), "--port", "65536"], {})
     assert "must be a whole number from 0 to 65535" in capsys.readouterr().err
