@@ -216,7 +216,7 @@ function Site({ store, overview }: { store: Store; overview: Overview }) {
   const needsNames = route.page !== 'overview' && route.page !== 'unknown'
   const summaries = loadedSummaries.state === 'ready' ? loadedSummaries.value : null
   return (
-    <SiteContext.Provider value={{ store, overview, model, summaries, search, onShown }}>
+    <SiteContext.Provider value={{ store, overview, model, summaries, search, onShown, onMore: navigation.settle }}>
       <Header navigation={navigation} main={main} name={name} />
       <main ref={main} tabIndex={-1}>
         {needsNames ? (

@@ -17,7 +17,7 @@ export interface Navigation {
   replace: (route: Route) => void
   /** Write down in the history what `replace` has been given. Call it before the page is left. */
   note: () => void
-  /** Scroll where the page was left, or to its start. Call it when the content is there. */
+  /** Scroll where the page was left, or to its start. Call it when the content, or more of it, is there. */
   settle: () => void
 }
 
@@ -56,12 +56,16 @@ export function useNavigation(): Navigation {
       setHash(location.hash)
     }
     const remember = () => own.target === null && own.scrolls.set(own.key, scrollY)
+    // Whoever scrolls has found a place.
+    const give = () => (own.target = null)
     // A page that is loaded again finds its place too.
     const leave = () => history.replaceState({ key: own.key, scroll: scrollY } satisfies EntryState, '')
     addEventListener('hashchange', follow)
     addEventListener('scroll', remember, { passive: true })
     addEventListener('pagehide', leave)
+    for (const name of ['wheel', 'pointerdown', 'keydown']) addEventListener(name, give, { passive: true })
     return () => {
+      for (const name of ['wheel', 'pointerdown', 'keydown']) removeEventListener(name, give)
       removeEventListener('hashchange', follow)
       removeEventListener('scroll', remember)
       removeEventListener('pagehide', leave)
@@ -79,8 +83,9 @@ export function useNavigation(): Navigation {
   const settle = () => {
     const { target } = memory.current
     if (target === null) return
-    memory.current.target = null
     scrollTo(0, target)
+    // As long as the page is too short, more of it is to come.
+    if (Math.abs(scrollY - target) <= 1) memory.current.target = null
   }
   const route = useMemo(() => routeOf(hash), [hash])
   return { route, replace, note, settle }

@@ -22,6 +22,7 @@ const QUALITY = {
 type Place = keyof typeof QUALITY
 const PLACES = Object.keys(QUALITY) as Place[]
 const PLACE_BITS = 3
+const PLACE_MASK = (1 << PLACE_BITS) - 1
 
 const EXACT = 0
 const PREFIX = 1
@@ -32,6 +33,7 @@ const TYPO = 4
 /** A longer part of the word in a prefix is better: up to this much. */
 const PREFIX_BONUS = 15
 const MAX_TERMS = 8
+const MAX_KEPT_MATCHES = 24
 const MAX_SCORE = 1_200
 const MAX_TERM_CHARACTERS = 64
 const MAX_WORD_CHARACTERS = 100
@@ -143,6 +145,16 @@ export interface Results {
   words: string[]
 }
 
+/** What a word of a query matches. */
+interface Match {
+  /** The quality for each node; 0 where it does not match. */
+  best: Uint8Array
+  /** Words to mark. */
+  marked: string[]
+  /** Whether the word itself is in the index. */
+  isThere: boolean
+}
+
 const NOTHING: Results = { nodes: [], total: 0, words: [] }
 
 // One error in a word: a letter too many, too few, another, or two in the wrong order; words are matched from their start.
@@ -153,6 +165,7 @@ export class SearchIndex {
   private readonly summaries = new Words()
   private readonly paths: Words = new Words()
 
+  private readonly matches = new Map<string, Match>()
   /** What has been cut into words before: many names are those of others, or stand around others. */
   private readonly cutNames = new Map<string, Term>()
 
@@ -185,6 +198,7 @@ export class SearchIndex {
 
   /** Add the summaries of the nodes from `first` to before `last`; in pieces, so that a page can breathe between them. */
   addSummaries(summaries: readonly (string | null)[], first: number, last: number): void {
+    this.matches.clear()
     for (let node = first; node < Math.min(last, summaries.length); node += 1) {
       const words = summaries[node]?.slice(0, 5_000).toLowerCase().match(WORDS_OF_TEXT)
       if (!words) continue
@@ -214,7 +228,8 @@ export class SearchIndex {
     }
     const terms = query.terms.length
     if (query.joined !== '') {
-      const joined = this.matchWord(query.joined, false, marked, this.names)
+      const joined = this.matchWord(query.joined, false).best
+      marked.add(query.joined)
       for (let node = 0; node < size; node += 1) {
         // Only as a name of its own, not as the name of something around it.
         if (joined[node]! < QUALITY.name[PREFIX]) continue
@@ -276,60 +291,84 @@ export class SearchIndex {
 
   /** How well a term matches each node: as a whole, or by the worst of its parts. */
   private matchTerm(term: Term, withTypos: boolean, marked: Set<string>): Uint8Array {
-    const best = this.matchWord(term.whole, withTypos, marked)
-    if (term.parts.length === 0) return best
-    const parts = term.parts.map((part) => this.matchWord(part, withTypos, marked))
-    for (let node = 0; node < best.length; node += 1) {
-      const worst = Math.min(...parts.map((part) => part[node]!))
-      if (worst > best[node]!) best[node] = worst
-    }
-    return best
+    const matches = [term.whole, ...term.parts].map((word) => this.matchWord(word, withTypos))
+    for (const match of matches) for (const word of match.marked) marked.add(word)
+    const [whole, ...parts] = matches.map((match) => match.best)
+    if (parts.length === 0) return whole!
+    return whole!.map((quality, node) => {
+      let worst = 255
+      for (const part of parts) if (part[node]! < worst) worst = part[node]!
+      return Math.max(quality, worst)
+    })
   }
 
-  /** How well a word matches each node: 0 where it does not. Adds what is to be marked to `marked`. */
-  private matchWord(wanted: string, withTypos: boolean, marked: Set<string>, only?: Words): Uint8Array {
-    const best = new Uint8Array(this.model.size)
-    const raise = (node: number, quality: number) => {
-      if (quality > best[node]!) best[node] = quality
+  /** How well a word matches each node. What was found for the words of the last queries is kept: a query grows. */
+  private matchWord(wanted: string, withTypos: boolean): Match {
+    const key = withTypos ? `${wanted}~` : wanted
+    let match = this.matches.get(key)
+    if (match === undefined) {
+      match = withTypos ? this.withTypos(wanted, this.matchWord(wanted, false)) : this.withoutTypos(wanted)
+      if (this.matches.size >= MAX_KEPT_MATCHES) this.matches.delete(this.matches.keys().next().value!)
+      this.matches.set(key, match)
     }
-    marked.add(wanted)
+    return match
+  }
+
+  private withoutTypos(wanted: string): Match {
+    const match: Match = { best: new Uint8Array(this.model.size), marked: [wanted], isThere: false }
     // One letter begins too many words to say anything.
     const everywhere = wanted.length > 1 ? [this.names, this.paths, this.summaries] : [this.names]
     const beginning = stem(wanted)
-    for (const words of only === undefined ? everywhere : [only]) {
-      const follow = (at: number, how: number, bonus: number) => {
-        for (const row of words.rows[at]!) {
-          const quality = QUALITY[PLACES[row & ((1 << PLACE_BITS) - 1)]!][how]!
-          if (quality === 0) continue
-          const target = row >> PLACE_BITS
-          if (words !== this.paths) raise(target, quality + bonus)
-          else this.model.forNodesOfFile(target, (node) => raise(node, quality + bonus))
-        }
-      }
-      let isThere = false
+    for (const words of everywhere) {
+      const isName = words === this.names
       for (let at = 0; at < words.list.length; at += 1) {
         const word = words.list[at]!
-        if (word === wanted) {
-          isThere = true
-          follow(at, EXACT, 0)
-        } else if (word.startsWith(wanted)) {
-          follow(at, PREFIX, words === this.names ? Math.round((PREFIX_BONUS * wanted.length) / word.length) : 0)
+        if (word.startsWith(wanted)) {
+          if (word.length === wanted.length) {
+            match.isThere = true
+            this.follow(words, at, EXACT, 0, match.best)
+          } else {
+            const bonus = isName ? Math.round((PREFIX_BONUS * wanted.length) / word.length) : 0
+            this.follow(words, at, PREFIX, bonus, match.best)
+          }
         } else if (word.startsWith(beginning) && word.length <= wanted.length + 3) {
-          follow(at, STEM, 0)
-          marked.add(word)
-        } else if (words === this.names && wanted.length >= MIN_INSIDE_CHARACTERS && word.includes(wanted)) {
-          follow(at, INSIDE, 0)
-        }
-      }
-      // What is there as it was typed is no typing error.
-      if (withTypos && !isThere) {
-        for (const at of words.withOneError(wanted)) {
-          follow(at, TYPO, 0)
-          marked.add(words.list[at]!)
+          this.follow(words, at, STEM, 0, match.best)
+          match.marked.push(word)
+        } else if (isName && wanted.length >= MIN_INSIDE_CHARACTERS && word.includes(wanted)) {
+          this.follow(words, at, INSIDE, 0, match.best)
         }
       }
     }
-    return best
+    return match
+  }
+
+  /** Add the words with one error, unless the word is there as it was typed. */
+  private withTypos(wanted: string, exact: Match): Match {
+    if (exact.isThere) return exact
+    const match: Match = { best: exact.best.slice(), marked: [...exact.marked], isThere: false }
+    for (const words of [this.names, this.paths, this.summaries]) {
+      for (const at of words.withOneError(wanted)) {
+        this.follow(words, at, TYPO, 0, match.best)
+        match.marked.push(words.list[at]!)
+      }
+    }
+    return match
+  }
+
+  /** Note the quality of a match with a word for all nodes that the word leads to. */
+  private follow(words: Words, at: number, how: number, bonus: number, best: Uint8Array): void {
+    for (const row of words.rows[at]!) {
+      const quality = QUALITY[PLACES[row & PLACE_MASK]!][how]! + bonus
+      if (quality === bonus) continue
+      const target = row >> PLACE_BITS
+      if (words !== this.paths) {
+        if (quality > best[target]!) best[target] = quality
+        continue
+      }
+      this.model.forNodesOfFile(target, (node) => {
+        if (quality > best[node]!) best[node] = quality
+      })
+    }
   }
 }
 

@@ -3,7 +3,7 @@ import type { ComponentChildren } from 'preact'
 import { isGuess } from '../data/model.js'
 import type { Model } from '../data/model.js'
 import type { Edge, EdgeKind, Origin, SymbolEntry, Symbols } from '../data/shards.js'
-import { useShard, useShown, useSite } from '../parts/context.js'
+import { useMore, useShard, useShown, useSite } from '../parts/context.js'
 import { FileLink, Flags, Kind, Lines, Name, SymbolLine, SymbolLink, WebLink, symbolHref } from '../parts/links.js'
 import { WhenLoaded } from '../parts/loading.js'
 import { LongList } from '../parts/longlist.js'
@@ -31,6 +31,7 @@ export function SymbolPage({ model, id }: { model: Model; id: string }) {
 }
 
 function KnownSymbol({ model, node }: { model: Model; node: number }) {
+  useShown(shownName(model.name(node)), String(node))
   const { store } = useSite()
   const shard = model.shardOf(node)
   const symbols = useShard<Symbols>(store, shard)
@@ -97,7 +98,7 @@ function Head({ model, node }: { model: Model; node: number }) {
 }
 
 function Body({ model, node, entry }: { model: Model; node: number; entry: SymbolEntry }) {
-  useShown(shownName(model.name(node)), String(node))
+  useMore()
   const language = model.fileInfo(model.file(node))?.language ?? null
   const of = (edges: Edge[], kind: EdgeKind) => edges.filter((edge) => edge[1] === kind)
   return (

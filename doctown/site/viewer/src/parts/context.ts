@@ -17,6 +17,8 @@ export interface Site {
   search: { index: SearchIndex; hasSummaries: boolean } | null
   /** Called by a page when its content is there, with its title. */
   onShown: (title: string) => void
+  /** Called when a part that came later is there. */
+  onMore: () => void
 }
 
 export const SiteContext = createContext<Site | null>(null)
@@ -40,6 +42,12 @@ export function useShard<Value>(store: Store, name: string): Loaded<Value> {
     if (store.get(name).state === 'loading') store.load(name).catch(() => undefined) // the state says it
   }, [store, name])
   return store.get<Value>(name)
+}
+
+/** Say that a part of the page that came later is there. */
+export function useMore(): void {
+  const { onMore } = useSite()
+  useLayoutEffect(onMore, [])
 }
 
 /** Give the page its title, and say that its content is shown. `key` changes with what it shows. */
