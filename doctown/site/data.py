@@ -117,12 +117,14 @@ class Summaries(TypedDict):
 
 # The symbol at the other end, the kind, the lines of the calls, how the edge was found, its confidence.
 Link = tuple[int, EdgeKind, list[int], Origin, float]
+# `in` is no name that a class body could have.
+_Incoming = TypedDict("_Incoming", {"in": list[Link]})
 
 
-class SymbolDetails(TypedDict):
+class SymbolDetails(_Incoming):
     """What the page of a symbol needs beside its row in the columns; `nearest` has symbols and their similarities.
 
-    The edges are in the order of `graph.json`, without those of containment: `Names.parent` says that.
+    `out` and `in` are its edges in the order of `graph.json`, without containment, which `Names.parent` says.
     """
 
     signature: str | None
@@ -134,7 +136,6 @@ class SymbolDetails(TypedDict):
     ambiguous_calls: int
     nearest: list[tuple[int, float]]
     out: list[Link]
-    # `in` is a word of Python: `_details` adds it.
 
 
 class CallMap(TypedDict):
@@ -266,8 +267,7 @@ def call_map(pack: Pack) -> CallMap:
     }
 
 
-def _details(pack: Pack, numbers: Mapping[str, int]) -> Iterator[Mapping[str, Any]]:
-    """Yield the SymbolDetails of each symbol, with `in`: its edges from others."""
+def _details(pack: Pack, numbers: Mapping[str, int]) -> Iterator[SymbolDetails]:
     outgoing: list[list[Link]] = [[] for _ in pack.nodes]
     incoming: list[list[Link]] = [[] for _ in pack.nodes]
     for edge in pack.edges:
@@ -277,7 +277,7 @@ def _details(pack: Pack, numbers: Mapping[str, int]) -> Iterator[Mapping[str, An
             outgoing[start].append((end, kind, lines, origin, confidence))
             incoming[end].append((start, kind, lines, origin, confidence))
     for node, out, into in zip(pack.nodes, outgoing, incoming, strict=True):
-        details: SymbolDetails = {
+        yield {
             "signature": node["signature"],
             "docstring": node["docstring"],
             "documentation": node["documentation"],
@@ -287,8 +287,8 @@ def _details(pack: Pack, numbers: Mapping[str, int]) -> Iterator[Mapping[str, An
             "ambiguous_calls": node["ambiguous_calls"],
             "nearest": [(numbers[one["id"]], _number(one["similarity"])) for one in node.get("nearest", ())],
             "out": out,
+            "in": into,
         }
-        yield {**details, "in": into}
 
 
 def _number(value: float) -> float:
@@ -296,7 +296,7 @@ def _number(value: float) -> float:
     return int(value) if value == int(value) else value
 
 
-def _symbol_shards(details: Iterable[Mapping[str, Any]]) -> Iterator[tuple[int, bytes]]:
+def _symbol_shards(details: Iterable[SymbolDetails]) -> Iterator[tuple[int, bytes]]:
     """Yield shards with the numbers of their first symbols; each has one symbol, or at most MAX_SHARD_BYTES of them."""
     first, texts, size_bytes = 0, list[bytes](), 0
     for number, one in enumerate(details):
