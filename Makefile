@@ -16,7 +16,7 @@ PEERS := litellm==1.82.2 langchain-openai==1.7.3 instructor==1.17.0 pydantic-ai-
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run run-service run-endpoint demo test test-loaded test-kills test-pods test-llama fuzz docs lint bench bench-graph \
+.PHONY: help run run-service run-endpoint run-website demo test test-loaded test-kills test-pods test-llama fuzz docs lint bench bench-graph \
 	bench-quality bench-peers image-size setup vocabulary schemas types assets lock clean
 
 MODEL := models/minilm-l6/model.onnx
@@ -27,6 +27,7 @@ INSTALLED_DEV := $(VENV)/.installed-dev
 INSTALLED_BENCH := $(VENV)/.installed-bench
 IN_VENV := $(VENV)/bin/python
 CLIENT := clients/typescript
+WEBSITE := examples/sveltekit
 VIEWER := doctown/site/viewer
 # The tests install with it too.
 OLDEST_PIP := .cache/pip/pip-22.3-py3-none-any.whl
@@ -59,8 +60,12 @@ run-service: $(INSTALLED) $(VOCABULARY) ## serve POST /generate on port 8003 (wi
 
 ENDPOINT_PORT ?= 8004
 
-run-endpoint: $(INSTALLED) $(VOCABULARY) ## serve a local copy of RunPod's API with one worker on port 8004 (without a key: offline)
-	@$(OFFLINE_WITHOUT_KEY); exec $(IN_VENV) -m tests.loopback.queue --worker --port $(ENDPOINT_PORT)
+# BUCKET=1 adds a bucket, so that it takes repositories: with what the tests have.
+run-endpoint: $(if $(BUCKET),$(INSTALLED_DEV) $(MODEL),$(INSTALLED)) $(VOCABULARY) ## serve a local copy of RunPod's API with one worker on port 8004 (without a key: offline)
+	@$(OFFLINE_WITHOUT_KEY); exec $(IN_VENV) -m tests.loopback.queue --worker $(if $(BUCKET),--bucket )--port $(ENDPOINT_PORT)
+
+run-website: $(WEBSITE)/node_modules/.installed ## serve the example of a website on port 5173 (needs Node 20)
+	cd $(WEBSITE) && npm run --silent dev
 
 TEST = $(WITHOUT_FOREIGN) $(IN_VENV) -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
@@ -152,7 +157,7 @@ lock: $(MADE) ## lock the dependencies anew, each at its newest version that req
 	$(LOCK) --upgrade --constraints requirements.lock requirements-dev.txt --output-file requirements-dev.lock
 
 clean: ## remove what the other targets made, except results
-	rm -rf .venv .venv-* $(CLIENT)/node_modules $(VIEWER)/node_modules vocabulary models .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-* $(CLIENT)/node_modules $(VIEWER)/node_modules $(WEBSITE)/node_modules vocabulary models .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp, not the folder, says that an environment is whole: a broken `python -m venv` leaves a folder behind. What
@@ -190,7 +195,7 @@ $(VENV)-peers/.installed: Makefile $(VENV)-peers/.made
 	$(VENV)-peers/bin/python -m pip install --quiet --disable-pip-version-check $(PEERS)
 	@touch $@
 
-$(CLIENT)/node_modules/.installed $(VIEWER)/node_modules/.installed: %/node_modules/.installed: %/package-lock.json
+$(CLIENT)/node_modules/.installed $(VIEWER)/node_modules/.installed $(WEBSITE)/node_modules/.installed: %/node_modules/.installed: %/package-lock.json
 	cd $* && npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 

@@ -255,30 +255,18 @@ def test_the_licence_is_the_same() -> None:
     assert (CLIENT / "LICENSE").read_bytes() == (REPOSITORY_ROOT / "LICENSE").read_bytes()
 
 
-# What the examples import of SvelteKit, as far as they use it.
-SVELTEKIT = """\
-declare module '$env/dynamic/private' { export const env: Record<string, string | undefined> }
-declare module '@sveltejs/kit' {
-  export function json(body: unknown, init?: ResponseInit): Response
-  export function error(status: number, body: string): never
-}
-declare module '$lib/server/runpod' { export function runpod(): import('@doctown/generation-client').RunPodClient }
-declare const symbols: import('@doctown/generation-client').SymbolItem[]
-"""
-ROUTE_TYPES = """\
-export type RequestHandler = (event: { request: Request; params: { id: string } }) => Response | Promise<Response>
-"""
+# What the examples leave to their reader.
+GIVEN = "declare const symbols: import('@doctown/generation-client').SymbolItem[]\n"
 
 
 def write_examples(folder: Path) -> None:
     """Each TypeScript example of the package's README as a project of its own, which the package is built before."""
     examples = re.findall(r"```ts\n(.*?)```", (CLIENT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     folder.mkdir()
-    (folder / "sveltekit.d.ts").write_text(SVELTEKIT, encoding="utf-8")
-    (folder / "$types.d.ts").write_text(ROUTE_TYPES, encoding="utf-8")
+    (folder / "given.d.ts").write_text(GIVEN, encoding="utf-8")
     for number, example in enumerate(examples):
         (folder / f"example{number}.ts").write_text(f"{example}\nexport {{}}\n", encoding="utf-8")
-    # As a SvelteKit project has it; an example may declare what its reader is to go on with.
+    # As a website's project has it; an example may declare what its reader is to go on with.
     looser = {"noUnusedLocals": False, "noPropertyAccessFromIndexSignature": False}
     places = {"rootDir": ".", "outDir": "compiled", "tsBuildInfoFile": "compiled/examples.tsbuildinfo"}
     options = {**places, "composite": False, "declarationMap": False, "moduleResolution": "Bundler", "module": "ESNext"}

@@ -4,7 +4,8 @@ Both sides of the API on one port: what the worker's loop calls (job-take, job-t
 what the caller of an endpoint calls (/run, /runsync, /status, /cancel, /health). `running_queue()` serves it in a
 thread; a test puts jobs in and reads what the workers posted. `running_queue_process()`, or `python -m
 tests.loopback.queue --port 8004 --rules JSON`, which prints the endpoint's URL as its first line, serves it in a
-process of its own; with `--worker` that starts a worker too, and a website has a whole endpoint to develop against.
+process of its own; with `--worker` that starts a worker too, and a website has a whole endpoint to develop against,
+with `--bucket` one that takes repositories.
 `Rules` bring in what can go wrong: rates, faults of calls, time-outs, expiry, and jobs handed out again when their
 worker's pings stop.
 
@@ -32,7 +33,7 @@ import uuid
 from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any, NoReturn, TypeVar
 
@@ -788,30 +789,47 @@ def _running_worker(environment: Mapping[str, str], ends: set[signal.Signals]) -
         worker.wait()
 
 
+@contextmanager
+def _bucket() -> Iterator[Mapping[str, str]]:
+    """Serve an empty bucket over plain HTTP, for browsers and Node; yield the settings that lead there."""
+    # Imported where it is wanted: its libraries are for development only.
+    from tests.loopback.s3 import running_moto
+
+    with running_moto(tls=False) as s3:
+        yield {name: value for name, value in s3.environment().items() if name.startswith("R2_")}
+
+
 def main() -> None:
     parser = by_hand.arguments_of(__doc__)
     parser.add_argument("--rules", default="{}", help="Rules as JSON")
     parser.add_argument("--api-key", help="asked of callers as a bearer token")
     parser.add_argument("--worker", action="store_true", help="start a worker too; when it ends, so does the queue")
+    parser.add_argument("--bucket", action="store_true", help="give the worker a bucket, which is gone with the queue")
     arguments = parser.parse_args()
     ends = by_hand.block_end_signals({signal.SIGCHLD} if arguments.worker else set())
     rules = Rules(**json.loads(arguments.rules))
     # A worker that is told to stop ends its open polls first.
     poll_s = 1.0 if arguments.worker else 5.0
-    with running_queue(api_key=arguments.api_key, rules=rules, port=arguments.port, poll_s=poll_s) as queue:
+    with (
+        running_queue(api_key=arguments.api_key, rules=rules, port=arguments.port, poll_s=poll_s) as queue,
+        ExitStack() as stack,
+    ):
+        bucket = stack.enter_context(_bucket()) if arguments.bucket else {}
         callers = {
             "RUNPOD_API_URL": queue.url.rpartition("/")[0],
             "RUNPOD_ENDPOINT_ID": ENDPOINT_ID,
             "RUNPOD_API_KEY": arguments.api_key or "any",
+            **bucket,
         }
+        workers = {**queue.environment(), **bucket}
         if arguments.worker:
             by_hand.show(queue.url, ("Callers of the endpoint", callers))
-            with _running_worker(queue.environment(), ends) as worker:
+            with _running_worker(workers, ends) as worker:
                 by_hand.wait_for_end(ends)
                 code = worker.poll()
             sys.exit(code)  # of a worker that has ended by itself
         else:
-            by_hand.show(queue.url, ("Callers of the endpoint", callers), ("Its workers", queue.environment()))
+            by_hand.show(queue.url, ("Callers of the endpoint", callers), ("Its workers", workers))
             by_hand.wait_for_end(ends)
 
 

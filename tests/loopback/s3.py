@@ -101,7 +101,7 @@ class LoopbackS3:
             aws_access_key_id=self.access_key_id,
             aws_secret_access_key=self.secret_access_key,
             region_name="auto",
-            verify=self.ca_bundle,
+            verify=self.ca_bundle or None,
             config=config,
         )
 
@@ -293,17 +293,18 @@ def _refuse(status: int, environ: WSGIEnvironment, start_response: StartResponse
 
 
 @contextmanager
-def running_moto(port: int = 0) -> Iterator[MotoS3]:
+def running_moto(port: int = 0, *, tls: bool = True) -> Iterator[MotoS3]:
     """Serve moto's S3, with an empty bucket, until the block ends; one at a time in a process."""
     # Imported late: it costs most of a second, which miniflare's tests need not pay.
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from moto.s3.models import s3_backends
 
     with tempfile.TemporaryDirectory(prefix="moto-") as folder:
-        tls = _make_tls(Path(folder))
+        files = _make_tls(Path(folder)) if tls else None
         door = Door(DomainDispatcherApplication(create_backend_app))
-        with _serving(door, tls, port) as own_port:
-            s3 = MotoS3(f"https://127.0.0.1:{own_port}", str(tls.ca_bundle), door=door)
+        with _serving(door, files, port) as own_port:
+            scheme = "http" if files is None else "https"
+            s3 = MotoS3(f"{scheme}://127.0.0.1:{own_port}", str(files.ca_bundle) if files else "", door=door)
             s3._own_client.create_bucket(
                 Bucket=s3.bucket,
                 CreateBucketConfiguration={"LocationConstraint": "auto"},  # type: ignore[typeddict-item]
@@ -317,7 +318,7 @@ def running_moto(port: int = 0) -> Iterator[MotoS3]:
 
 
 @contextmanager
-def _serving(door: Door, tls: Tls, port: int) -> Iterator[int]:
+def _serving(door: Door, tls: Tls | None, port: int) -> Iterator[int]:
     from moto.moto_server.werkzeug_app import MotoRequestHandler
     from werkzeug.serving import make_server
 
@@ -325,7 +326,7 @@ def _serving(door: Door, tls: Tls, port: int) -> Iterator[int]:
         def log(self, type: str, message: str, *args: object) -> None:
             pass
 
-    tls_files = (str(tls.certificate), str(tls.private_key))
+    tls_files = None if tls is None else (str(tls.certificate), str(tls.private_key))
     server = make_server("127.0.0.1", port, door, threaded=True, request_handler=QuietHandler, ssl_context=tls_files)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="loopback-s3", daemon=True)
     thread.start()

@@ -69,8 +69,10 @@ def test_the_queue_by_hand() -> None:
 
 def test_a_worker_that_ends_by_itself_ends_its_queue() -> None:
     """With `--worker`, a wrong setting of the worker is said as ever, and its exit code is the command's."""
-    with started("queue", "--worker", MAX_RETRIES="many") as (process, _, given):
-        assert set(given) == {"RUNPOD_API_URL", "RUNPOD_ENDPOINT_ID", "RUNPOD_API_KEY"}
+    with started("queue", "--worker", "--bucket", MAX_RETRIES="many") as (process, _, given):
+        endpoint = {name for name in given if name.startswith("RUNPOD_")}
+        assert endpoint == {"RUNPOD_API_URL", "RUNPOD_ENDPOINT_ID", "RUNPOD_API_KEY"}
+        assert given["R2_ENDPOINT_URL"].startswith("http://127.0.0.1:")
         assert process.wait(LIMIT_S) == 1
     assert "handler.py: MAX_RETRIES" in process.stderr()
 

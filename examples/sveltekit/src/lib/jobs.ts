@@ -1,0 +1,33 @@
+// What the server tells the page of a job, whichever way it runs.
+
+import type { RepositoryProgressPayload } from '@doctown/generation-client'
+
+export type JobState = 'queued' | 'running' | 'done' | 'failed' | 'cancelled' | 'away'
+
+export interface JobView {
+  state: JobState
+  progress: RepositoryProgressPayload | null
+  result: JobResult | null
+  /** Why the job failed, or why nobody can say now how it stands. */
+  reason: string | null
+}
+
+export interface JobResult {
+  name: string
+  documented: number
+  failed: number
+  cost: number
+  /** The path of the pack on this site. */
+  pack: string
+}
+
+export const STEPS = ['fetch', 'parse', 'embed', 'assemble', 'document', 'pack', 'store'] as const
+
+export function isOpen({ state }: JobView): boolean {
+  return state === 'queued' || state === 'running' || state === 'away'
+}
+
+/** The newer view, without what would go back: nothing is known while the server is away. */
+export function further(before: JobView, now: JobView): JobView {
+  return { ...now, progress: now.progress ?? before.progress }
+}

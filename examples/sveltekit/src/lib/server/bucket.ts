@@ -1,0 +1,62 @@
+// The worker's bucket: packs are read from it, and archives that no host takes in a body are uploaded to it.
+
+import { env } from '$env/dynamic/private'
+import { GenerationError } from '@doctown/generation-client'
+import { AwsClient } from 'aws4fetch'
+
+const UPLOAD_S = 600
+
+export function hasBucket(): boolean {
+  return Boolean(env.R2_BUCKET && env.R2_ACCESS_KEY_ID && env.R2_SECRET_ACCESS_KEY)
+}
+
+/** Whether a key is one of those that `uploadAddress` gives out. */
+export function isUpload(key: string): boolean {
+  return /^uploads\/[0-9a-f-]{36}\/[\w.-]+$/.test(key)
+}
+
+function client(): AwsClient {
+  const [accessKeyId, secretAccessKey] = [env.R2_ACCESS_KEY_ID ?? '', env.R2_SECRET_ACCESS_KEY ?? '']
+  return new AwsClient({ accessKeyId, secretAccessKey, service: 's3', region: 'auto', retries: 2 })
+}
+
+function addressOf(key: string): URL {
+  const host = env.R2_ENDPOINT_URL || `https://${env.R2_ACCOUNT_ID}.r2.cloudflarestorage.com`
+  return new URL(`${host.replace(/\/$/, '')}/${env.R2_BUCKET}/${key.split('/').map(encodeURIComponent).join('/')}`)
+}
+
+/** An object as it comes, so that no host's limit of bodies is met. */
+export async function readObject(key: string): Promise<Response> {
+  if (!hasBucket())
+    throw new GenerationError('bad_setting', 'the site needs the R2 settings to read packs', { status: 500 })
+  const answer = await client()
+    .fetch(addressOf(key))
+    .catch((cause: unknown) => {
+      throw new GenerationError('connection', 'the bucket cannot be reached', { cause })
+    })
+  if (answer.ok) return answer
+  await answer.body?.cancel()
+  const sentence = answer.status === 404 ? 'the bucket has no such pack' : 'the bucket refuses to be read'
+  throw new GenerationError(answer.status === 404 ? 'not_found' : 'unavailable', sentence, { status: answer.status })
+}
+
+/**
+ * An address to which the visitor's browser may put one archive within ten minutes, and the key to name in the job.
+ * The bucket must allow it (CORS: PUT from this site's origin). How large an archive may be the worker decides.
+ */
+export async function uploadAddress(name: string): Promise<{ url: string; key: string }> {
+  const [suffix] = /\.(zip|tgz|tar\.gz)$/i.exec(name) ?? []
+  if (suffix === undefined)
+    throw new GenerationError('bad_input', 'An archive ends with .zip, .tar.gz or .tgz.', { status: 422 })
+  const stem =
+    name
+      .slice(0, -suffix.length)
+      .replace(/[^\w.-]+/g, '-')
+      .replace(/^[.-]+/, '')
+      .slice(0, 80) || 'archive'
+  const key = `uploads/${crypto.randomUUID()}/${stem}${suffix.toLowerCase()}`
+  const address = addressOf(key)
+  address.searchParams.set('X-Amz-Expires', String(UPLOAD_S))
+  const signed = await client().sign(address.href, { method: 'PUT', aws: { signQuery: true } })
+  return { url: signed.url, key }
+}
