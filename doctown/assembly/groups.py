@@ -90,13 +90,16 @@ def neighbours_of(symbols: Sequence[ProgramSymbol], near: Neighbours) -> dict[st
 
 
 def nearest_of(symbols: Sequence[ProgramSymbol], near: Neighbours) -> dict[str, list[Near]]:
-    """Return by id what a pack says of each symbol's nearest neighbours: those that can be in a pack themselves."""
+    """Return by id what a pack says of each symbol's nearest neighbours.
+
+    These are those that can be in a pack themselves and are like the symbol at all. Similarities have two digits:
+    processors of other kinds differ in the last ones of a product.
+    """
     return {
         symbol.id: [
-            # Processors of other kinds differ in the last digits of a product.
-            {"id": symbols[position].id, "similarity": round(similarity, 2)}
+            {"id": symbols[position].id, "similarity": rounded}
             for position, similarity in found
-            if is_file_path(symbols[position].file.path)
+            if is_file_path(symbols[position].file.path) and (rounded := round(similarity, 2)) > 0
         ]
         for symbol, found in zip(symbols, _rows(near), strict=True)
     }

@@ -3,11 +3,14 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from doctown.analysis import Analysis, analyse
 from doctown.assembly.choice import is_documented, is_minor, spending_centrality
 from doctown.assembly.contexts import Facts, Neighbour, make_context
+from doctown.assembly.groups import nearest_of
+from doctown.assembly.neighbours import nearest_neighbours
 from doctown.assembly.records import created_at, file_offset, licence_of, url_template
 from doctown.assembly.source_text import Nesting, first_sentence, prompt_source, shorten_literals
 from doctown.assembly.symbols import ProgramSymbol, program_symbols, sure_calls
@@ -219,3 +222,14 @@ def test_a_licence_is_known_by_its_words(text: str, name: str | None) -> None:
 
 def test_without_a_commit_the_time_is_the_epoch() -> None:
     assert created_at(None) == "1970-01-01T00:00:00Z"
+
+
+def test_a_pack_names_only_what_is_like_a_symbol(tmp_path: Path) -> None:
+    """Neighbours are named with two digits; one that is not alike, or whose path no pack can have, is not."""
+    files = {"a.py": "def f(): pass\ndef g(): pass\ndef h(): pass\n", "b\\c.py": "def i(): pass\n"}
+    symbols = program_symbols(analysed(tmp_path, files))
+    assert [one.id for one in symbols] == ["a.py::f", "a.py::g", "a.py::h", "b\\c.py::i"]
+    vectors = np.array([[1, 0, 0], [0.936, 0.352, 0], [0, 0, 1], [1, 0, 0]], dtype=np.float32)
+    found = nearest_of(symbols, nearest_neighbours(vectors))
+    assert found["a.py::f"] == [{"id": "a.py::g", "similarity": 0.94}]
+    assert found["a.py::h"] == []
