@@ -117,7 +117,7 @@ function SearchBox({ navigation, main }: { navigation: Navigation; main: RefObje
     if (route.page === 'search') navigation.replace({ page: 'search', query: text })
     else if (text !== '') {
       wasOpened.current = true
-      location.hash = hrefOf({ page: 'search', query: text })
+      navigation.open({ page: 'search', query: text })
     }
   }
   const onKey = (event: KeyboardEvent) => {

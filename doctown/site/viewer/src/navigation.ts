@@ -13,6 +13,8 @@ interface EntryState {
 
 export interface Navigation {
   route: Route
+  /** Show this page at once, as a step of its own in the history. */
+  open: (route: Route) => void
   /** Show this page in place of the one that is shown, without an entry of its own in the history. */
   replace: (route: Route) => void
   /** Write down in the history what `replace` has been given. Call it before the page is left. */
@@ -41,14 +43,22 @@ export function useNavigation(): Navigation {
     if (noted !== '') history.replaceState({ key } satisfies EntryState, '', noted)
   }
 
+  const arrive = (target: number) => {
+    const own = memory.current
+    own.key = entry().key ?? `${Date.now()}-${(own.keys += 1)}`
+    own.target = own.scrolls.get(own.key) ?? target
+    if (entry().key === undefined) history.replaceState({ key: own.key } satisfies EntryState, '')
+  }
+  // An address that is set is told a moment later: of keys in quick succession each would then make a step.
+  const open = (route: Route) => {
+    history.pushState(null, '', hrefOf(route))
+    arrive(0)
+    setHash(location.hash)
+  }
+
   useLayoutEffect(() => {
     const own = memory.current
     history.scrollRestoration = 'manual'
-    const arrive = (target: number) => {
-      own.key = entry().key ?? `${Date.now()}-${(own.keys += 1)}`
-      own.target = own.scrolls.get(own.key) ?? target
-      if (entry().key === undefined) history.replaceState({ key: own.key } satisfies EntryState, '')
-    }
     arrive(entry().scroll ?? 0)
     const follow = () => {
       own.noted = ''
@@ -88,5 +98,5 @@ export function useNavigation(): Navigation {
     if (Math.abs(scrollY - target) <= 1) memory.current.target = null
   }
   const route = useMemo(() => routeOf(hash), [hash])
-  return { route, replace, note, settle }
+  return { route, open, replace, note, settle }
 }
