@@ -114,7 +114,7 @@ SEEN = """() => {
 
 def tab_to(page: Page, words: str) -> None:
     """Press Tab until what has the focus begins with these words."""
-    texts = []
+    texts: list[str] = []
     while not texts or not texts[-1].startswith(words):
         page.keyboard.press("Tab")
         texts.append(focused(page))
