@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import tarfile
 import threading
 import urllib.error
 import urllib.request
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import pytest
 
+from doctown.docpack import open_pack
 from generation.config import VOCABULARY_DIR
 from tests.doctown.repository.repositories import make_repository
 from tests.doctown.service.deployments import start_service
@@ -26,7 +28,7 @@ from tests.loopback.git_http import GitServer, running_git_server
 from tests.loopback.openai import Behaviour
 from tests.loopback.openai import running_process as running_openai
 from tests.loopback.queue import running_queue
-from tests.loopback.s3 import MotoS3, running_moto
+from tests.loopback.s3 import MotoS3, install_miniflare, running_moto
 from tests.support.contexts import payload
 from tests.support.node_packages import NPM_LIMIT_S, install_packages, node_missing, run
 from tests.support.real_pack import FILES as REAL_FILES
@@ -202,6 +204,18 @@ def test_the_clients_do_what_they_say(client: Path, tmp_path: Path) -> None:
     counts = {name: int(count) for name, count in re.findall(r"(?m)^# (tests|pass|skipped) (\d+)$", report)}
     assert counts["skipped"] == 0
     assert counts["pass"] == counts["tests"] > 0
+
+
+@pytest.mark.slow
+def test_packs_are_read_in_an_edge_runtime(client: Path, tmp_path: Path) -> None:
+    """In Cloudflare's own runtime a pack is read whole, and one that is cut off or no pack is refused."""
+    pack = build_real_pack(tmp_path)
+    said = run(["node", "test/edge.mjs", str(install_miniflare()), str(pack)], client)
+    whole, *refused = [json.loads(line) for line in said.splitlines()]
+    with tarfile.open(pack) as tar:
+        assert whole["names"] == tar.getnames()
+    assert whole["nodes"] == len(open_pack(pack).nodes)
+    assert refused == [{"failure": "bad_pack"}] * 2
 
 
 def failures(report: str) -> str:

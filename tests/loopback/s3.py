@@ -11,14 +11,10 @@ Left out: R2's limit of one write a second per key, and presigned URLs on a host
 
 from __future__ import annotations
 
-import fcntl
 import functools
 import io
 import json
-import re
-import shutil
 import socket
-import subprocess
 import sys
 import tempfile
 import threading
@@ -36,17 +32,15 @@ import trustme
 from botocore.config import Config
 
 from tests.loopback import by_hand
-from tests.support.worker_process import REPOSITORY_ROOT, running_process
+from tests.support.node_packages import install_packages, node_missing
+from tests.support.worker_process import running_process
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
     from mypy_boto3_s3 import S3Client
 
 MINIFLARE_SOURCE = Path(__file__).resolve().parent / "miniflare"
-MINIFLARE_CACHE = REPOSITORY_ROOT / ".cache" / "miniflare"
 MINIFLARE_START_LIMIT_S = 30.0
-NPM_LIMIT_S = 300.0
-NODE_MAJOR_MIN = 20
 # The user agent by which the door knows the test's own look into the bucket: it meets no faults and is not recorded.
 _OWN_AGENT = "loopback-own"
 _STOP_LIMIT_S = 5.0
@@ -361,21 +355,13 @@ def miniflare_missing() -> str | None:
     """Why miniflare cannot run here, for a skip; None where it can."""
     if sys.platform != "linux":
         return "miniflare's binaries are locked by hash for Linux only"
-    if shutil.which("npm") is None:
-        return "npm is not installed"
-    if shutil.which("node") is None:
-        return "node is not installed"
-    version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip()
-    major = re.match(r"v(\d+)\.", version)
-    if major is None or int(major[1]) < NODE_MAJOR_MIN:
-        return f"node {version} is too old: miniflare needs {NODE_MAJOR_MIN}"
-    return None
+    return node_missing()
 
 
 @contextmanager
 def running_miniflare() -> Iterator[LoopbackS3]:
     """Serve Cloudflare's simulator of R2, with an empty bucket, until the block ends; installs it the first time."""
-    package_json = _install_miniflare()
+    package_json = install_miniflare()
     with tempfile.TemporaryDirectory(prefix="miniflare-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         tls = _make_tls(folder)
@@ -398,28 +384,9 @@ def running_miniflare() -> Iterator[LoopbackS3]:
                 s3._own_client.close()
 
 
-def _install_miniflare() -> Path:
-    """Install what the lock file says into the cache folder, unless it is there; the path of its package.json."""
-    MINIFLARE_CACHE.mkdir(parents=True, exist_ok=True)
-    (MINIFLARE_CACHE / ".gitignore").write_text("*\n", encoding="utf-8")
-    installed, lock = MINIFLARE_CACHE / "installed-lock.json", MINIFLARE_SOURCE / "package-lock.json"
-    with (MINIFLARE_CACHE / "busy").open("w") as busy:
-        # Two test runs at once must not install over each other; closing the file lets go.
-        fcntl.flock(busy, fcntl.LOCK_EX)
-        if not installed.exists() or installed.read_bytes() != lock.read_bytes():
-            for name in ("package.json", "package-lock.json"):
-                shutil.copy(MINIFLARE_SOURCE / name, MINIFLARE_CACHE / name)
-            _npm_ci(MINIFLARE_CACHE)
-            shutil.copy(lock, installed)
-    return MINIFLARE_CACHE / "package.json"
-
-
-def _npm_ci(folder: Path) -> None:
-    command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=NPM_LIMIT_S, check=False)
-    if done.returncode != 0:
-        errors = [line for line in done.stderr.splitlines() if not line.startswith("npm warn")]
-        raise RuntimeError("\n".join([f"npm ci failed with {done.returncode}:", *errors[:20]]))
+def install_miniflare() -> Path:
+    """Install miniflare's packages, unless they are there; the path of its package.json."""
+    return install_packages(MINIFLARE_SOURCE, "miniflare").with_name("package.json")
 
 
 def main() -> None:

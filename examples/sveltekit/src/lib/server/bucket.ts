@@ -22,7 +22,12 @@ function client(): AwsClient {
 
 function addressOf(key: string): URL {
   const host = env.R2_ENDPOINT_URL || `https://${env.R2_ACCOUNT_ID}.r2.cloudflarestorage.com`
-  return new URL(`${host.replace(/\/$/, '')}/${env.R2_BUCKET}/${key.split('/').map(encodeURIComponent).join('/')}`)
+  return new URL(`${host.replace(/\/$/, '')}/${env.R2_BUCKET}/${key.split('/').map(encoded).join('/')}`)
+}
+
+/** As signatures want it: encodeURIComponent leaves a few characters as they are. */
+function encoded(part: string): string {
+  return encodeURIComponent(part).replace(/[!'()*]/g, (one) => `%${one.charCodeAt(0).toString(16).toUpperCase()}`)
 }
 
 /** An object as it comes, so that no host's limit of bodies is met. */
