@@ -60,27 +60,33 @@ function pause(): Promise<void> {
 /** The index of names as soon as they are there, then of summaries too. */
 function useSearch(model: Model | null, store: Store): SiteValue['search'] {
   const [search, setSearch] = useState<SiteValue['search']>(null)
+  const index = search?.index
+  const summaries = store.get<Summaries>('summaries')
   useEffect(() => {
     if (model === null) return
-    let isWanted = true
-    const build = async () => {
-      await pause()
-      const index = new SearchIndex(model)
-      if (!isWanted) return
-      setSearch({ index, hasSummaries: false })
+    const timer = setTimeout(() => {
+      setSearch({ index: new SearchIndex(model), hasSummaries: false })
       performance.mark('doctown-search')
-      const { summaries } = await store.load<Summaries>('summaries')
-      for (let first = 0; first < summaries.length && isWanted; first += SUMMARIES_AT_ONCE) {
-        index.addSummaries(summaries, first, first + SUMMARIES_AT_ONCE)
+      store.load('summaries').catch(() => undefined) // the search page says it
+    })
+    return () => clearTimeout(timer)
+  }, [model, store])
+  useEffect(() => {
+    if (index === undefined || summaries.state !== 'ready') return
+    let isWanted = true
+    const texts = summaries.value.summaries
+    const add = async () => {
+      for (let first = 0; first < texts.length && isWanted; first += SUMMARIES_AT_ONCE) {
+        index.addSummaries(texts, first, first + SUMMARIES_AT_ONCE)
         await pause()
       }
       if (isWanted) setSearch({ index, hasSummaries: true })
     }
-    build().catch(() => undefined) // the state of the shard says why; names are found without it
+    void add()
     return () => {
       isWanted = false
     }
-  }, [model, store])
+  }, [index, summaries.state])
   return search
 }
 
@@ -220,7 +226,7 @@ function Site({ store, overview }: { store: Store; overview: Overview }) {
       <Header navigation={navigation} main={main} name={name} />
       <main ref={main} tabIndex={-1}>
         {needsNames ? (
-          <WhenLoaded store={store} name="names" loaded={names}>
+          <WhenLoaded store={store} name="names" loaded={names} isPage>
             {() => <Page route={route} model={model} overview={overview} />}
           </WhenLoaded>
         ) : (
@@ -250,7 +256,7 @@ export function App({ store }: { store: Store }) {
   if (overview.state === 'ready') return <Site store={store} overview={overview.value} />
   return (
     <Shell>
-      <WhenLoaded store={store} name="overview" loaded={overview}>
+      <WhenLoaded store={store} name="overview" loaded={overview} isPage>
         {() => null}
       </WhenLoaded>
     </Shell>

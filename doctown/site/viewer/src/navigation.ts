@@ -4,7 +4,7 @@ import { hrefOf, routeOf } from './routes.js'
 import type { Route } from './routes.js'
 
 /** Browsers refuse more than some seven changes of an address a second: what is typed is noted when it rests. */
-const NOTE_AFTER_MS = 300
+const NOTE_AFTER_MS = 400
 
 interface EntryState {
   key?: string
@@ -23,31 +23,43 @@ export interface Navigation {
   settle: () => void
 }
 
+interface Memory {
+  /** How far the pages were scrolled, by the keys of their entries. */
+  scrolls: Map<string, number>
+  key: string
+  /** How far this page is to be scrolled; null when it is. */
+  target: number | null
+  /** The address that is to be written down. */
+  noted: string
+}
+
 function entry(): EntryState {
   return (history.state as EntryState | null) ?? {}
 }
 
+/** The key of the entry of the history that is shown; a new one where it has none yet. */
+function keyOfEntry(): string {
+  const { key = crypto.randomUUID?.() ?? String(Math.random()), ...rest } = entry()
+  history.replaceState({ ...rest, key } satisfies EntryState, '')
+  return key
+}
+
 export function useNavigation(): Navigation {
   const [hash, setHash] = useState(location.hash)
-  const memory = useRef({
-    scrolls: new Map<string, number>(),
-    key: '',
-    keys: 0,
-    target: null as number | null,
-    noted: '',
-  })
+  const memory = useRef<Memory | null>(null)
+  // Before anything is drawn: what is drawn first asks where it was left.
+  memory.current ??= { scrolls: new Map(), key: keyOfEntry(), target: entry().scroll ?? 0, noted: '' }
+  const own = memory.current
 
   const note = () => {
-    const { noted, key } = memory.current
-    memory.current.noted = ''
+    const { noted, key } = own
+    own.noted = ''
     if (noted !== '') history.replaceState({ key } satisfies EntryState, '', noted)
   }
 
   const arrive = (target: number) => {
-    const own = memory.current
-    own.key = entry().key ?? `${Date.now()}-${(own.keys += 1)}`
+    own.key = keyOfEntry()
     own.target = own.scrolls.get(own.key) ?? target
-    if (entry().key === undefined) history.replaceState({ key: own.key } satisfies EntryState, '')
   }
   // An address that is set is told a moment later: of keys in quick succession each would then make a step.
   const open = (route: Route) => {
@@ -57,28 +69,34 @@ export function useNavigation(): Navigation {
   }
 
   useLayoutEffect(() => {
-    const own = memory.current
     history.scrollRestoration = 'manual'
-    arrive(entry().scroll ?? 0)
     const follow = () => {
       own.noted = ''
       arrive(0)
       setHash(location.hash)
     }
-    const remember = () => own.target === null && own.scrolls.set(own.key, scrollY)
+    let timer = 0
+    const remember = () => {
+      if (own.target !== null) return
+      own.scrolls.set(own.key, scrollY)
+      clearTimeout(timer)
+      timer = setTimeout(keep, NOTE_AFTER_MS) as unknown as number
+    }
+    // A page that is loaded again finds its place too.
+    const keep = () => {
+      const scroll = own.scrolls.get(own.key) ?? 0
+      if (own.noted === '') history.replaceState({ key: own.key, scroll } satisfies EntryState, '')
+    }
     // Whoever scrolls has found a place.
     const give = () => (own.target = null)
-    // A page that is loaded again finds its place too.
-    const leave = () => history.replaceState({ key: own.key, scroll: scrollY } satisfies EntryState, '')
     addEventListener('hashchange', follow)
     addEventListener('scroll', remember, { passive: true })
-    addEventListener('pagehide', leave)
     for (const name of ['wheel', 'pointerdown', 'keydown']) addEventListener(name, give, { passive: true })
     return () => {
       for (const name of ['wheel', 'pointerdown', 'keydown']) removeEventListener(name, give)
       removeEventListener('hashchange', follow)
       removeEventListener('scroll', remember)
-      removeEventListener('pagehide', leave)
+      clearTimeout(timer)
     }
   }, [])
 
@@ -86,16 +104,16 @@ export function useNavigation(): Navigation {
   const replace = (route: Route) => {
     const href = hrefOf(route)
     setHash(href)
-    memory.current.noted = href
+    own.noted = href
     clearTimeout(timer.current)
     timer.current = setTimeout(note, NOTE_AFTER_MS) as unknown as number
   }
   const settle = () => {
-    const { target } = memory.current
+    const { target } = own
     if (target === null) return
     scrollTo(0, target)
     // As long as the page is too short, more of it is to come.
-    if (Math.abs(scrollY - target) <= 1) memory.current.target = null
+    if (Math.abs(scrollY - target) <= 1) own.target = null
   }
   const route = useMemo(() => routeOf(hash), [hash])
   return { route, open, replace, note, settle }

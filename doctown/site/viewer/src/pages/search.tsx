@@ -1,13 +1,15 @@
 /** The results of a search, renewed with each letter. */
 import { useEffect, useLayoutEffect, useMemo, useRef } from 'preact/hooks'
 import type { Model } from '../data/model.js'
+import type { Summaries } from '../data/shards.js'
 import { useShown, useSite } from '../parts/context.js'
 import { SymbolLine } from '../parts/links.js'
+import { WhenLoaded } from '../parts/loading.js'
 import { LongList } from '../parts/longlist.js'
 import { counted, shownName } from '../text.js'
 
 const MAX_RESULTS = 200
-const SHOWN_AT_ONCE = 25
+const SHOWN_AT_ONCE = 20
 
 /** Move the focus between the results, and from the first of them back to the search box. */
 function moveBetweenResults(event: KeyboardEvent, list: HTMLElement): void {
@@ -22,7 +24,8 @@ function moveBetweenResults(event: KeyboardEvent, list: HTMLElement): void {
 }
 
 export function SearchPage({ model, query }: { model: Model; query: string }) {
-  const { search } = useSite()
+  const { search, store } = useSite()
+  const summaries = store.get<Summaries>('summaries')
   const results = useMemo(() => search?.index.search(query, MAX_RESULTS) ?? null, [search, query])
   useShown(query === '' ? 'Search' : `Search: ${shownName(query)}`)
   const list = useRef<HTMLDivElement>(null)
@@ -56,10 +59,15 @@ export function SearchPage({ model, query }: { model: Model; query: string }) {
           <>
             {results.total === 0 ? 'Nothing was found' : counted(results.total, 'result')}
             {results.total > MAX_RESULTS && `; the best ${MAX_RESULTS} are listed`}
-            {search?.hasSummaries === false && '; summaries are not searched yet'}.
+            {search?.hasSummaries === false && summaries.state !== 'failed' && '; summaries are not searched yet'}.
           </>
         )}
       </p>
+      {summaries.state === 'failed' && (
+        <WhenLoaded store={store} name="summaries" loaded={summaries}>
+          {() => null}
+        </WhenLoaded>
+      )}
       {results !== null && results.nodes.length > 0 && (
         <LongList key={query} items={results.nodes} first={SHOWN_AT_ONCE} class="rows results">
           {(node) => <SymbolLine model={model} node={node} words={results.words} />}

@@ -8,9 +8,11 @@ export function WhenLoaded<Value>(props: {
   store: Store
   name: string
   loaded: Loaded<Value>
+  /** Whether there is nothing else on the page, which needs a heading then. */
+  isPage?: boolean
   children: (value: Value) => ComponentChildren
 }) {
-  const { store, name, loaded, children } = props
+  const { store, name, loaded, isPage = false, children } = props
   if (loaded.state === 'ready') return <>{children(loaded.value)}</>
   if (loaded.state === 'loading') {
     return (
@@ -21,6 +23,7 @@ export function WhenLoaded<Value>(props: {
   }
   return (
     <div class="failed" role="alert">
+      {isPage && <h1>This page could not be loaded</h1>}
       <p>A part of this documentation is missing: {shown(loaded.reason, 500)}</p>
       <button type="button" onClick={() => store.retry(name)}>
         Try again
