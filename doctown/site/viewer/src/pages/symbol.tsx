@@ -235,7 +235,10 @@ function EdgeSection(props: {
         {title} <span class="count">{count(edges.length)}</span>
       </h2>
       {guesses > 0 && (
-        <p class="note">{counted(guesses, 'guess', 'guesses')} among them, found by a name alone; they may be wrong.</p>
+        <p class="note">
+          {counted(guesses, 'guess', 'guesses')} among them, found by the name alone: {guesses === 1 ? 'it' : 'they'}{' '}
+          may be wrong.
+        </p>
       )}
       {edges.length > 0 && (
         <LongList items={sorted(model, edges)}>
