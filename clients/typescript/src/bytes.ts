@@ -1,7 +1,7 @@
 /** Bytes of a pack, wherever they come from, unpacked and read in the sizes that are asked for. */
 
 import { GenerationError } from './errors.js'
-import { asConnectionError, refusal } from './http.js'
+import { asConnectionError, open, requireOk } from './http.js'
 import type { Fetch } from './http.js'
 
 /** Where a pack is: an address, an answer, a file of a browser, a stream, or its bytes. */
@@ -20,24 +20,17 @@ export function badPack(problem: string): GenerationError {
 export async function openSource(
   source: DocpackSource,
   fetch: Fetch,
-  signal: AbortSignal | undefined,
+  signal: AbortSignal,
 ): Promise<ReadableStream<Uint8Array>> {
-  if (typeof source === 'string' || source instanceof URL)
-    return openSource(await get(source, fetch, signal), fetch, signal)
+  if (typeof source === 'string' || source instanceof URL) {
+    return openSource(await open(fetch, String(source), {}, { signal }), fetch, signal)
+  }
   if (source instanceof ArrayBuffer || source instanceof Uint8Array) return new Blob([source as BlobPart]).stream()
   if ('getReader' in source) return source
   if (!('ok' in source)) return source.stream()
-  if (!source.ok) throw refusal(source, await source.text())
-  if (source.body === null) throw badPack('the answer has no body')
-  return source.body
-}
-
-async function get(address: string | URL, fetch: Fetch, signal: AbortSignal | undefined): Promise<Response> {
-  try {
-    return await fetch(String(address), { signal: signal ?? null })
-  } catch (error) {
-    throw asConnectionError(error, signal)
-  }
+  const { body } = await requireOk(source)
+  if (body === null) throw badPack('the answer has no body')
+  return body
 }
 
 /**
@@ -50,7 +43,7 @@ export class GzipReader {
   readonly #packed: ReadableStreamDefaultReader<Uint8Array>
   readonly #input: WritableStreamDefaultWriter<BufferSource>
   readonly #output: ReadableStreamDefaultReader<Uint8Array>
-  readonly #signal: AbortSignal | undefined
+  readonly #signal: AbortSignal
   readonly #stop = () => void this.cancel()
   #packedChunk: Uint8Array = new Uint8Array(0)
   #chunk: Uint8Array = new Uint8Array(0)
@@ -58,13 +51,13 @@ export class GzipReader {
   #isFed = false
   #isCancelled = false
 
-  constructor(packed: ReadableStream<Uint8Array>, signal: AbortSignal | undefined) {
+  constructor(packed: ReadableStream<Uint8Array>, signal: AbortSignal) {
     const gunzip = new DecompressionStream('gzip')
     this.#packed = packed.getReader()
     this.#input = gunzip.writable.getWriter()
     this.#output = gunzip.readable.getReader()
     this.#signal = signal
-    signal?.addEventListener('abort', this.#stop, { once: true })
+    signal.addEventListener('abort', this.#stop, { once: true })
   }
 
   /** The next bytes: as many as are asked for, and fewer only at the end. */
@@ -89,7 +82,7 @@ export class GzipReader {
   /** Gives up the source; a connection is closed. */
   async cancel(): Promise<void> {
     this.#isCancelled = true
-    this.#signal?.removeEventListener('abort', this.#stop)
+    this.#signal.removeEventListener('abort', this.#stop)
     await this.#packed.cancel().catch(() => undefined)
   }
 
@@ -107,7 +100,7 @@ export class GzipReader {
       if (value) this.#chunk = value
       return !done
     } catch (error) {
-      throw error instanceof GenerationError || this.#signal?.aborted
+      throw error instanceof GenerationError || this.#signal.aborted
         ? asConnectionError(error, this.#signal)
         : badPack(DAMAGED)
     }
@@ -136,7 +129,7 @@ export class GzipReader {
     try {
       while (this.#packedChunk.length === 0) {
         const { done, value } = await this.#packed.read()
-        if (this.#isCancelled) throw new GenerationError('bad_setting', 'the reader was closed while it was reading')
+        if (this.#isCancelled) throw new GenerationError('connection', 'the source was given up')
         if (done) return null
         this.#packedChunk = value
       }

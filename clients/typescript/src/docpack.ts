@@ -48,20 +48,25 @@ const MANIFEST = 'manifest.json'
 export class DocpackReader {
   readonly #source: DocpackSource
   readonly #fetch: Fetch
-  readonly #signal: AbortSignal | undefined
   readonly #limits: Required<DocpackLimits>
+  readonly #stop = new AbortController()
+  readonly #release: () => void
   readonly #walk: AsyncGenerator<DocpackMember, void, undefined>
   readonly #kept = new Map<string, DocpackMember>()
-  #input: GzipReader | null = null
+  /** What the manifest says of the members, once it has been read. */
+  #expected: DocpackManifest['members'] | null = null
   #fault: { error: unknown } | null = null
 
   /** Nothing is read before something is asked for. The source is read once, forwards. */
   constructor(source: DocpackSource, { fetch = defaultFetch, signal, limits = {} }: DocpackReaderOptions = {}) {
     this.#source = source
     this.#fetch = fetch
-    this.#signal = signal
     this.#limits = { members: 500_000, memberBytes: 512 << 20, unpackedBytes: 2 * 2 ** 30, ...limits }
-    this.#walk = this.#readMembers()
+    const stop = () => this.#stop.abort(signal?.reason)
+    if (signal?.aborted) stop()
+    signal?.addEventListener('abort', stop, { once: true })
+    this.#release = () => signal?.removeEventListener('abort', stop)
+    this.#walk = this.#readMembers(this.#stop.signal)
   }
 
   /** `manifest.json`, which is the first member: nothing behind it is read. */
@@ -119,7 +124,8 @@ export class DocpackReader {
 
   /** Gives up the source, and with it the connection where it is one. What has been read can still be asked for. */
   async close(): Promise<void> {
-    await this.#input?.cancel()
+    this.#release()
+    this.#stop.abort(new GenerationError('bad_setting', 'the reader was closed while it was reading'))
     await this.#walk.return()
   }
 
@@ -132,9 +138,8 @@ export class DocpackReader {
     for (;;) {
       const found = this.#kept.get(name)
       if (found) return found
-      const manifest = this.#kept.get(MANIFEST)
       const isNamed = (NAMED_MEMBERS as readonly string[]).includes(name)
-      if (manifest && !isNamed && !Object.hasOwn((readJson(manifest) as DocpackManifest).members, name)) {
+      if (this.#expected && !isNamed && !Object.hasOwn(this.#expected, name)) {
         throw new GenerationError('no_member', `the pack has no member ${quoted(name)}`)
       }
       const next = await this.#next()
@@ -157,14 +162,13 @@ export class DocpackReader {
     return null
   }
 
-  async *#readMembers(): AsyncGenerator<DocpackMember, void, undefined> {
-    this.#signal?.throwIfAborted()
-    const packed = await openSource(this.#source, this.#fetch, this.#signal)
-    const input = new GzipReader(packed, this.#signal)
-    this.#input = input
+  async *#readMembers(signal: AbortSignal): AsyncGenerator<DocpackMember, void, undefined> {
+    signal.throwIfAborted()
+    const input = new GzipReader(await openSource(this.#source, this.#fetch, signal), signal)
     try {
       yield* this.#checkedMembers(input)
     } finally {
+      this.#release()
       await input.cancel()
     }
   }
@@ -179,7 +183,7 @@ export class DocpackReader {
       checkPlace(header.name, seen, expected)
       seen.add(header.name)
       const member = { name: header.name, bytes: await readData(input, header.size) }
-      if (member.name === MANIFEST) expected = (readJson(member) as DocpackManifest).members
+      if (member.name === MANIFEST) this.#expected = expected = (readJson(member) as DocpackManifest).members
       else await checkWhole(member, expected)
       yield member
     }

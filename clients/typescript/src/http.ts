@@ -138,6 +138,12 @@ class Limit {
   }
 }
 
+/** The answer itself, if it is a success; else its refusal is raised. */
+export async function requireOk(response: Response): Promise<Response> {
+  if (!response.ok) throw refusal(response, await response.text())
+  return response
+}
+
 /** The error of a reply that is no success; its own sentence and code where it has them. */
 export function refusal(response: Response, text: string): GenerationError {
   const body = asObject(parseJson(text))

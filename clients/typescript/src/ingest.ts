@@ -11,6 +11,7 @@ import {
   parseJson,
   refusal,
   requireObject,
+  requireOk,
   waitToRepeat,
   withRetries,
 } from './http.js'
@@ -98,7 +99,7 @@ export class IngestClient {
 
   /** How a job stands. */
   async status(jobId: string, { signal }: CallOptions = {}): Promise<JobState> {
-    return (await this.#json(`/status/${encodeURIComponent(jobId)}`, { signal })) as unknown as JobState
+    return (await this.#json(`/status/${segment(jobId)}`, { signal })) as unknown as JobState
   }
 
   /** A page of the jobs, the newest first; `next` is `before` of the following page, and null on the last one. */
@@ -112,8 +113,8 @@ export class IngestClient {
   /**
    * A job's status now, and then whenever it has changed, until the job has ended, however it ended.
    *
-   * Where the connection breaks or falls silent it is made again, as often in a row as a call is tried; so does a
-   * service that is restarted in the meantime hold up nothing but the news.
+   * Where the connection breaks or falls silent it is made again, as often in a row as a call is tried: a service that
+   * is restarted in the meantime delays the news and loses none.
    */
   async *follow(jobId: string, { signal }: CallOptions = {}): AsyncGenerator<JobState, void, undefined> {
     let newest = ''
@@ -147,19 +148,19 @@ export class IngestClient {
 
   /** Asks for the end of a job and returns its status, which may still be `running`. What was bought is kept. */
   async cancel(jobId: string, { signal }: CallOptions = {}): Promise<JobState> {
-    const path = `/cancel/${encodeURIComponent(jobId)}`
+    const path = `/cancel/${segment(jobId)}`
     return (await this.#json(path, { method: 'POST', signal })) as unknown as JobState
   }
 
   /** The pack of a job, for a `DocpackReader` or to be passed on as it comes. Raises `not_found` where there is none. */
   async docpack(jobId: string, { signal }: CallOptions = {}): Promise<Response> {
-    return this.#open(`/docpacks/${encodeURIComponent(jobId)}`, signal)
+    return this.#open(`/docpacks/${segment(jobId)}`, signal)
   }
 
   /** One member of the pack of a job, such as `nodes.json` or `README.md`, without the rest of it. */
   async member(jobId: string, name: string, { signal }: CallOptions = {}): Promise<Response> {
-    const path = name.split('/').map(encodeURIComponent).join('/')
-    return this.#open(`/docpacks/${encodeURIComponent(jobId)}/${path}`, signal)
+    const path = name.split('/').map(segment).join('/')
+    return this.#open(`/docpacks/${segment(jobId)}/${path}`, signal)
   }
 
   /** A unit vector of 384 numbers for each text, to be compared with those beside a pack; 2,048 texts at most. */
@@ -181,9 +182,9 @@ export class IngestClient {
     try {
       signal?.throwIfAborted()
       awake()
-      const response = await this.#get(`/status/${encodeURIComponent(jobId)}/events`, stop.signal)
-      if (!response.ok || response.body === null) throw refusal(response, await response.text())
-      for await (const { event, data } of readMessages(watched(response.body, awake))) {
+      const { body } = await requireOk(await this.#get(`/status/${segment(jobId)}/events`, stop.signal))
+      if (body === null) throw new GenerationError('bad_reply', 'the answer has no events')
+      for await (const { event, data } of readMessages(watched(body, awake))) {
         if (event === 'error') throw passing(toldFault(data))
         if (event === 'status') yield requireObject(data, 'the status') as unknown as JobState
       }
@@ -202,11 +203,7 @@ export class IngestClient {
   }
 
   async #open(path: string, signal: AbortSignal | undefined): Promise<Response> {
-    const attempt = async () => {
-      const response = await this.#get(path, signal)
-      if (!response.ok) throw refusal(response, await response.text())
-      return response
-    }
+    const attempt = async () => requireOk(await this.#get(path, signal))
     return withRetries(attempt, 'always', this.#retry, signal)
   }
 
@@ -229,6 +226,12 @@ export class IngestClient {
   #headers(): Record<string, string> {
     return this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` }
   }
+}
+
+/** A part of a path. A dot or two would lead elsewhere, and stand for no job and no member. */
+function segment(text: string): string {
+  if (/^\.{0,2}$/.test(text)) throw new GenerationError('not_found', 'no job and no member has such a name')
+  return encodeURIComponent(text)
 }
 
 /** The same bytes; `awake` is called for each part of them. */

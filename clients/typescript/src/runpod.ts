@@ -2,7 +2,7 @@
 
 import { GenerationError } from './errors.js'
 import { sha256 } from './hash.js'
-import { asObject, decode, defaultFetch, exchange, open, refusal, requireObject, sleep, withRetries } from './http.js'
+import { asObject, decode, defaultFetch, exchange, open, requireObject, requireOk, sleep, withRetries } from './http.js'
 import type { Fetch, JobRequest, Repeatable, RetryOptions } from './http.js'
 import { isHttpUrl, requireKey, requireText, requireUrl } from './options.js'
 import { hasSymbols, withSymbols } from './output.js'
@@ -189,11 +189,8 @@ export class RunPodClient {
     { signal }: { signal?: AbortSignal | undefined } = {},
   ): Promise<Response> {
     const fetch = this.#documentFetch(docpack, 'the pack is')
-    const attempt = async () => {
-      const response = await open(fetch, docpack.url ?? '', {}, { signal, timeoutS: this.#timeoutS })
-      if (!response.ok) throw refusal(response, await response.text())
-      return response
-    }
+    const attempt = async () =>
+      requireOk(await open(fetch, docpack.url ?? '', {}, { signal, timeoutS: this.#timeoutS }))
     return withRetries(attempt, 'always', this.#retry, signal)
   }
 

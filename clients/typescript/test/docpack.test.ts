@@ -18,7 +18,7 @@ import {
   withChecksums,
 } from './archives.js'
 import type { Json, Member } from './archives.js'
-import { hangUp, json, startStub } from './stub.js'
+import { hangUp, json, silence, startStub } from './stub.js'
 
 const file = process.env['DOCPACK_FILE'] ?? ''
 const real = { skip: file === '' && 'DOCPACK_FILE is not set' }
@@ -132,6 +132,17 @@ test('the manifest is read from the beginning of a stream, which closing gives u
   await reader.close()
   assert.equal((await fault(reader.nodes())).failure, 'bad_setting')
   assert.equal(pulls, read)
+})
+
+test('a reader that is closed while it waits says so', real, async () => {
+  const stub = await startStub(silence)
+  for (const source of [stub.url, new ReadableStream<Uint8Array>()]) {
+    const reader = new DocpackReader(source)
+    const waiting = fault(reader.manifest())
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    await reader.close()
+    assert.equal((await waiting).failure, 'bad_setting')
+  }
 })
 
 test('who stops asking for members gives up the source', real, async () => {

@@ -259,6 +259,21 @@ test('a service that is not ready says why, though with a 503', async () => {
   assert.equal((await fault(clientOf(stub).health())).failure, 'unavailable')
 })
 
+test('ids and names are sent as parts of the path, whatever they hold', async () => {
+  const stub = await startStub(json({}))
+  await clientOf(stub).member('a/b?c', 'docs/ä [1].md')
+  assert.equal(stub.seen[0]?.path, '/docpacks/a%2Fb%3Fc/docs/%C3%A4%20%5B1%5D.md')
+  for (const call of [
+    () => clientOf(stub).status('..'),
+    () => clientOf(stub).docpack(''),
+    () => clientOf(stub).member('a', '../../status/b'),
+    () => all(clientOf(stub).follow('.')),
+  ]) {
+    assert.equal((await fault(call())).failure, 'not_found')
+  }
+  assert.equal(stub.seen.length, 1)
+})
+
 test('an answer that is none of the service is a bad reply', async () => {
   const odd = await startStub(json([]))
   const [oddly, emptily] = [clientOf(odd), clientOf(await startStub(json({})))]
