@@ -29,6 +29,8 @@ export interface Columns {
   readonly lines: readonly Line[]
 }
 
+/** What the head of an arrow takes at the end of its line. */
+export const HEAD = 9
 export const CELL_HEIGHT = 38
 const ROW_HEIGHT = 44
 const [MIN_CELL_WIDTH, MAX_CELL_WIDTH] = [96, 210]
@@ -116,11 +118,11 @@ function pathOf(from: Cell, to: Cell, cellWidth: number): string {
   const [y1, y2] = [from.y + CELL_HEIGHT / 2, to.y + CELL_HEIGHT / 2]
   if (from.step === to.step) {
     const x = from.x + cellWidth
-    return `M${x},${y1}C${x + 24},${y1} ${x + 24},${y2} ${x},${y2}`
+    return `M${x},${y1}C${x + 30},${y1} ${x + 30},${y2} ${x + HEAD},${y2}`
   }
   const forward = from.step < to.step
   const x1 = forward ? from.x + cellWidth : from.x
-  const x2 = forward ? to.x : to.x + cellWidth
+  const x2 = forward ? to.x - HEAD : to.x + cellWidth + HEAD
   const half = (x1 + x2) / 2
   return `M${x1},${y1}C${half},${y1} ${half},${y2} ${x2},${y2}`
 }

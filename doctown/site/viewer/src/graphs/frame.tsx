@@ -66,8 +66,11 @@ export function Frame<Drawing extends Size>(props: {
   )
 }
 
-/** The heads of arrows, for `marker-end="url(#ID)"`; `kinds` are the classes that colour them. */
-export function ArrowHeads({ kinds }: { kinds: readonly string[] }) {
+/**
+ * The heads of arrows, for `marker-end="url(#arrow-KIND)"`, with a class for each kind. They begin where a line ends: what
+ * draws it leaves room for their size.
+ */
+export function ArrowHeads({ kinds, size }: { kinds: readonly string[]; size: number }) {
   return (
     <defs>
       {kinds.map((kind) => (
@@ -76,10 +79,10 @@ export function ArrowHeads({ kinds }: { kinds: readonly string[] }) {
           id={`arrow-${kind}`}
           class={`arrow-${kind}`}
           viewBox="0 0 8 8"
-          refX="7"
+          refX="0.5"
           refY="4"
-          markerWidth="8"
-          markerHeight="8"
+          markerWidth={size}
+          markerHeight={size}
           markerUnits="userSpaceOnUse"
           orient="auto"
         >

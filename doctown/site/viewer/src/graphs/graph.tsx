@@ -6,7 +6,7 @@ import { useShown, useSite } from '../parts/context.js'
 import { UnknownPage } from '../pages/unknown.js'
 import { hrefOf } from '../routes.js'
 import { counted, shownName } from '../text.js'
-import { CELL_HEIGHT, columns } from './columns.js'
+import { CELL_HEIGHT, HEAD, columns } from './columns.js'
 import type { Cell, Columns } from './columns.js'
 import { ArrowHeads, Frame } from './frame.js'
 import { MAX_NODES, neighbourhood } from './neighbours.js'
@@ -136,7 +136,7 @@ function Drawing({ model, around }: { model: Model; around: Neighbourhood }) {
     <Frame label="The graph; the lists below say the same" draw={draw}>
       {(drawn) => (
         <>
-          <ArrowHeads kinds={['calls', 'guess', 'other']} />
+          <ArrowHeads kinds={['calls', 'guess', 'other', 'near']} size={HEAD} />
           <Lines drawn={drawn} near={near} />
           {drawn.cells.map((cell) => (
             <CellLink key={cell.node} {...{ model, cell }} width={drawn.cellWidth} onNear={setNear} />
@@ -158,7 +158,7 @@ function Lines({ drawn, near }: { drawn: Columns; near: number | null }) {
             key={`${relation.from} ${relation.to}`}
             class={`line ${kind}${isNear ? ' near' : ''}`}
             d={path}
-            marker-end={`url(#arrow-${kind})`}
+            marker-end={`url(#arrow-${isNear ? 'near' : kind})`}
           />
         )
       })}
@@ -223,7 +223,7 @@ function Legend({ around }: { around: Neighbourhood }) {
       {entries.map(([kind, words]) =>
         kinds.has(kind) ? (
           <li key={kind}>
-            <svg width="36" height="10" aria-hidden="true">
+            <svg width="40" height="10" aria-hidden="true">
               <path class={`line ${kind}`} d="M1,5H28" marker-end={`url(#arrow-${kind})`} />
             </svg>
             {words}

@@ -12,7 +12,9 @@ import { ArrowHeads, Frame } from './frame.js'
 import { LINE_HEIGHT, drawnLinks, place } from './place.js'
 import type { Picture, Spot } from './place.js'
 
-const [MIN_LINE, MAX_LINE] = [1, 8]
+const [MIN_LINE, MAX_LINE] = [1, 6]
+/** Wider than the widest line. */
+const HEAD = 13
 /** How many of the boxes that a box calls most stand in its row of the table. */
 const MOST_CALLED = 3
 
@@ -118,7 +120,7 @@ function MapView({ map, what }: { map: Aggregate; what: string }) {
       <Frame label="The map; the table below says the same" draw={draw}>
         {(picture) => (
           <>
-            <ArrowHeads kinds={['calls']} />
+            <ArrowHeads kinds={['calls', 'near']} size={HEAD} />
             <Lines picture={picture} near={near} />
             {picture.spots.map((spot, i) => {
               const box = map.boxes[i]
@@ -168,7 +170,7 @@ function Lines({ picture, near }: { picture: Picture; near: number | null }) {
             class={isNear ? 'line near' : 'line'}
             d={arrow(from, to)}
             stroke-width={MIN_LINE + ((MAX_LINE - MIN_LINE) * link.calls) / most}
-            marker-end="url(#arrow-calls)"
+            marker-end={isNear ? 'url(#arrow-near)' : 'url(#arrow-calls)'}
           />
         )
       })}
@@ -182,7 +184,7 @@ function arrow(from: Spot, to: Spot): string {
   const length = Math.max(1, Math.hypot(dx, dy))
   const bend = Math.min(40, length * 0.12)
   const control = { x: (from.x + to.x) / 2 - (dy / length) * bend, y: (from.y + to.y) / 2 + (dx / length) * bend }
-  const [start, end] = [towards(from, control, from.radius + 1), towards(to, control, to.radius + 4)]
+  const [start, end] = [towards(from, control, from.radius + 1), towards(to, control, to.radius + 1 + HEAD)]
   return `M${start}Q${Math.round(control.x)},${Math.round(control.y)} ${end}`
 }
 
