@@ -16,8 +16,8 @@ PEERS := litellm==1.82.2 langchain-openai==1.7.3 instructor==1.17.0 pydantic-ai-
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run run-service run-endpoint run-website demo test test-loaded test-kills test-pods test-llama fuzz docs lint bench bench-graph \
-	bench-quality bench-peers image-size setup vocabulary schemas types assets lock clean
+.PHONY: help run run-service run-endpoint run-website demo test test-loaded test-kills test-pods test-llama fuzz docs \
+	lint bench bench-graph bench-site bench-quality bench-peers image-size screenshots setup vocabulary schemas types assets lock clean
 
 MODEL := models/minilm-l6/model.onnx
 VOCABULARY := vocabulary/fb374d419588a4632f3f557e76b4b70aebbca790
@@ -107,6 +107,12 @@ bench: $(INSTALLED_BENCH) $(VOCABULARY) $(MODEL) ## measure the worker, beside i
 
 bench-graph: $(INSTALLED_DEV) ## measure the call graph against compilers (Node 20; some rows need Go, Java, ctags)
 	$(WITHOUT_FOREIGN) $(IN_VENV) -m benchmarks.graph $(if $(ONLY),--only $(ONLY))
+
+bench-site: $(INSTALLED_DEV) $(VOCABULARY) ## measure the site of sympy's pack in headless Chromium (five minutes)
+	$(WITHOUT_FOREIGN) $(IN_VENV) -m benchmarks.site $(if $(PACK),--pack "$(PACK)")
+
+screenshots: $(INSTALLED_DEV) $(VOCABULARY) $(MODEL) ## take the pictures of a site in docs/images/ anew, in headless Chromium
+	$(WITHOUT_FOREIGN) $(IN_VENV) -m benchmarks.screenshots
 
 # A real server and a small code model, outside of the virtual environment: LLAMA=FOLDER takes what is there.
 LLAMA ?= .cache/llama
