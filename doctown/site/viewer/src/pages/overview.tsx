@@ -51,9 +51,14 @@ function Origin({ overview }: { overview: Overview }) {
             <code>{shownName(commit.slice(0, 12))}</code>
           </WebLink>
           {ref !== null && <> ({shownName(ref)})</>}
+          {hasTime && (
+            <>
+              {' '}
+              of <time dateTime={createdAt}>{shownName(createdAt.slice(0, 10))}</time>
+            </>
+          )}
         </span>
       )}
-      {hasTime && <time dateTime={createdAt}>{createdAt.slice(0, 10)}</time>}
       {dirty && <strong class="flag flag-bad">with changes that were not committed</strong>}
       <span>licence: {licence === null ? 'not known' : shownName(licence)}</span>
     </p>
