@@ -11,6 +11,7 @@ measures from each key to the results on the screen. A whole run writes the tabl
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import re
@@ -25,6 +26,7 @@ from typing import NamedTuple
 
 from playwright.sync_api import Browser, CDPSession, Page
 
+from benchmarks.builds import PROGRAM
 from benchmarks.graph.sources import lay
 from benchmarks.processes import ENVIRONMENT, REPOSITORY
 from doctown.docpack import read_manifest
@@ -37,6 +39,13 @@ RUNS = 5
 # Names, parts of names in both spellings, a prefix, a word of summaries, a typing error.
 QUERIES = ("simplify", "MatrixSymbol", "_eval_rewrite", "polynomial ring", "symplify", "gcd", "solve ode")
 BARS = {"content": 1_000.0, "search": 2_500.0, "keystroke": 50.0, "memory": 300.0, "written": 10_000.0}
+
+
+class Written(NamedTuple):
+    """One writing of the site by the command; milliseconds, and millions of bytes."""
+
+    ms: float
+    memory_mb: float
 
 
 class Visit(NamedTuple):
@@ -60,10 +69,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as name:
         work = Path(name)
         pack = given or built(work)
-        written_ms = [written(pack, work / "site") for _ in range(3)]
+        writings = [written(pack, work / "site") for _ in range(3)]
         visits = [visit((work / "site" / "index.html").as_uri()) for _ in range(RUNS)]
         symbols = read_manifest(pack)["counts"]["symbols"]
-        rows = list(rows_of(written_ms, visits, (work / "site")))
+        rows = list(rows_of(writings, visits, (work / "site")))
     text = "\n".join([*lines(rows, visits, symbols, load), ""])
     print(text)
     if given is None:
@@ -79,19 +88,21 @@ def built(work: Path) -> Path:
     return pack
 
 
-def written(pack: Path, site: Path) -> float:
-    """Write the site as the command does; return the milliseconds from its start to its end."""
+def written(pack: Path, site: Path) -> Written:
+    """Write the site as the command does; return what that took, from its start to its end."""
     start_s = time.perf_counter()
-    run_doctown(site.parent, "site", str(pack), str(site))
-    return 1_000 * (time.perf_counter() - start_s)
+    memory_mb = run_doctown(site.parent, "site", str(pack), str(site))
+    return Written(1_000 * (time.perf_counter() - start_s), memory_mb)
 
 
-def run_doctown(home: Path, *words: str) -> None:
-    """Run a command, without a model."""
+def run_doctown(home: Path, *words: str) -> float:
+    """Run a command, without a model; return the memory that it took, in millions of bytes."""
     own = {**ENVIRONMENT, "HOME": str(home), "MODEL_NAME": "offline"}
-    command = [sys.executable, "-m", "doctown", *words]
+    command = [sys.executable, "-c", PROGRAM, *words]
     ended = subprocess.run(command, cwd=REPOSITORY, env=own, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr[-500:]
+    _, memory_kib = json.loads(ended.stderr.splitlines()[-1])
+    return float(memory_kib) * 1_024 / 1e6
 
 
 def visit(address: str) -> Visit:
@@ -166,7 +177,7 @@ class Row(NamedTuple):
         return f"| {self.what} | {value} | ≤ {bar} | {'met' if self.met else '**not met**'} | {self.remark} |"
 
 
-def rows_of(written_ms: list[float], visits: list[Visit], site: Path) -> Iterator[Row]:
+def rows_of(writings: list[Written], visits: list[Visit], site: Path) -> Iterator[Row]:
     def middle(values: list[float]) -> float:
         return statistics.median(values)
 
@@ -184,7 +195,8 @@ def rows_of(written_ms: list[float], visits: list[Visit], site: Path) -> Iterato
     heap += f"{middle([one.heap_mb for one in visits]):.0f} MB in JavaScript's heap; an empty page takes "
     heap += f"{middle([one.empty_mb for one in visits]):.0f} MB"
     yield Row("memory of the page's process", middle(renderer), BARS["memory"], "MB", heap)
-    yield Row("`doctown site`", middle(written_ms), BARS["written"], "ms", f"{size_mb:.0f} MB of files")
+    remark = f"{size_mb:.0f} MB of files; takes {middle([one.memory_mb for one in writings]):.0f} MB of memory"
+    yield Row("`doctown site`", middle([one.ms for one in writings]), BARS["written"], "ms", remark)
 
 
 def lines(rows: list[Row], visits: list[Visit], symbols: int, load: float) -> Iterator[str]:
