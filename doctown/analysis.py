@@ -5,11 +5,9 @@ is in the result: parsed, partial (it has syntax errors), or skipped with a reas
 has are not computed again.
 """
 
-import gc
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal, NamedTuple
@@ -19,6 +17,7 @@ from doctown.graph import codec as graph_codec
 from doctown.graph.model import Graph
 from doctown.graph.modules import ProjectConfig
 from doctown.graph.resolve import resolve
+from doctown.machine import collector_paused
 from doctown.parsing import codec
 from doctown.parsing.cache import Cache, graph_key, record_key
 from doctown.parsing.detect import detect_language, language_of_headers
@@ -210,18 +209,3 @@ def _check_any_parsed(files: Sequence[AnalysedFile]) -> None:
     why = ", ".join(f"{count} {reason}" for reason, count in reasons)
     languages = ", ".join(dict.fromkeys(row.name for row in LANGUAGES))
     raise SourceError(f"None of the source's files can be parsed ({why}): give one with files in {languages}")
-
-
-@contextmanager
-def collector_paused() -> Iterator[None]:
-    """Keep the garbage collector from walking millions of records, none of which is in a cycle, again and again.
-
-    It walks all of them when a quarter as many objects are new: half of the time of a run in which nothing has changed.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()

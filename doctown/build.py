@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from doctown.analysis import Analysis, analyse, collector_paused
+from doctown.analysis import Analysis, analyse
 from doctown.assembly import records
 from doctown.assembly.choice import is_documented, is_minor, spending_centrality
 from doctown.assembly.contexts import Facts, Neighbour, make_context
@@ -41,6 +41,7 @@ from doctown.errors import DocumentError, OutputError, PackError, SourceError
 from doctown.execution import Execution
 from doctown.graph.model import MODULE
 from doctown.graph.pagerank import centrality
+from doctown.machine import collector_paused
 from doctown.options import BuildOptions
 from doctown.parsing.cache import Cache
 from doctown.parsing.languages import LANGUAGES

@@ -1,11 +1,16 @@
-"""What the machine gives a computation: cores, and memory under the container's limit. Linux; guesses elsewhere."""
+"""What the machine gives a computation: cores, memory under the container's limit, a pause of the garbage collector.
+
+Linux; guesses elsewhere.
+"""
 
 from __future__ import annotations
 
+import gc
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -34,6 +39,21 @@ def map_on_cores(function: Callable[[Item], Result], items: Iterable[Item]) -> l
 
     with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(cores()) as pool:
         return list(pool.map(function, items))
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Keep the garbage collector from walking millions of records, none of which is in a cycle, again and again.
+
+    It walks all of them when a quarter as many objects are new: half of the time of a run in which nothing has changed.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def free_memory_bytes(root: Path = Path("/")) -> int:

@@ -9,12 +9,13 @@ from dataclasses import dataclass, fields
 from itertools import islice
 from pathlib import Path
 
-from doctown.analysis import AnalysedFile, Analysis, analyse, collector_paused
+from doctown.analysis import AnalysedFile, Analysis, analyse
 from doctown.commands import terminal
 from doctown.commands.options import add_source_arguments, cache_of, selection_of
 from doctown.errors import DoctownError, SourceError
 from doctown.graph import export
 from doctown.graph.model import module_id
+from doctown.machine import collector_paused
 from doctown.parsing.cache import Cache
 from doctown.repository import Checkout, Limits, open_source
 

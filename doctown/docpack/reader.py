@@ -46,6 +46,7 @@ from doctown.docpack.schema import (
     is_file_path,
 )
 from doctown.errors import PackError
+from doctown.machine import collector_paused
 
 BLOCK_BYTES = 64 << 10
 # What tarfile, gzip and zlib raise at damaged archives; OverflowError and ValueError come from numbers in headers.
@@ -93,7 +94,7 @@ def open_pack(source: Source, limits: Limits = LIMITS) -> Pack:
 def read_stream(stream: BinaryIO, limits: Limits = LIMITS) -> Pack:
     """Do what `open_pack` does, but raise PackError with the problem alone, without a name before it."""
     documents: dict[str, Any] = {}
-    with _problems():
+    with _problems(), collector_paused():
         for name, data in _documents(stream, limits):
             documents[name] = _parse(name, data)
     pack = Pack(
