@@ -728,8 +728,12 @@ def test_an_account_fault_in_mid_run_keeps_what_was_bought(server: RunningServer
     output = job.run(job_input)
     bill = server.bill()
     assert output["status"] == "partial"
-    assert {one["symbol_id"] for one in output["documented_symbols"]} == set(ids({"symbols": by_centrality[:25]}))
-    assert {one["symbol_id"] for one in output["failed_symbols"]} == set(ids({"symbols": by_centrality[25:]}))
+    # Of requests that are sent at the same time, a late one may be refused before an early one has left.
+    bought = {one["symbol_id"] for one in job_input["symbols"] if one["context"]["name"] in bill["bought"]}
+    assert bought <= set(ids({"symbols": by_centrality[:25]}))
+    assert len(bought) == 25 or at_once > 1
+    assert {one["symbol_id"] for one in output["documented_symbols"]} == bought
+    assert {one["symbol_id"] for one in output["failed_symbols"]} == set(ids(job_input)) - bought
     assert {one["failure"] for one in output["failed_symbols"]} == {"no_quota"}
     assert output["total_tokens"] == bill["input_tokens"] + bill["output_tokens"]
     assert bill["faults"]["quota"] <= at_once
