@@ -472,8 +472,9 @@ CELLS = [
     *((fault, moment) for fault in FAULTS for moment in MOMENTS),
     *((fault, moment) for fault in LATER_FAULTS for moment in MOMENTS[: 2 if fault in IN_A_FOLDER else 3]),
 ]
-# Where a run was cut off, or two ran side by side, what was in flight was billed and is in no total.
-UNCOUNTED = {"SIGKILL", "cancelled", "delivered twice at once", "lease holder frozen", "clock an hour off"}
+# Where a run was cut off, or two ran side by side, what was in flight was billed and is in no total. A deadline leaves
+# a tenth of its time for what is in flight, which a busy machine may need for other work.
+UNCOUNTED = {"SIGKILL", "cancelled", "deadline", "delivered twice at once", "lease holder frozen", "clock an hour off"}
 
 
 @pytest.mark.parametrize(("fault", "moment"), CELLS)
@@ -504,7 +505,7 @@ def test_after_a_fault_a_second_run_pays_only_for_what_was_not_saved(
     bought_again = bought.total() - spoiled - SYMBOLS
     assert bought_again >= 0
     assert bought_again <= MAX_LOST
-    if fault not in UNCOUNTED:
-        bill = deployment.openai.bill()
-        assert output["total_tokens"] == bill["input_tokens"] + bill["output_tokens"]
+    bill = deployment.openai.bill()
+    billed = bill["input_tokens"] + bill["output_tokens"]
+    assert output["total_tokens"] <= billed if fault in UNCOUNTED else output["total_tokens"] == billed
     cells.append(Cell(fault, moment, first, len(saved), bought_again))
