@@ -53,6 +53,13 @@ test('a parent that is its own ancestor ends the search for ancestors', () => {
   assert.equal(looped.parent(3), null)
 })
 
+test('it is said where calls are found by their names alone', () => {
+  assert.equal(model.languageByName(0), null)
+  const { manifest } = model.overview
+  const languages = { python: { files: 1, symbols: 1, level: 'symbols' as const } }
+  assert.equal(new Model(overviewOf({ manifest: { ...manifest, languages } }), names).languageByName(0), 'python')
+})
+
 test('lines are linked at the commit', () => {
   assert.equal(model.sourceAddress(1, 3, 4), 'https://x.org/b/c.py#L3-L4')
 })

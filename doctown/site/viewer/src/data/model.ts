@@ -144,6 +144,14 @@ export class Model {
     return this.names.files[file] ?? null
   }
 
+  /** The language of the node's file, where calls of that language are found by their names alone. */
+  languageByName(node: number): string | null {
+    const language = this.fileInfo(this.file(node))?.language ?? null
+    const { languages } = this.overview.manifest
+    const isByName = language !== null && Object.hasOwn(languages, language) && languages[language]?.level === 'symbols'
+    return isByName ? language : null
+  }
+
   findFile(path: string): number | null {
     return this.files.get(path) ?? null
   }

@@ -116,7 +116,7 @@ function Body({ model, node, entry }: { model: Model; node: number; entry: Symbo
       <EdgeSection model={model} title="Overrides" edges={of(entry.out, 'overrides')} file={model.file(node)} />
       <EdgeSection model={model} title="Overridden by" edges={of(entry.in, 'overrides')} />
       <Members model={model} node={node} />
-      <Callers model={model} edges={of(entry.in, 'calls')} />
+      <Callers model={model} node={node} edges={of(entry.in, 'calls')} />
       <Callees model={model} node={node} entry={entry} edges={of(entry.out, 'calls')} />
       <EdgeSection model={model} title="Imports" edges={of(entry.out, 'imports')} file={model.file(node)} />
       <EdgeSection model={model} title="Imported by" edges={of(entry.in, 'imports')} />
@@ -250,7 +250,8 @@ function EdgeSection(props: {
   )
 }
 
-function Callers({ model, edges }: { model: Model; edges: Edge[] }) {
+function Callers({ model, node, edges }: { model: Model; node: number; edges: Edge[] }) {
+  const language = model.languageByName(node)
   const unresolved = model.overview.manifest.counts.call_sites_unresolved
   const whole = counted(unresolved, 'call')
   return (
@@ -262,6 +263,7 @@ function Callers({ model, edges }: { model: Model; edges: Edge[] }) {
       ) : (
         unresolved > 0 && <p class="note">There may be more: {whole} of the repository could not be resolved.</p>
       )}
+      {language !== null && <p class="note">In {shownName(language)}, calls are found by their names alone.</p>}
     </EdgeSection>
   )
 }
