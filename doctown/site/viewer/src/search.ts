@@ -8,6 +8,7 @@
  */
 import uFuzzy from '@leeoniya/ufuzzy'
 import type { Model } from './data/model.js'
+import { isStopWord, partsOfName, squash, stem, wordsOfPath, wordsOfText } from './words.js'
 
 /** How well a term matches: by the place of the word (a row) and by how the word is matched (a column). */
 const QUALITY = {
@@ -37,44 +38,17 @@ const MAX_KEPT_MATCHES = 24
 const MAX_SCORE = 1_200
 const MAX_TERM_CHARACTERS = 64
 const MAX_WORD_CHARACTERS = 100
+const MAX_SUMMARY_CHARACTERS = 5_000
 const MIN_INSIDE_CHARACTERS = 3
 const MIN_TYPO_CHARACTERS = 4
 /** With fewer results, words with an error are looked at too. */
 const FEW = 10
 const MAX_CENTRALITY_BONUS = 90
-const TEST_MALUS = 150
-const MODULE_MALUS = 20
+const TEST_PENALTY = 150
+const MODULE_PENALTY = 20
 const LITERAL_BONUS = 60
 /** Of the best, so many more than asked for are looked at for their literal names. */
 const LOOKED_AT = 200
-
-const WORD_OF_NAME = /\p{Lu}+(?!\p{Ll})|\p{Lu}?[\p{Ll}\p{Lo}\p{Lm}\p{M}]+|\p{N}+/gu
-const SEPARATORS = /[^\p{L}\p{M}\p{N}]+/u
-const WORDS_OF_TEXT = /[\p{L}\p{M}\p{N}]{2,}/gu
-// What a question has beside the words that are looked for.
-const STOP_WORDS = new Set(
-  (
-    'a an and are as at be by class do does for from function has have how in into is it its method of on or that the ' +
-    'their this to what when where which who with'
-  ).split(' '),
-)
-
-/** The parts of a name in lower case: "HTTPAdapter_get2" gives http, adapter, get, 2. */
-export function partsOfName(name: string): string[] {
-  return name.match(WORD_OF_NAME)?.map((part) => part.toLowerCase()) ?? []
-}
-
-/** The name in lower case without `_`, `$` and the like, so that get_adapter and getAdapter are the same. */
-export function squash(name: string): string {
-  return name.split(SEPARATORS).join('').toLowerCase()
-}
-
-/** The beginning of a word that its other forms have too: parse, parses, parsed and parsing give "pars". */
-function stem(word: string): string {
-  if (word.length < 5) return word
-  const base = word.replace(/(?:ing|ies|ed|es|s|e|y)$/, '')
-  return base === word ? word : base.replace(/([bdgmnprt])\1$/, '$1') // splitting: split
-}
 
 /** Words, each with the rows it leads to. A row is a node and the place of the word there. */
 class Words {
@@ -128,7 +102,7 @@ export function readQuery(text: string): Query {
     .split(/[^\p{L}\p{M}\p{N}_$]+/u)
     .map((term) => term.slice(0, MAX_TERM_CHARACTERS))
     .filter((term) => squash(term) !== '')
-  const meaningful = raw.length > 2 ? raw.filter((term) => !STOP_WORDS.has(term.toLowerCase())) : raw
+  const meaningful = raw.length > 2 ? raw.filter((term) => !isStopWord(term)) : raw
   const terms = (meaningful.length > 0 ? meaningful : raw).slice(0, MAX_TERMS).map((term) => {
     const parts = partsOfName(term)
     return { whole: squash(term), parts: parts.length > 1 ? parts : [] }
@@ -200,9 +174,8 @@ export class SearchIndex {
   addSummaries(summaries: readonly (string | null)[], first: number, last: number): void {
     this.matches.clear()
     for (let node = first; node < Math.min(last, summaries.length); node += 1) {
-      const words = summaries[node]?.slice(0, 5_000).toLowerCase().match(WORDS_OF_TEXT)
-      if (!words) continue
-      for (const word of new Set(words)) if (!STOP_WORDS.has(word)) this.summaries.add(word, node, 'summary')
+      const summary = summaries[node]?.slice(0, MAX_SUMMARY_CHARACTERS) ?? ''
+      for (const word of wordsOfText(summary)) this.summaries.add(word, node, 'summary')
     }
   }
 
@@ -284,8 +257,8 @@ export class SearchIndex {
   private bonus(node: number): number {
     return (
       MAX_CENTRALITY_BONUS * Math.sqrt(this.model.centrality(node) / 1000) -
-      (this.model.isTest(node) ? TEST_MALUS : 0) -
-      (this.model.isModule(node) ? MODULE_MALUS : 0)
+      (this.model.isTest(node) ? TEST_PENALTY : 0) -
+      (this.model.isModule(node) ? MODULE_PENALTY : 0)
     )
   }
 
@@ -372,43 +345,6 @@ export class SearchIndex {
   }
 }
 
-function wordsOfPath(path: string): Set<string> {
-  const words = new Set<string>()
-  for (const part of path.slice(0, 2_000).split(/[^\p{L}\p{M}\p{N}_]+/u)) {
-    words.add(squash(part))
-    for (const word of partsOfName(part)) words.add(word)
-  }
-  return words
-}
-
 function bestFirst(left: [number, number], right: [number, number]): number {
   return right[0] - left[0] || left[1] - right[1]
-}
-
-/** Cut a text where the marked words stand in it: `[text, isMarked]`. Words may be spread over `_` and the like. */
-export function marks(text: string, words: readonly string[]): [string, boolean][] {
-  const lower = text.toLowerCase()
-  // A letter whose lower case has another length would move all that follows.
-  if (lower.length !== text.length) return [[text, false]]
-  const letters: number[] = []
-  let squashed = ''
-  for (let at = 0; at < lower.length; at += 1) {
-    if (SEPARATORS.test(lower[at]!)) continue
-    letters.push(at)
-    squashed += lower[at]
-  }
-  const isMarked = new Uint8Array(text.length)
-  for (const word of words) {
-    if (word.length < 1) continue
-    for (let at = squashed.indexOf(word); at >= 0; at = squashed.indexOf(word, at + word.length)) {
-      isMarked.fill(1, letters[at]!, letters[at + word.length - 1]! + 1)
-    }
-  }
-  const cut: [string, boolean][] = []
-  for (let from = 0, at = 1; at <= text.length; at += 1) {
-    if (at < text.length && isMarked[at] === isMarked[from]) continue
-    cut.push([text.slice(from, at), isMarked[from] === 1])
-    from = at
-  }
-  return cut
 }

@@ -3,8 +3,8 @@ import type { ComponentChildren } from 'preact'
 import type { Model } from '../data/model.js'
 import type { Kind as KindName } from '../data/shards.js'
 import { hrefOf } from '../routes.js'
-import { marks } from '../search.js'
 import { shown, shownName, webAddress } from '../text.js'
+import { marks } from '../words.js'
 import { useSite } from './context.js'
 
 export const MAX_SUMMARY_IN_LIST = 300
