@@ -19,6 +19,8 @@ BASE_MB = 130.0
 # ca-certificates, git and openssh-client with what they depend on, as Debian's Installed-Size says (Debian 12).
 PACKAGES_MB = 115.0
 BYTES_PER_MB = 1_000_000
+# What .dockerignore leaves out of the packages: what Python compiles here, and the sources of the viewer of packs.
+LEFT_OUT = {"__pycache__", "viewer"}
 
 
 def size_bytes(path: Path) -> int:
@@ -29,12 +31,9 @@ def size_bytes(path: Path) -> int:
 
 
 def code_bytes(folder: Path) -> int:
-    """Return the bytes of a package's files as they are copied: without what Python compiles here."""
-    return sum(
-        one.stat().st_size
-        for one in folder.rglob("*")
-        if one.is_file() and "__pycache__" not in one.relative_to(folder).parts
-    )
+    """Return the bytes of a package's files that are copied."""
+    files = (one for one in folder.rglob("*") if LEFT_OUT.isdisjoint(one.relative_to(folder).parts))
+    return sum(one.stat().st_size for one in files if one.is_file())
 
 
 def layers(environment: Path, repository: Path = REPOSITORY) -> dict[str, float]:

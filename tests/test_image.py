@@ -200,6 +200,10 @@ def test_the_size_of_the_image_is_the_sum_of_what_it_holds(tmp_path: Path) -> No
     found = sizes["layers"](tmp_path / "venv", REPOSITORY)
     assert found["Python packages"] == 1.5
     assert 0 < found["code"] < 10
+    for name in ("a.py", "viewer/node_modules/a.js", "__pycache__/a.pyc"):
+        (tmp_path / "code" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "code" / name).write_bytes(b"abc")
+    assert sizes["code_bytes"](tmp_path / "code") == 3, "as .dockerignore lets in"
     command = [sys.executable, "builder/image_size.py", str(tmp_path / "venv")]
     told = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout.splitlines()
     assert len(told) == len(found) + 1
