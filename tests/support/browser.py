@@ -48,17 +48,26 @@ def running_browser() -> Iterator[Browser]:
 
 @dataclass
 class Watch:
-    """What the pages of a context have done that a test may want to know."""
+    """What pages have done that a test may want to know."""
 
     requests: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
     def follow(self, page: Page) -> None:
+        """Note from now on what the page asks for, and what it should not do."""
         page.on("request", self._on_request)
         page.on("console", self._on_console)
         page.on("pageerror", self._on_error)
         page.on("dialog", self._on_dialog)
-        page.on("popup", lambda popup: self.faults.append(f"popup: {popup.url}"))
+        page.on("popup", self._on_popup)
+
+    def leave(self, page: Page) -> None:
+        """Note nothing any more."""
+        page.remove_listener("request", self._on_request)
+        page.remove_listener("console", self._on_console)
+        page.remove_listener("pageerror", self._on_error)
+        page.remove_listener("dialog", self._on_dialog)
+        page.remove_listener("popup", self._on_popup)
 
     def _on_request(self, request: Request) -> None:
         self.requests.append(request.url)
@@ -70,6 +79,9 @@ class Watch:
     def _on_dialog(self, dialog: Dialog) -> None:
         self.faults.append(f"dialog: {dialog.message}")
         dialog.dismiss()
+
+    def _on_popup(self, popup: Page) -> None:
+        self.faults.append(f"popup: {popup.url}")
 
     def _on_error(self, error: PlaywrightError) -> None:
         self.faults.append(f"uncaught: {error}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -13,12 +12,16 @@ from doctown.commands.options import staleness_of
 from doctown.docpack import Pack
 from doctown.site.write import write_site
 from tests.doctown.site.repository import build_repository
-from tests.support.browser import browser_missing, running_browser, watched_context
+from tests.support.browser import LIMIT_MS, Watch, browser_missing, running_browser
 
 MISSING = browser_missing()
 
-# Opens a page: the options are those of a browser's context.
-Open = Callable[..., Page]
+# A page is there, and has all that it shows. No text, which the pages' policy would not run, but a function.
+READY = "() => document.querySelector('main h1') !== null && document.querySelector('main .loading') === null"
+SEARCHABLE = "() => performance.getEntriesByName('doctown-search').length > 0"
+
+# Opens an address, and waits until its page is there.
+Open = Callable[[str], Page]
 
 
 @pytest.fixture(scope="session")
@@ -46,29 +49,33 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
+@pytest.fixture(scope="module")
+def tab(browser: Browser) -> Page:
+    """The one page of a module of tests: a new one for each test takes a second of the processor."""
+    page = browser.new_page()
+    page.set_default_timeout(LIMIT_MS)
+    return page
+
+
 @pytest.fixture
-def open_page(browser: Browser) -> Iterator[Open]:
-    """How to open a page in a context of its own. At the end no page has failed, opened or said anything."""
-    with ExitStack() as stack:
-        watches = []
+def open_page(tab: Page) -> Iterator[Open]:
+    """How to open an address as in a new window. At the end no page has failed, opened, said or fetched anything."""
+    watch = Watch()
+    watch.follow(tab)
 
-        def open_page(address: str, **options: object) -> Page:
-            context, watch = stack.enter_context(watched_context(browser, **options))
-            watches.append(watch)
-            page = context.new_page()
-            page.goto(address)
-            page.wait_for_selector("h1")
-            return page
+    def open_page(address: str) -> Page:
+        tab.goto("about:blank")  # an address that differs after the # alone loads nothing
+        tab.set_viewport_size({"width": 1280, "height": 720})
+        tab.emulate_media(media="screen", color_scheme="light")
+        tab.goto(address)
+        tab.wait_for_function(READY)
+        return tab
 
-        yield open_page
-        assert [fault for watch in watches for fault in watch.faults] == []
-        foreign = [address for watch in watches for address in watch.requests if not is_own(address)]
-        assert foreign == []
-
-
-# A page is there, and has all that it shows. No text, which the pages' policy would not run, but a function.
-READY = "() => document.querySelector('main h1') !== null && document.querySelector('main .loading') === null"
-SEARCHABLE = "() => performance.getEntriesByName('doctown-search').length > 0"
+    yield open_page
+    tab.evaluate("localStorage.clear()")
+    watch.leave(tab)
+    assert watch.faults == []
+    assert [address for address in watch.requests if not is_own(address)] == []
 
 
 def show(page: Page, address: str) -> None:

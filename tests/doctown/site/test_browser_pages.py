@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from playwright.sync_api import Page
 
 from doctown.docpack import Pack, write_pack
-from tests.doctown.site.conftest import READY, Open, show
+from tests.doctown.site.conftest import Open, show
 from tests.doctown.site.repository import SLUGIFY
 from tests.support.node_packages import install_packages, node_missing
 from tests.support.waiting import LIMIT_S
@@ -53,21 +54,25 @@ def served(pack: Pack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
     assert list(path.parent.glob("doctown-*")) == []
 
 
-@pytest.mark.parametrize("way", ["file", "server"])
-def test_every_page_can_be_opened_by_its_address(
-    site: Path, way: str, request: pytest.FixtureRequest, open_page: Open
-) -> None:
-    """Each kind of page has a heading, says in its title what it shows, and fits the window."""
-    start = (site / "index.html").as_uri() if way == "file" else request.getfixturevalue("served")
-    page = open_page(start)
+def test_every_page_can_be_opened_by_its_address(site: Path, open_page: Open) -> None:
+    """As files, each kind of page is there by its address, has a heading and a title, and fits the window."""
     for address, words in PAGES.items():
-        page.goto("about:blank")  # an address that differs after the # alone loads nothing
-        page.goto(f"{start}{address}")
-        page.wait_for_function(READY)
-        assert page.title().startswith(words)
-        assert page.title().endswith("letterpress")
-        assert page.locator("h1").count() == 1
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        check_page(open_page(f"{(site / 'index.html').as_uri()}{address}"), words)
+
+
+def test_every_page_is_there_through_a_server(served: str, open_page: Open) -> None:
+    """What `doctown view` serves has the same pages, as links lead to them."""
+    page = open_page(served)
+    for address, words in PAGES.items():
+        show(page, address)
+        check_page(page, words)
+
+
+def check_page(page: Page, words: str) -> None:
+    assert page.title().startswith(words)
+    assert page.title().endswith("letterpress")
+    assert page.locator("h1").count() == 1
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 AXE = """async (rules) => {

@@ -6,13 +6,13 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, ViewportSize, expect
 
 from tests.doctown.site.conftest import READY, Open, search, show
 from tests.doctown.site.repository import FAILED, IMPORT_ORDERS, OPEN_STORE, SLUGIFY, SPLIT_WORDS
 from tests.doctown.site.test_browser_pages import PAGES
 
-PHONE = {"viewport": {"width": 360, "height": 740}, "device_scale_factor": 2, "is_mobile": True, "has_touch": True}
+PHONE = ViewportSize(width=360, height=740)
 SYMBOL = f"#/symbol/{SLUGIFY}"
 
 
@@ -223,7 +223,8 @@ def brightness(page: Page) -> float:
 
 def test_dark_mode_is_that_of_the_system_until_it_is_switched(start: str, open_page: Open) -> None:
     """The page follows the system; the button changes it, and the choice is there after a reload."""
-    page = open_page(start, color_scheme="dark")
+    page = open_page(start)
+    page.emulate_media(color_scheme="dark")
     assert brightness(page) < 200
     page.emulate_media(color_scheme="light")
     assert brightness(page) > 600
@@ -236,7 +237,8 @@ def test_dark_mode_is_that_of_the_system_until_it_is_switched(start: str, open_p
 
 def test_every_page_fits_a_phone_and_paper(start: str, open_page: Open) -> None:
     """At 360 pixels no page is wider than the screen; on paper there is the content without what is to be clicked."""
-    page = open_page(start, **PHONE)
+    page = open_page(start)
+    page.set_viewport_size(PHONE)
     for address in PAGES:
         show(page, address)
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, address
