@@ -16,6 +16,7 @@ test('only addresses of the web are linked', () => {
   assert.equal(webAddress('https://example.org/a?b#c'), 'https://example.org/a?b#c')
   for (const address of [
     'javascript:alert(1)',
+    'javascript://x.org/%0aalert(1)',
     ' https://x.org',
     'data:text/html,x',
     '//x.org',

@@ -18,6 +18,10 @@ test('paths become folders; a folder that only holds a folder is one with it', (
   )
 })
 
-test('a path of ten thousand folders does not exhaust the stack', () => {
+test('no path makes the tree so deep that drawing it would exhaust the stack', () => {
   assert.equal(buildTree(['a/'.repeat(10_000) + 'b']).total, 1)
+  const paths = Array.from({ length: 200 }, (_, depth) => 'a/'.repeat(depth) + 'f')
+  let depth = 0
+  for (let folder = buildTree(paths).folders[0]; folder !== undefined; folder = folder.folders[0]) depth += 1
+  assert.ok(depth <= 60)
 })
