@@ -144,22 +144,27 @@ class Runner:
                     return False
                 self._seen.pop(job_id, None)
                 is_decided.set()
-                await self._run(job_id)
+                is_over = await self._run(job_id)
+            if is_over:
+                # After the lease: a process that is killed in between leaves a marker, at which the next one looks, and
+                # not a lease, at which nobody looks without a marker.
+                with contextlib.suppress(StorageError):  # the next process to look for jobs removes it
+                    await self._store.close(job_id)
         except JobError as error:  # the lease is lost, or the store is away: another process goes on, or this one later
             log.warning("job %s is not run any longer by this process: %s", job_id, error)
             return False
         return True
 
-    async def _run(self, job_id: str) -> None:
+    async def _run(self, job_id: str) -> bool:
+        """Run a job, and return whether it is over."""
         state, is_begun = await self._store.change(job_id, lambda found: records.begun(found, self._now()))
         if not is_begun or state is None or not is_open(state):
-            await self._store.close(job_id)
-            return
+            return True
         log.info("job %s: execution %d begins", job_id, state["executions"])
         latest: list[RepositoryProgress] = []
         with self._figures.job("repository") as (figures, status):
             change = await self._executed(state, figures, status, latest)
-        await self._end(job_id, lambda found: change(_advanced(state["executions"], latest, found) or found))
+        return await self._end(job_id, lambda found: change(_advanced(state["executions"], latest, found) or found))
 
     async def _executed(
         self, state: JobState, figures: JobFigures, status: list[str], latest: list[RepositoryProgress]
@@ -218,7 +223,8 @@ class Runner:
                 job.cancel()
                 return True
 
-    async def _end(self, job_id: str, change: Callable[[JobState], JobState | None]) -> None:
+    async def _end(self, job_id: str, change: Callable[[JobState], JobState | None]) -> bool:
+        """Write how a job has ended, and return whether it is over."""
         for attempt in range(1, END_ATTEMPTS + 1):
             try:
                 state, is_ended = await self._store.change(job_id, change)
@@ -229,9 +235,7 @@ class Runner:
                 await asyncio.sleep(END_PAUSE_S)
         if is_ended and state is not None:
             log.info("job %s has ended: %s", job_id, state["status"])
-        if state is None or not is_open(state):
-            with contextlib.suppress(StorageError):  # the next process to look for jobs removes it
-                await self._store.close(job_id)
+        return state is None or not is_open(state)
 
 
 def _log_fault(job_id: str, error: BaseException) -> None:
