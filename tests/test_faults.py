@@ -384,6 +384,8 @@ def frozen(trial: Trial) -> str:
     (last,) = [post.body["output"] for post in trial.deployment.queue.posts(trial.run_id) if post.final][1:]
     assert last["documented_count"] == SYMBOLS
     first.kill()
+    # What the dead process was saving may arrive after it.
+    wait_until(lambda: not trial.deployment.s3.is_working(), "the end of its requests")
     return str(output["status"])
 
 

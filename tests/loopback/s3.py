@@ -185,6 +185,10 @@ class MotoS3(LoopbackS3):
         """Whether a request is held back now."""
         return self.door.holding > 0
 
+    def is_working(self) -> bool:
+        """Whether a request has not been answered yet."""
+        return self.door.working > 0
+
 
 class Door:
     """WSGI middleware: records each request, holds it back, lets it fail, or lets it in."""
@@ -198,6 +202,7 @@ class Door:
         self.delay_s = 0.0
         self.held_part: str | None = None
         self.holding = 0
+        self.working = 0
         self.open = threading.Event()
         self.closing = threading.Event()
 
@@ -206,7 +211,15 @@ class Door:
             return self.behind(environ, start_response)
         with self.arrival:
             self.seen.append(_seen(environ))
+            self.working += 1
             self.arrival.notify_all()
+        try:
+            return self._answer(environ, start_response)
+        finally:
+            with self.arrival:
+                self.working -= 1
+
+    def _answer(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         _read_body(environ)
         self._hold(environ)
         if self.closing.wait(self.delay_s):
