@@ -12,13 +12,14 @@ from tests.doctown.site.repository import SLUGIFY
 from tests.support.browser import watched_context
 
 # A file of the site, a page that needs it, and what is there when it has come.
-NEEDED = {
-    "overview": ("#/", "Most central symbols"),
-    "names": ("#/files", "how folders call each other"),
-    "summaries": ("#/search?q=slug", "slugify"),
-    "map": ("#/map?by=clusters", "The same as a table"),
-    "symbols-0": (f"#/symbol/{SLUGIFY}", "Callers"),
-}
+NEEDED = (
+    ("overview", "#/", "Most central symbols"),
+    ("names", "#/files", "how folders call each other"),
+    ("summaries", "#/search?q=slug", "slugify"),
+    ("map", "#/map?by=clusters", "The same as a table"),
+    ("symbols-0", f"#/symbol/{SLUGIFY}", "Callers"),
+    ("symbols-0", f"#/graph/{SLUGIFY}?hops=1&guesses=0", "Callers"),
+)
 DAMAGED = 'doctownShard("names", "{")\n'
 
 
@@ -27,7 +28,7 @@ def test_a_missing_or_damaged_file_is_told_and_can_be_tried_again(site: Path, br
     copy = tmp_path / "site"
     shutil.copytree(site, copy)
     with watched_context(browser) as (context, watch):
-        for name, (address, text) in NEEDED.items():
+        for name, address, text in NEEDED:
             file = copy / "data" / f"{name}.js"
             whole = file.read_bytes()
             for said in ("could not be loaded", "is damaged") if name == "names" else ("could not be loaded",):

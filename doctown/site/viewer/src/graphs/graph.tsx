@@ -5,7 +5,7 @@ import type { EdgeKind } from '../data/shards.js'
 import { useShown, useSite } from '../parts/context.js'
 import { UnknownPage } from '../pages/unknown.js'
 import { hrefOf } from '../routes.js'
-import { counted, shownName } from '../text.js'
+import { counted, shown, shownName } from '../text.js'
 import { CELL_HEIGHT, HEAD, columns } from './columns.js'
 import type { Cell, Columns } from './columns.js'
 import { ArrowHeads, Frame } from './frame.js'
@@ -26,7 +26,7 @@ const SECTIONS: readonly (readonly [step: number, title: string])[] = [
 
 export function GraphPage(props: { model: Model; id: string; hops: 1 | 2; guesses: boolean }) {
   const node = props.model.find(props.id)
-  if (node === null) return <UnknownPage />
+  if (node === null) return <UnknownPage what="symbol" id={props.id} />
   return <Graph model={props.model} node={node} choice={{ hops: props.hops, guesses: props.guesses }} />
 }
 
@@ -38,6 +38,7 @@ function Graph({ model, node, choice }: { model: Model; node: number; choice: Ch
   const id = model.idInAddress(node)
   const key = `${node} ${choice.hops} ${choice.guesses}`
   const [state, setState] = useState<State | null>(null)
+  const [attempt, setAttempt] = useState(0)
   useShown(`Graph of ${name}`, key)
   useEffect(() => {
     let isWanted = true
@@ -49,7 +50,7 @@ function Graph({ model, node, choice }: { model: Model; node: number; choice: Ch
     return () => {
       isWanted = false
     }
-  }, [key, model, store])
+  }, [key, model, store, attempt])
   const ready = state?.key === key ? state : null
   return (
     <>
@@ -62,9 +63,18 @@ function Graph({ model, node, choice }: { model: Model; node: number; choice: Ch
           Loading…
         </p>
       ) : 'reason' in ready ? (
-        <p class="failed" role="alert">
-          A part of this documentation is missing: {shownName(ready.reason)}
-        </p>
+        <div class="failed" role="alert">
+          <p>A part of this documentation is missing: {shown(ready.reason, 500)}</p>
+          <button
+            type="button"
+            onClick={() => {
+              setState(null)
+              setAttempt(attempt + 1)
+            }}
+          >
+            Try again
+          </button>
+        </div>
       ) : (
         <Around model={model} around={ready.around} choice={choice} />
       )}

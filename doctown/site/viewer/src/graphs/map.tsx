@@ -111,24 +111,31 @@ function Trail({ map }: { map: FolderMap }) {
   )
 }
 
-/** The drawing, and below it the same as a table. `what` is one box, in words. */
-function MapView({ map, what }: { map: Aggregate; what: string }) {
+/** What is near the focus or the pointer stands out. */
+function Drawing({ map }: { map: Aggregate }) {
   const [near, setNear] = useState<number | null>(null)
   const draw = useMemo(() => remembered((width) => place(map, width)), [map])
   return (
+    <Frame label="The map; the table below says the same" draw={draw}>
+      {(picture) => (
+        <>
+          <ArrowHeads kinds={['calls', 'near']} size={HEAD} />
+          <Lines picture={picture} near={near} />
+          {picture.spots.map((spot, i) => {
+            const box = map.boxes[i]
+            return box && <BoxLink key={i} box={box} spot={spot} onNear={(is) => setNear(is ? i : null)} />
+          })}
+        </>
+      )}
+    </Frame>
+  )
+}
+
+/** The drawing, and below it the same as a table. `what` is one box, in words. */
+function MapView({ map, what }: { map: Aggregate; what: string }) {
+  return (
     <>
-      <Frame label="The map; the table below says the same" draw={draw}>
-        {(picture) => (
-          <>
-            <ArrowHeads kinds={['calls', 'near']} size={HEAD} />
-            <Lines picture={picture} near={near} />
-            {picture.spots.map((spot, i) => {
-              const box = map.boxes[i]
-              return box && <BoxLink key={i} box={box} spot={spot} onNear={(is) => setNear(is ? i : null)} />
-            })}
-          </>
-        )}
-      </Frame>
+      <Drawing map={map} />
       <p class="told">
         An arrow leads from callers to what they call, and is the wider the more calls there are.
         {` ${drawn(map)}`}
