@@ -89,7 +89,7 @@ class LoopbackS3:
             response_checksum_validation="when_required",
             user_agent_extra=_OWN_AGENT,
         )
-        return boto3.session.Session().client(
+        return _own_session().client(
             "s3",
             endpoint_url=self.endpoint_url,
             aws_access_key_id=self.access_key_id,
@@ -98,6 +98,12 @@ class LoopbackS3:
             verify=self.ca_bundle or None,
             config=config,
         )
+
+
+@functools.cache
+def _own_session() -> boto3.session.Session:
+    """Return the session of the tests' own clients, which reads botocore's descriptions of S3 once: half a second."""
+    return boto3.session.Session()
 
 
 class SeenRequest(NamedTuple):
