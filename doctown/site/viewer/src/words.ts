@@ -53,16 +53,17 @@ export function marks(text: string, words: readonly string[]): [string, boolean]
   const lower = text.toLowerCase()
   // A letter whose lower case has another length would move all that follows.
   if (lower.length !== text.length) return [[text, false]]
+  const squashed = squash(text)
+  const there = words.filter((word) => word !== '' && squashed.includes(word))
+  if (there.length === 0) return text === '' ? [] : [[text, false]]
   const letters: number[] = []
-  let squashed = ''
-  for (let at = 0; at < lower.length; at += 1) {
-    if (SEPARATORS.test(lower[at]!)) continue
-    letters.push(at)
-    squashed += lower[at]
+  let place = 0
+  for (const character of lower) {
+    for (let unit = 0; unit < character.length; unit += 1) if (!SEPARATORS.test(character)) letters.push(place + unit)
+    place += character.length
   }
   const isMarked = new Uint8Array(text.length)
-  for (const word of words) {
-    if (word.length < 1) continue
+  for (const word of there) {
     for (let at = squashed.indexOf(word); at >= 0; at = squashed.indexOf(word, at + word.length)) {
       isMarked.fill(1, letters[at]!, letters[at + word.length - 1]! + 1)
     }

@@ -123,6 +123,10 @@ test('what matched is marked, over underscores too', () => {
     ['.', false],
     ['get', true],
   ])
+  assert.deepEqual(marks('😀𝒳_get', ['get']), [
+    ['😀𝒳_', false],
+    ['get', true],
+  ])
   assert.deepEqual(marks('none', ['x']), [['none', false]])
   assert.deepEqual(marks('', ['x']), [])
 })
