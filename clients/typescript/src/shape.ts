@@ -92,10 +92,7 @@ function ofValue(schema: Schema): Check[] {
   }
   if (minLength) checks.push(must((value) => (value as string).length >= minLength, 'should not be empty'))
   if (maxLength !== undefined) {
-    // Characters, as JSON Schema counts them.
-    checks.push(
-      must((value) => [...(value as string)].length <= maxLength, `should have ${maxLength} characters or fewer`),
-    )
+    checks.push(must((value) => hasAtMost(maxLength, value as string), `should have ${maxLength} characters or fewer`))
   }
   if (minimum !== undefined) checks.push(must((value) => (value as number) >= minimum, `should be ${minimum} or more`))
   if (maximum !== undefined) checks.push(must((value) => (value as number) <= maximum, `should be ${maximum} or less`))
@@ -103,6 +100,11 @@ function ofValue(schema: Schema): Check[] {
     checks.push(must((value) => (value as number) > exclusiveMinimum, `should be more than ${exclusiveMinimum}`))
   }
   return checks
+}
+
+/** In characters, as JSON Schema counts them. None takes more than two units: what is longer still is not taken apart. */
+function hasAtMost(maxLength: number, text: string): boolean {
+  return text.length <= 2 * maxLength && [...text].length <= maxLength
 }
 
 function must(holds: (value: unknown) => boolean, says: string): Check {

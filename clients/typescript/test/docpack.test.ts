@@ -18,6 +18,7 @@ import {
   withChecksums,
 } from './archives.js'
 import type { Json, Member } from './archives.js'
+import { checkOf } from '../dist/shape.js'
 import { hangUp, json, silence, startStub } from './stub.js'
 
 const file = process.env['DOCPACK_FILE'] ?? ''
@@ -379,6 +380,12 @@ test('what is no JSON of the right form is refused with its place', real, async 
     one.name === 'nodes.json' ? { ...one, data: Buffer.from([0x22, 0xff, 0x22]) } : one,
   )
   assert.match(await refusal(archive(withChecksums(notUtf8))), /nodes\.json is no UTF-8/)
+})
+
+test('a text far beyond its length is refused before it is taken apart', () => {
+  // As a list of characters it would be the end of the process.
+  const huge = 'a'.repeat(2 ** 28)
+  assert.equal(checkOf({ type: 'string', maxLength: 500 })(huge)?.says, 'should have 500 characters or fewer')
 })
 
 test('texts that look odd are texts', real, async () => {
