@@ -33,6 +33,13 @@ export async function openSource(
   return body
 }
 
+/** Gives up a source that was never opened; a connection is closed. */
+export async function closeSource(source: DocpackSource): Promise<void> {
+  if (typeof source === 'string') return
+  const stream = 'getReader' in source ? source : 'ok' in source ? source.body : null
+  await stream?.cancel().catch(() => undefined)
+}
+
 /**
  * Reads a gzipped stream. A broken source is a broken connection, and what cannot be unpacked a bad pack.
  *

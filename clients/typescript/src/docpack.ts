@@ -4,7 +4,7 @@
  * schema. Nothing is taken for code or markup: all texts of a pack are data.
  */
 
-import { GzipReader, badPack, openSource } from './bytes.js'
+import { GzipReader, badPack, closeSource, openSource } from './bytes.js'
 import type { DocpackSource } from './bytes.js'
 import { SCHEMAS } from './docpack-schemas.js'
 import type { DocpackClusters, DocpackGraph, DocpackManifest, DocpackNodes, DocpackSourceMap } from './docpack-types.js'
@@ -56,6 +56,7 @@ export class DocpackReader {
   /** What the manifest says of the members, once it has been read. */
   #expected: DocpackManifest['members'] | null = null
   #fault: { error: unknown } | null = null
+  #isOpened = false
 
   /** Nothing is read before something is asked for. The source is read once, forwards. */
   constructor(source: DocpackSource, { fetch = defaultFetch, signal, limits = {} }: DocpackReaderOptions = {}) {
@@ -127,6 +128,7 @@ export class DocpackReader {
     this.#release()
     this.#stop.abort(new GenerationError('bad_setting', 'the reader was closed while it was reading'))
     await this.#walk.return()
+    if (!this.#isOpened) await closeSource(this.#source)
   }
 
   async #document<T>(name: string): Promise<T> {
@@ -163,7 +165,11 @@ export class DocpackReader {
   }
 
   async *#readMembers(signal: AbortSignal): AsyncGenerator<DocpackMember, void, undefined> {
-    signal.throwIfAborted()
+    if (signal.aborted) {
+      await closeSource(this.#source)
+      throw signal.reason
+    }
+    this.#isOpened = true
     const input = new GzipReader(await openSource(this.#source, this.#fetch, signal), signal)
     try {
       yield* this.#checkedMembers(input)

@@ -146,6 +146,16 @@ test('a reader that is closed while it waits says so', real, async () => {
   }
 })
 
+test('a reader of which nothing was asked gives up its source too', async () => {
+  const cancelled: string[] = []
+  const body = (name: string) => new ReadableStream<Uint8Array>({ cancel: () => void cancelled.push(name) })
+  await new DocpackReader(body('stream')).close()
+  await new DocpackReader(new Response(body('answer'))).close()
+  const signal = AbortSignal.abort(new Error('the page was closed'))
+  await assert.rejects(new DocpackReader(body('aborted'), { signal }).manifest(), /the page was closed/)
+  assert.deepEqual(cancelled, ['stream', 'answer', 'aborted'])
+})
+
 test('who stops asking for members gives up the source', real, async () => {
   let cancelled = false
   const source = new ReadableStream<Uint8Array>({
