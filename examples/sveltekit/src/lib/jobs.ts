@@ -27,7 +27,8 @@ export function isOpen({ state }: JobView): boolean {
   return state === 'queued' || state === 'running' || state === 'away'
 }
 
-/** The newer view, without what would go back: nothing is known while the server is away. */
+/** The newer view, without steps that go back: a second worker begins anew, and a server that is away knows of none. */
 export function further(before: JobView, now: JobView): JobView {
-  return { ...now, progress: now.progress ?? before.progress }
+  const goesBack = (now.progress?.step ?? 0) < (before.progress?.step ?? 0)
+  return { ...now, progress: goesBack ? before.progress : now.progress }
 }

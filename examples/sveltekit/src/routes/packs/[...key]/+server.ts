@@ -3,11 +3,17 @@ import { faultOf } from '$lib/server/faults'
 import { error } from '@sveltejs/kit'
 import type { RequestHandler } from './$types'
 
+const HEADERS = {
+  'content-type': 'application/gzip',
+  'x-content-type-options': 'nosniff',
+  // The next job of the repository replaces its pack.
+  'cache-control': 'private, no-cache',
+}
+
 export const GET: RequestHandler = async ({ params }) => {
   try {
     const { body } = await backend().pack(params.key)
-    // No cache in between: the next job of the repository replaces its pack.
-    return new Response(body, { headers: { 'content-type': 'application/gzip', 'cache-control': 'private, no-cache' } })
+    return new Response(body, { headers: HEADERS })
   } catch (fault) {
     const { status, sentence } = faultOf(fault)
     error(status, sentence)
