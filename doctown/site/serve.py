@@ -7,6 +7,7 @@ another host are refused. Leaves out what is in the folder.
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -71,12 +72,20 @@ class _Handler(SimpleHTTPRequestHandler):
         """Say nothing: the terminal belongs to the command."""
 
 
+class _Server(ThreadingHTTPServer):
+    """A server whose visitors may leave in the middle of an answer: who reloads a page does."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as its base
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 @contextmanager
 def folder_server(folder: Path, port: int) -> Iterator[ThreadingHTTPServer]:
     """Yield a server of a folder on the loopback that listens; port 0 is a free one. Raise ConfigError."""
     handler = functools.partial(_Handler, directory=str(folder))
     try:
-        server = ThreadingHTTPServer((LOOPBACK, port), handler)
+        server = _Server((LOOPBACK, port), handler)
     except OSError as error:
         raise ConfigError(f"port {port} cannot be used: {error.strerror}; name another with --port.") from None
     with server:

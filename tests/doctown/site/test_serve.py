@@ -6,6 +6,8 @@ import http.client
 import os
 import re
 import signal
+import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 
 from doctown.docpack import write_pack
 from doctown.site import write
+from doctown.site.serve import folder_server
 from tests.doctown.docpack import packs
 from tests.doctown.site.test_write import shard_in
 from tests.support.waiting import LIMIT_S, wait_until
@@ -72,6 +75,25 @@ def test_a_viewed_pack_is_served_to_this_machine_only(written: Path) -> None:
         assert running.wait(LIMIT_S) == 0
     assert list((written.parent / "temporary").iterdir()) == [], "the site is gone"
     assert running.stderr() == ""
+
+
+def test_a_visitor_who_leaves_is_no_fault(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Who closes the connection in the middle of a file, as a reload does, leaves no traceback on the terminal."""
+    with (tmp_path / "large.js").open("wb") as file:
+        file.truncate(64 << 20)  # more than a socket holds
+    with folder_server(tmp_path, 0) as server:
+        serving = threading.Thread(target=server.serve_forever, args=(0.05,))
+        serving.start()
+        before = set(threading.enumerate())
+        with socket.create_connection(("127.0.0.1", server.server_port), LIMIT_S) as visitor:
+            visitor.sendall(b"GET /large.js HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            assert visitor.recv(1) == b"H"
+            [answering] = set(threading.enumerate()) - before
+        answering.join(LIMIT_S)
+        assert not answering.is_alive()
+        server.shutdown()
+        serving.join(LIMIT_S)
+    assert capfd.readouterr().err == ""
 
 
 def test_a_viewed_pack_is_opened_in_the_browser_until_ctrl_c(written: Path, tmp_path: Path) -> None:
