@@ -102,6 +102,14 @@ test('a trail names the folders above', () => {
   ])
 })
 
+test('a path of a million folders is as good as any', () => {
+  const deep = 'a/'.repeat(1_000_000)
+  assert.equal(folderMap([`${deep}x.py`, `${deep}y.py`], [1, 1], [], '').folder, deep.slice(0, -1))
+  assert.equal(folderMap([`${deep}x.py`, 'ab.py'], [1, 1], [], '').folder, '')
+  assert.deepEqual(trailOf('a/b/'.repeat(500_000)).at(-1)?.[1], '')
+  assert.ok(trailOf(deep).length <= 20)
+})
+
 test('the same map gives the same picture, in which no two circles meet and everything is inside of the frame', () => {
   const clusters = Array.from({ length: 64 }, (_, id) => ({ id, label: `words of ${id}`, size: 1 + ((id * 37) % 900) }))
   const calls: Calls = clusters.flatMap(({ id }) => [[id, (id * 7 + 1) % 64, id + 1] as const])

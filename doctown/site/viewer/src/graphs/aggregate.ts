@@ -6,6 +6,8 @@
 
 /** The most boxes that are drawn; the smallest are left out and counted. */
 export const MAX_BOXES = 150
+/** The most folders in a trail. */
+const MAX_TRAIL = 20
 
 export interface Box {
   readonly kind: 'cluster' | 'folder' | 'file'
@@ -90,10 +92,11 @@ export function folderMap(
   return { ...assembled(boxes, calls, (file) => placeOf[file] ?? -1), folder: shown }
 }
 
-/** The folders from the root to this one, for a trail: `[["", "all"], ["src", "src"], ["src/api", "api"]]` without the root. */
+/** The last folders on the way from the root to this one: `[["src", "src"], ["src/api", "api"]]`. */
 export function trailOf(folder: string): [path: string, name: string][] {
   const names = folder === '' ? [] : folder.split('/')
-  return names.map((name, place) => [names.slice(0, place + 1).join('/'), name])
+  const first = Math.max(0, names.length - MAX_TRAIL)
+  return names.slice(first).map((name, place) => [names.slice(0, first + place + 1).join('/'), name])
 }
 
 function isInside(path: string, folder: string): boolean {
@@ -107,16 +110,17 @@ function childOf(path: string, folder: string): string {
   return end < 0 ? path : path.slice(0, end)
 }
 
-/** The deepest folder below `folder` in which all of these files lie. */
+/** The deepest folder in which all of these files lie; `folder` where there are none. Looks at each character once. */
 function commonFolder(paths: readonly string[], folder: string): string {
-  let shown = folder
-  for (;;) {
-    const [first] = paths
-    if (first === undefined) return shown
-    const child = childOf(first, shown)
-    if (!paths.every((path) => path.startsWith(`${child}/`))) return shown
-    shown = child
+  const [first, ...others] = paths
+  if (first === undefined) return folder
+  let length = first.length
+  for (const other of others) {
+    let same = 0
+    while (same < length && other.charCodeAt(same) === first.charCodeAt(same)) same += 1
+    length = same
   }
+  return first.slice(0, Math.max(0, first.slice(0, length).lastIndexOf('/')))
 }
 
 /** Add the calls up between boxes, and order both. `placeOf` says in which box a number lies, -1 for none. */
