@@ -89,7 +89,7 @@ def search(page: Page, words: str) -> Locator:
     """Search as people do, with the keyboard; the links of the results."""
     page.wait_for_function(SEARCHABLE)
     page.keyboard.press("/")
-    page.keyboard.type(words)
+    page.keyboard.insert_text(words)
     page.wait_for_function("words => document.title.includes(`: ${words}`)", arg=words)
     return page.locator(".results .row-head > a")
 

@@ -65,7 +65,9 @@ def test_the_search_finds_names_parts_errors_and_words(start: str, open_page: Op
 def test_the_search_is_used_with_the_keyboard(start: str, open_page: Open) -> None:
     """`/` begins it, arrows move through results, Enter opens one, Escape leads back; in the box `/` is a letter."""
     page = open_page(f"{start}{SYMBOL}")
-    results = search(page, "store")
+    results = search(page, "sto")
+    page.keyboard.type("re")
+    expect(page.locator("h1")).to_contain_text("“store”")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowDown")
     second = results.nth(1)
