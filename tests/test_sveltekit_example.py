@@ -12,9 +12,11 @@ import re
 import shutil
 import ssl
 import tarfile
+import threading
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
@@ -174,6 +176,27 @@ def site_on_runpod(example: Path, deployment: Deployment) -> Iterator[Site]:
         yield site
 
 
+@contextmanager
+def refusing_bucket() -> Iterator[str]:
+    """A bucket that refuses every key, by its address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(403)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="bucket")
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
 def archive() -> bytes:
     """The files of the repository as a .tar.gz."""
     buffer = io.BytesIO()
@@ -270,6 +293,19 @@ def test_a_repository_is_documented_by_the_service(example: Path, deployment: De
         hanging = site.started(url=f"{deployment.git.url}/hangs/demo")
         assert site.call(f"/api{hanging}", "DELETE").status == 200
         assert site.ended(hanging)[-1]["state"] == "cancelled"
+
+
+def test_strangers_get_so_many_uploads_and_learn_nothing_of_a_wrong_key(example: Path) -> None:
+    """Addresses for uploads are counted unless they are refused, and a wrong key of the bucket is the site's fault."""
+    with refusing_bucket() as url:
+        settings = {"R2_BUCKET": "packs", "R2_ACCESS_KEY_ID": "id", "R2_SECRET_ACCESS_KEY": "wrong"}
+        runpod = {"RUNPOD_ENDPOINT_ID": "ep", "RUNPOD_API_KEY": KEY}
+        with running_site(example, **settings, **runpod, R2_ENDPOINT_URL=url, MAX_JOBS_PER_VISITOR="1") as site:
+            names = ("a.exe", "a.zip", "a.exe", "b.tgz", "c.zip")
+            answers = [site.call("/api/uploads", "POST", json.dumps({"name": name})) for name in names]
+            assert [answer.status for answer in answers] == [422, 200, 422, 200, 429]
+            pack = site.call("/packs/docpacks/owner/repo/repo.docpack")
+            assert (pack.status, b"not set up" in pack.body) == (500, True)
 
 
 @pytest.mark.skipif(browser_missing() is not None, reason=str(browser_missing()))

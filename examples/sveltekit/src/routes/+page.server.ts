@@ -1,7 +1,7 @@
 import { backend } from '$lib/server'
 import { hasBucket, isUpload } from '$lib/server/bucket'
 import { faultOf } from '$lib/server/faults'
-import { countJob, maxCostUsd, refusalOf } from '$lib/server/limit'
+import { count, maxCostUsd, refusalOf } from '$lib/server/limit'
 import type { RepositoryInput } from '@doctown/generation-client'
 import { fail, redirect } from '@sveltejs/kit'
 import type { Actions, PageServerLoad } from './$types'
@@ -21,7 +21,7 @@ export const actions: Actions = {
       ...(archive ? { archive_key: archive } : { repository: { url: url ?? '', ref: ref || null } }),
       options: { max_cost_usd: maxCostUsd() },
     }
-    const takeBack = countJob(locals.visitor)
+    const takeBack = count(locals.visitor)
     let id: string
     try {
       id = await backend().submit(input)

@@ -41,8 +41,9 @@ export async function readObject(key: string): Promise<Response> {
     })
   if (answer.ok) return answer
   await answer.body?.cancel()
-  const sentence = answer.status === 404 ? 'the bucket has no such pack' : 'the bucket refuses to be read'
-  throw new GenerationError(answer.status === 404 ? 'not_found' : 'unavailable', sentence, { status: answer.status })
+  if (answer.status === 404) throw new GenerationError('not_found', 'the bucket has no such pack', { status: 404 })
+  const failure = [401, 403].includes(answer.status) ? 'unauthorized' : 'unavailable'
+  throw new GenerationError(failure, 'the bucket refuses to be read', { status: answer.status })
 }
 
 /**

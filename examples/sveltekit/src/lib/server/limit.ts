@@ -1,4 +1,4 @@
-// Keeps strangers from spending: so many jobs a day for each visitor, and for all of them.
+// Keeps strangers from spending: so many jobs and uploads a day for each visitor, and for all of them.
 //
 // It counts in the memory of one process. Where the host runs several, or ends them between requests, keep the counts in
 // a store, and set a spending limit at OpenAI in any case. `max_cost_usd` bounds each single job.
@@ -7,28 +7,36 @@ import { env } from '$env/dynamic/private'
 
 const DAY_MS = 24 * 3600 * 1000
 
-let started: { visitor: string; atMs: number }[] = []
+type Act = 'job' | 'upload'
+
+// An upload may break off, and one of which no job came is made again.
+const UPLOADS_PER_JOB = 2
+
+let counted: { act: Act; visitor: string; atMs: number }[] = []
 
 export function maxCostUsd(): number {
   return numberOf(env.MAX_COST_USD, 1)
 }
 
-/** Why a visitor may start no job now; null where one may be started. */
-export function refusalOf(visitor: string): string | null {
-  started = started.filter(({ atMs }) => Date.now() - atMs < DAY_MS)
-  const own = started.filter((job) => job.visitor === visitor).length
-  if (own >= numberOf(env.MAX_JOBS_PER_VISITOR, 5))
-    return 'You have started as many jobs as one visitor may in 24 hours.'
-  if (started.length >= numberOf(env.MAX_JOBS, 50)) return 'All jobs of today have been started. Come again tomorrow.'
+/** Why a visitor may start no job now, or get no address for an upload; null where nothing is against it. */
+export function refusalOf(visitor: string, act: Act = 'job'): string | null {
+  counted = counted.filter(({ atMs }) => Date.now() - atMs < DAY_MS)
+  const factor = act === 'job' ? 1 : UPLOADS_PER_JOB
+  const all = counted.filter((one) => one.act === act)
+  const own = all.filter((one) => one.visitor === visitor)
+  if (own.length >= factor * numberOf(env.MAX_JOBS_PER_VISITOR, 5))
+    return `You have started as many ${act}s as one visitor may in 24 hours.`
+  if (all.length >= factor * numberOf(env.MAX_JOBS, 50))
+    return `All ${act}s of today have been started. Come again tomorrow.`
   return null
 }
 
-/** Counts a job before it is started; what is returned takes it back where that fails. */
-export function countJob(visitor: string): () => void {
-  const job = { visitor, atMs: Date.now() }
-  started.push(job)
+/** Counts what is about to be started; what is returned takes it back where that fails. */
+export function count(visitor: string, act: Act = 'job'): () => void {
+  const counting = { act, visitor, atMs: Date.now() }
+  counted.push(counting)
   return () => {
-    started = started.filter((one) => one !== job)
+    counted = counted.filter((one) => one !== counting)
   }
 }
 
