@@ -5,7 +5,7 @@ import type { Edge } from '../src/data/shards.js'
 import { MAX_BOXES, clusterMap, folderMap, trailOf } from '../src/graphs/aggregate.js'
 import type { Calls } from '../src/graphs/aggregate.js'
 import { CELL_HEIGHT, columns } from '../src/graphs/columns.js'
-import { MAX_BROUGHT, MAX_NODES, neighbourhood, shares } from '../src/graphs/neighbours.js'
+import { MAX_BROUGHT, MAX_NODES, neighbourhood, shares, toldRelations } from '../src/graphs/neighbours.js'
 import type { Edges } from '../src/graphs/neighbours.js'
 import { clipped, labelLines, place } from '../src/graphs/place.js'
 
@@ -202,6 +202,20 @@ test('edges of several kinds between two symbols are one relation; a symbol that
   assert.deepEqual(around.relations.find(({ to }) => to === 2)?.kinds, ['calls', 'inherits'])
   assert.equal(around.nodes.length, 2)
   assert.equal(columns(around, 800).lines.length, 1)
+})
+
+test('the lists say every relation that is drawn, also that a caller is called in turn', async () => {
+  const edges = graph({ 0: [call(1), call(2)], 1: [call(0)], 2: [call(1), call(3)], 3: [call(2), call(0)] })
+  for (const hops of [1, 2] as const) {
+    const around = await neighbourhood(0, { hops, guesses: false }, edges)
+    const told = around.nodes.flatMap(({ node, step }) => (step === 0 ? [] : toldRelations(around, node)))
+    assert.deepEqual(new Set(told), new Set(around.relations))
+    const ofCaller = toldRelations(around, 1).map(({ from, to }) => [from, to])
+    assert.deepEqual(ofCaller.slice(0, 2), [
+      [1, 0],
+      [0, 1],
+    ])
+  }
 })
 
 test('at most 150 symbols are shown, and what is left out is counted', async () => {

@@ -9,7 +9,7 @@ import { counted, shown, shownName } from '../text.js'
 import { CELL_HEIGHT, HEAD, columns } from './columns.js'
 import type { Cell, Columns } from './columns.js'
 import { ArrowHeads, Frame } from './frame.js'
-import { MAX_NODES, neighbourhood } from './neighbours.js'
+import { MAX_NODES, neighbourhood, toldRelations } from './neighbours.js'
 import type { Choice, Neighbourhood, Relation } from './neighbours.js'
 import { clipped } from './place.js'
 
@@ -107,7 +107,7 @@ function Around({ model, around, choice }: { model: Model; around: Neighbourhood
   if (around.nodes.length === 1) {
     return (
       <>
-        <p>Nothing in this repository is known to call this symbol, and it calls nothing here.</p>
+        <p>Nothing else in this repository is known to call this symbol, and it calls nothing else here.</p>
         {told.length > 0 && <p class="told">{told.join(' ')}</p>}
       </>
     )
@@ -127,6 +127,8 @@ function Around({ model, around, choice }: { model: Model; around: Neighbourhood
 /** Sentences about what is not shown. */
 function* whatIsMissing(around: Neighbourhood, choice: Choice): Generator<string> {
   const { omitted, unexpanded, guesses } = around
+  const own = around.relations.find(({ from, to }) => from === to && from === around.nodes[0]?.node)
+  if (own !== undefined) yield `The symbol ${own.isGuess ? 'may call' : 'calls'} itself.`
   if (omitted.callers > 0) yield `${counted(omitted.callers, 'caller')} more would be above ${MAX_NODES} symbols.`
   if (omitted.callees > 0) yield `${counted(omitted.callees, 'callee')} more would be above ${MAX_NODES} symbols.`
   if (omitted.further > 0)
@@ -261,7 +263,7 @@ function Section(props: { model: Model; around: Neighbourhood; step: number; tit
               {shownName(model.path(node))}:{model.start(node)}
             </span>
             <ul>
-              {relationsOf(around, node, step).map((relation) => (
+              {toldRelations(around, node).map((relation) => (
                 <li key={`${relation.from} ${relation.to}`} class={relation.isGuess ? 'guess' : undefined}>
                   {sentence(model, relation, node)}
                 </li>
@@ -272,11 +274,6 @@ function Section(props: { model: Model; around: Neighbourhood; step: number; tit
       </ul>
     </section>
   )
-}
-
-/** The relations of a symbol of this step that lead towards the middle, or to symbols of the same step. */
-function relationsOf(around: Neighbourhood, node: number, step: number): Relation[] {
-  return around.relations.filter((relation) => (step < 0 ? relation.from : relation.to) === node)
 }
 
 const VERBS: Record<EdgeKind, readonly [active: string, passive: string]> = {

@@ -93,6 +93,19 @@ export async function neighbourhood(
   }
 }
 
+/**
+ * What a list says of a symbol: callers say what they call, callees by what they are called, and both also what no
+ * other symbol in the lists says, since a caller may be called by the symbol as well.
+ */
+export function toldRelations(around: Neighbourhood, node: number): Relation[] {
+  const steps = new Map(around.nodes.map((each) => [each.node, each.step]))
+  const stepOf = (other: number) => steps.get(other) ?? 0
+  return around.relations.filter(({ from, to }) => {
+    if (from === node && (stepOf(node) < 0 || stepOf(to) <= 0)) return true
+    return to === node && (stepOf(node) > 0 || stepOf(from) >= 0)
+  })
+}
+
 /** The symbols and relations that have been found so far, each once. */
 class Found {
   private readonly steps = new Map<number, number>()
