@@ -167,6 +167,8 @@ def test_a_symbol_is_told_with_what_is_sure_and_what_is_not(start: str, open_pag
     expect(main).to_contain_text(re.compile("Extends 1.*Store.*Extended by 1.*CachedFileStore"))
     show(page, f"#/symbol/{SPLIT_WORDS}")
     expect(main).to_contain_text("The source has changed since.")
+    show(page, "#/symbol/tools/ship/main.go::ShipOrder")
+    expect(main).to_contain_text(re.compile(r"called in lines 5, 6\s*found by its name in scope, 98 % sure"))
 
 
 def test_the_overview_says_what_the_repository_is(start: str, open_page: Open) -> None:

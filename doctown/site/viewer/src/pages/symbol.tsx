@@ -191,7 +191,7 @@ function EdgeLine({ model, edge, file }: { model: Model; edge: Edge; file: numbe
           {lines.slice(0, MAX_LINES_OF_EDGE).map((line, place) => (
             <span key={line}>
               {place === 0
-                ? `${kind === 'calls' ? 'called in ' : 'in '}${lines.length === 1 ? 'line' : 'rows'} `
+                ? `${kind === 'calls' ? 'called in ' : 'in '}${lines.length === 1 ? 'line' : 'lines'} `
                 : ', '}
               <WebLink address={model.sourceAddress(file, line, line)}>{line}</WebLink>
             </span>
