@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from doctown.commands.options import staleness_of
 from doctown.docpack import Pack
@@ -15,9 +15,18 @@ from tests.doctown.site.repository import build_repository
 from tests.support.browser import LIMIT_MS, Watch, browser_missing, running_browser
 
 MISSING = browser_missing()
+# Its own limit is five seconds, whatever that of the pages is.
+expect.set_options(timeout=LIMIT_MS)
 
 # A page is there, and has all that it shows. No text, which the pages' policy would not run, but a function.
 READY = "() => document.querySelector('main h1') !== null && document.querySelector('main .loading') === null"
+# Resolves when the page has been told of its new address, if that is another.
+GO = """address => new Promise((resolve) => {
+    const before = location.hash
+    addEventListener('hashchange', resolve, { once: true })
+    location.hash = address
+    if (location.hash === before) resolve()
+}).then(() => undefined)"""
 SEARCHABLE = "() => performance.getEntriesByName('doctown-search').length > 0"
 
 # Opens an address, and waits until its page is there.
@@ -80,8 +89,8 @@ def open_page(tab: Page) -> Iterator[Open]:
 
 def show(page: Page, address: str) -> None:
     """Go to another page of the site, as a link does."""
-    page.evaluate("address => { location.hash = address }", address)
-    page.wait_for_function("address => decodeURIComponent(location.hash) === address", arg=address)
+    page.evaluate(GO, address)
+    assert page.evaluate("decodeURIComponent(location.hash)") == address
     page.wait_for_function(READY)
 
 
