@@ -29,9 +29,14 @@ function encodePath(path: string): string {
     .replace(/[!'()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`)
 }
 
+/** Longer ones lead nowhere, and a template may name a long path a million times. */
+const MAX_TEMPLATE_CHARACTERS = 1_000
+const MAX_PATH_CHARACTERS = 4_096
+
 /** The address of lines of a file by the pack's `url_template`, or null where there is none. */
 export function sourceAddress(template: string | null, path: string, start: number, end: number): string | null {
   if (template === null) return null
+  if (template.length > MAX_TEMPLATE_CHARACTERS || path.length > MAX_PATH_CHARACTERS) return null
   const values: Record<string, string> = { path: '', start_line: String(start), end_line: String(end) }
   try {
     values['path'] = encodePath(path)

@@ -37,6 +37,11 @@ test('the address of lines has the path percent-encoded, and braces in a path st
   assert.equal(sourceAddress(null, 'a', 1, 2), null)
 })
 
+test('a template that names a long path a million times makes no address', () => {
+  assert.equal(sourceAddress(`https://x.org/${'{path}'.repeat(1_000_000)}`, 'x'.repeat(1_000), 1, 2), null)
+  assert.equal(sourceAddress(`https://x.org/${'{path}'.repeat(100)}`, 'x'.repeat(1_000_000), 1, 2), null)
+})
+
 test('small amounts keep their digits', () => {
   assert.deepEqual([0, 0.00042, 0.5, 12].map(dollars), ['$0', '$0.00042', '$0.50', '$12.00'])
 })
