@@ -54,7 +54,7 @@ export function clusterMap(
     symbols: cluster.size,
   }))
   const places = new Map(clusters.map((cluster, place) => [cluster.id, place]))
-  return assembled(boxes, calls, (cluster) => places.get(cluster) ?? -1)
+  return assembled(boxes, calls, (cluster) => places.get(cluster) ?? null)
 }
 
 /**
@@ -75,7 +75,7 @@ export function folderMap(
   const boxes: Box[] = []
   const places = new Map<string, number>()
   const placeOf = paths.map((path, file) => {
-    if (!inside[file]) return -1
+    if (!inside[file]) return null
     const child = childOf(path, shown)
     const known = places.get(child)
     const box = known === undefined ? undefined : boxes[known]
@@ -89,7 +89,9 @@ export function folderMap(
     places.set(child, boxes.length - 1)
     return boxes.length - 1
   })
-  return { ...assembled(boxes, calls, (file) => placeOf[file] ?? -1), folder: shown }
+  // What a file without symbols calls comes from no box, and from no other folder either.
+  const place = (file: number) => placeOf[file] ?? (isInside(paths[file] ?? '', shown) ? -1 : null)
+  return { ...assembled(boxes, calls, place), folder: shown }
 }
 
 /** The last folders on the way from the root to this one: `[["src", "src"], ["src/api", "api"]]`. */
@@ -123,8 +125,8 @@ function commonFolder(paths: readonly string[], folder: string): string {
   return first.slice(0, Math.max(0, first.slice(0, length).lastIndexOf('/')))
 }
 
-/** Add the calls up between boxes, and order both. `placeOf` says in which box a number lies, -1 for none. */
-function assembled(boxes: readonly Box[], calls: Calls, placeOf: (number: number) => number): Aggregate {
+/** Add the calls up between boxes, and order both. `placeOf` says in which box a number lies: -1 for none, null outside. */
+function assembled(boxes: readonly Box[], calls: Calls, placeOf: (number: number) => number | null): Aggregate {
   const order = boxes
     .map((box, place) => ({ box, place }))
     .sort((a, b) => b.box.symbols - a.box.symbols || compare(a.box.key, b.box.key))
@@ -134,8 +136,9 @@ function assembled(boxes: readonly Box[], calls: Calls, placeOf: (number: number
   const outside = { in: 0, out: 0 }
   for (const [from, to, count] of calls) {
     const [fromPlace, toPlace] = [placeOf(from), placeOf(to)]
-    if (fromPlace < 0 && toPlace >= 0) outside.in += count
-    if (fromPlace >= 0 && toPlace < 0) outside.out += count
+    if (fromPlace === null && toPlace !== null) outside.in += count
+    if (fromPlace !== null && toPlace === null) outside.out += count
+    if (fromPlace === null || toPlace === null) continue
     const [source, target] = [rank.get(fromPlace), rank.get(toPlace)]
     if (source === undefined || target === undefined || source === target) continue
     const key = source * MAX_BOXES + target
