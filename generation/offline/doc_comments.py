@@ -29,7 +29,7 @@ _MARKER = re.compile(r"^[ \t]*(?://[/!]?|#+|--+|\*+(?!\*))[ \t]?", re.MULTILINE)
 
 # What ends the prose of a comment: tags, fields, section headings, examples.
 _END_OF_PROSE = re.compile(
-    r"^\s*(?:@\w|:\w[\w ]*:|\\(?:param|return|sa|see)|>>>|\$ |```|"
+    r"^\s*(?:@\w|:\w[\w ]*:(?!`)|\\(?:param|return|sa|see)|>>>|\$ |```|"
     r"(?:Args|Arguments|Parameters|Params|Returns?|Raises|Throws|Yields|Attributes|Usage|Examples?|Notes?|See also)\b"
     r"[^\n.]*::?\s*$|(?:Parameters|Returns|Raises|Usage|Examples?)\s*$|[-=~]{3,}\s*$)",
     re.IGNORECASE,

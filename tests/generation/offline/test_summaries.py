@@ -66,6 +66,10 @@ DOCUMENTED = {
         'def f(a):\n    """\n    Return the :class:`~x.Item` of a ``key``\n\n    Usage::\n\n>>> f()\n    """\n  x = (',
         "Return the Item of a key. It takes a.",
     ),
+    "python, a role at the start of a line": (
+        'def f(a):\n    """Return an instance of\n    :class:`Item` for a key.\n    :param a: the key\n    """\n',
+        "Return an instance of Item for a key. It takes a.",
+    ),
     "python, decorated": ('@cached\ndef f():\n    "Item of a key."\n', "Item of a key. It is a python function"),
     "typescript": (
         "/**\n * This function returns the {@link Item} of a `key`.\n * @param a the key\n */\n"  # noqa: ISC004
