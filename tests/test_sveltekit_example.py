@@ -334,7 +334,18 @@ def test_a_visitor_sees_the_steps_and_the_documentation(example: Path, deploymen
         for script in held:
             script.continue_()
         page.wait_for_load_state("networkidle")
-        page.get_by_role("button", name="Document").click()
+        pages: list[Route] = []
+
+        def hold_page(route: Route) -> None:
+            pages.append(route)
+
+        # Until the page of the job is there a second click would start another.
+        page.route("**/jobs/*/__data.json*", hold_page)
+        with page.expect_request("**/jobs/*/__data.json*"):
+            page.get_by_role("button", name="Document").click()
+        assert page.locator("form button").is_disabled()
+        [route] = pages
+        route.continue_()
         page.wait_for_url("**/jobs/*")
         page.reload()
         link = page.get_by_role("link", name="Open the documentation")
