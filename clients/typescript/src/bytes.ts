@@ -28,7 +28,7 @@ export async function openSource(
   if (source instanceof ArrayBuffer || source instanceof Uint8Array) return new Blob([source as BlobPart]).stream()
   if ('getReader' in source) return source
   if (!('ok' in source)) return source.stream()
-  const { body } = await requireOk(source)
+  const { body } = await requireOk(source, signal)
   if (body === null) throw badPack('the answer has no body')
   return body
 }

@@ -139,9 +139,18 @@ class Limit {
 }
 
 /** The answer itself, if it is a success; else its refusal is raised. */
-export async function requireOk(response: Response): Promise<Response> {
-  if (!response.ok) throw refusal(response, await response.text())
+export async function requireOk(response: Response, signal: AbortSignal | undefined): Promise<Response> {
+  if (!response.ok) throw refusal(response, await textOf(response, signal))
   return response
+}
+
+/** The body of an answer, whose connection may break on the way. */
+export async function textOf(response: Response, signal: AbortSignal | undefined): Promise<string> {
+  try {
+    return await response.text()
+  } catch (error) {
+    throw asConnectionError(error, signal)
+  }
 }
 
 /** The error of a reply that is no success; its own sentence and code where it has them. */

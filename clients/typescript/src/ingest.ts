@@ -12,6 +12,7 @@ import {
   refusal,
   requireObject,
   requireOk,
+  textOf,
   waitToRepeat,
   withRetries,
 } from './http.js'
@@ -76,7 +77,7 @@ export class IngestClient {
   /** Whether the service can run a job; one that cannot answers too, with the reasons. */
   async health({ signal }: CallOptions = {}): Promise<IngestHealth> {
     const response = await this.#get('/health', signal)
-    const text = await response.text()
+    const text = await textOf(response, signal)
     const body = asObject(parseJson(text))
     if (typeof body?.['ready'] === 'boolean') return body as unknown as IngestHealth
     throw response.ok
@@ -182,7 +183,7 @@ export class IngestClient {
     try {
       signal?.throwIfAborted()
       awake()
-      const { body } = await requireOk(await this.#get(`/status/${segment(jobId)}/events`, stop.signal))
+      const { body } = await requireOk(await this.#get(`/status/${segment(jobId)}/events`, stop.signal), stop.signal)
       if (body === null) throw new GenerationError('bad_reply', 'the answer has no events')
       for await (const { event, data } of readMessages(watched(body, awake))) {
         if (event === 'error') throw passing(toldFault(data))
@@ -203,7 +204,7 @@ export class IngestClient {
   }
 
   async #open(path: string, signal: AbortSignal | undefined): Promise<Response> {
-    const attempt = async () => requireOk(await this.#get(path, signal))
+    const attempt = async () => requireOk(await this.#get(path, signal), signal)
     return withRetries(attempt, 'always', this.#retry, signal)
   }
 

@@ -190,7 +190,7 @@ export class RunPodClient {
   ): Promise<Response> {
     const fetch = this.#documentFetch(docpack, 'the pack is')
     const attempt = async () =>
-      requireOk(await open(fetch, docpack.url ?? '', {}, { signal, timeoutS: this.#timeoutS }))
+      requireOk(await open(fetch, docpack.url ?? '', {}, { signal, timeoutS: this.#timeoutS }), signal)
     return withRetries(attempt, 'always', this.#retry, signal)
   }
 

@@ -11,6 +11,7 @@ import {
   parseJson,
   refusal,
   requireObject,
+  textOf,
 } from './http.js'
 import type { Fetch, JobRequest } from './http.js'
 import { requireKey, requireUrl } from './options.js'
@@ -67,7 +68,7 @@ export class GenerationClient {
   /** Whether the service can take a job; one that cannot answers too, with the reason. */
   async health({ signal }: CallOptions = {}): Promise<Health> {
     const response = await open(this.#fetch, `${this.#baseUrl}/health`, { headers: this.#headers() }, { signal })
-    const text = await this.#text(response, signal)
+    const text = await textOf(response, signal)
     const body = asObject(parseJson(text))
     if (typeof body?.['ready'] === 'boolean') return body as unknown as Health
     throw response.ok
@@ -105,7 +106,7 @@ export class GenerationClient {
     const response = await open(this.#fetch, `${this.#baseUrl}/generate`, this.#request(input, 'text/event-stream'), {
       signal,
     })
-    if (!response.ok || response.body === null) throw refusal(response, await this.#text(response, signal))
+    if (!response.ok || response.body === null) throw refusal(response, await textOf(response, signal))
     const messages = readMessages(response.body)
     try {
       for await (const message of messages) {
@@ -133,14 +134,6 @@ export class GenerationClient {
     const url = `${this.#baseUrl}/generate`
     const { bytes } = await exchange(this.#fetch, url, this.#request(input, 'application/json'), { signal })
     return requireObject(decode(bytes), 'the answer of the service')
-  }
-
-  async #text(response: Response, signal: AbortSignal | undefined): Promise<string> {
-    try {
-      return await response.text()
-    } catch (error) {
-      throw asConnectionError(error, signal)
-    }
   }
 
   #request(input: GenerationInput, accept: string): RequestInit {

@@ -259,6 +259,16 @@ test('a service that is not ready says why, though with a 503', async () => {
   assert.equal((await fault(clientOf(stub).health())).failure, 'unavailable')
 })
 
+test('a refusal that breaks off is a broken connection, after which the call is made again', async () => {
+  const cut: Reply = (response) => {
+    response.writeHead(503, { 'content-length': '100' }).write('{', () => response.destroy())
+  }
+  const stub = await startStub(cut, (response) => response.writeHead(200).end('the pack'), cut)
+  assert.equal(await (await clientOf(stub).docpack('a')).text(), 'the pack')
+  assert.equal((await fault(clientOf(stub).health())).failure, 'connection')
+  assert.equal((await fault(new DocpackReader(await fetch(stub.url)).manifest())).failure, 'connection')
+})
+
 test('ids and names are sent as parts of the path, whatever they hold', async () => {
   const stub = await startStub(json({}))
   await clientOf(stub).member('a/b?c', 'docs/ä [1].md')
