@@ -24,6 +24,12 @@ export type Repeatable = 'always' | 'refused'
 
 export const defaultFetch: Fetch = (input, init) => globalThis.fetch(input, init)
 
+/** A part of a path. A dot or two would lead elsewhere, and stand for no job and no member. */
+export function segment(text: string): string {
+  if (/^\.{0,2}$/.test(text)) throw new GenerationError('not_found', 'no job and no member has such a name')
+  return encodeURIComponent(text)
+}
+
 /** Runs one exchange until it succeeds, cannot be repeated, or has been tried often enough. */
 export async function withRetries<T>(
   attempt: () => Promise<T>,

@@ -12,6 +12,7 @@ import {
   refusal,
   requireObject,
   requireOk,
+  segment,
   textOf,
   waitToRepeat,
   withRetries,
@@ -227,12 +228,6 @@ export class IngestClient {
   #headers(): Record<string, string> {
     return this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` }
   }
-}
-
-/** A part of a path. A dot or two would lead elsewhere, and stand for no job and no member. */
-function segment(text: string): string {
-  if (/^\.{0,2}$/.test(text)) throw new GenerationError('not_found', 'no job and no member has such a name')
-  return encodeURIComponent(text)
 }
 
 /** The same bytes; `awake` is called for each part of them. */

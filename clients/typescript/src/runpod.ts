@@ -2,7 +2,18 @@
 
 import { GenerationError } from './errors.js'
 import { sha256 } from './hash.js'
-import { asObject, decode, defaultFetch, exchange, open, requireObject, requireOk, sleep, withRetries } from './http.js'
+import {
+  asObject,
+  decode,
+  defaultFetch,
+  exchange,
+  open,
+  requireObject,
+  requireOk,
+  segment,
+  sleep,
+  withRetries,
+} from './http.js'
 import type { Fetch, JobRequest, Repeatable, RetryOptions } from './http.js'
 import { isHttpUrl, requireKey, requireText, requireUrl } from './options.js'
 import { hasSymbols, withSymbols } from './output.js'
@@ -123,7 +134,7 @@ export class RunPodClient {
 
   /** How a job stands. */
   async status(id: string, { signal }: { signal?: AbortSignal | undefined } = {}): Promise<JobStatus> {
-    const body = await this.#call('GET', `/status/${encodeURIComponent(id)}`, undefined, 'always', signal)
+    const body = await this.#call('GET', `/status/${segment(id)}`, undefined, 'always', signal)
     if (typeof body['status'] !== 'string')
       throw new GenerationError('bad_reply', 'the status of the job has no `status`')
     return body as unknown as JobStatus
@@ -196,7 +207,7 @@ export class RunPodClient {
 
   /** Stops a job, in the queue or in its worker, and returns its status. What was documented by then is paid for. */
   async cancel(id: string, { signal }: { signal?: AbortSignal | undefined } = {}): Promise<RunPodState> {
-    const body = await this.#call('POST', `/cancel/${encodeURIComponent(id)}`, undefined, 'always', signal)
+    const body = await this.#call('POST', `/cancel/${segment(id)}`, undefined, 'always', signal)
     return body['status'] as RunPodState
   }
 

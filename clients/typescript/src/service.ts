@@ -11,6 +11,7 @@ import {
   parseJson,
   refusal,
   requireObject,
+  segment,
   textOf,
 } from './http.js'
 import type { Fetch, JobRequest } from './http.js'
@@ -87,7 +88,7 @@ export class GenerationClient {
 
   /** The results document that a job has stored, by the `job_id` of its input. */
   async results(jobId: string, { signal }: CallOptions = {}): Promise<ResultsDocument> {
-    const url = `${this.#baseUrl}/results/${encodeURIComponent(jobId)}`
+    const url = `${this.#baseUrl}/results/${segment(jobId)}`
     const { bytes } = await exchange(this.#fetch, url, { headers: this.#headers() }, { signal })
     return requireObject(decode(bytes), 'the results document') as unknown as ResultsDocument
   }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
-import { DocpackReader, GenerationError, RunPodClient } from '@doctown/generation-client'
+import { DocpackReader, GenerationClient, GenerationError, RunPodClient } from '@doctown/generation-client'
 import type { Fetch, JobOutput, ProgressPayload, RunPodClientOptions } from '@doctown/generation-client'
 import { LIMIT, documents, hangingSymbols, ids, repositories, runpod, symbols } from './real.js'
 import { events, hangUp, json, silence, startStub } from './stub.js'
@@ -390,6 +390,17 @@ for (const url of [null, 'file:///srv/results/a.json', '/results/a.json']) {
     assert.equal(stub.seen.length, 1)
   })
 }
+
+test('an id that would lead to another address is not asked for', async () => {
+  const stub = await startStub(json({ status: 'COMPLETED' }))
+  for (const id of ['..', '.', '']) {
+    for (const call of [() => clientOf(stub).status(id), () => clientOf(stub).cancel(id)]) {
+      assert.equal((await fault(call())).failure, 'not_found')
+    }
+    assert.equal((await fault(new GenerationClient(stub.url).results(id))).failure, 'not_found')
+  }
+  assert.equal(stub.seen.length, 0)
+})
 
 // --- The client's options
 
