@@ -619,6 +619,10 @@ export interface Repository {
    * The SPDX identifier, where it is known.
    */
   licence: string | null
+  /**
+   * The first paragraph of the repository's README, as plain text.
+   */
+  description?: string
 }
 /**
  * What the API reported, failed attempts included.
