@@ -38,7 +38,7 @@ KILL_EVERY_S = float(os.environ.get("POD_KILL_EVERY_S", "0"))
 PODS = 3
 REPOSITORIES = tuple(f"repository_{number}" for number in range(min(JOBS, 20)))
 # In the small version records and leases are looked at more often than in production: it waits for little else.
-FASTER = "runner.STATE_INTERVAL_S = 0.2; runner.SCAN_INTERVAL_S = 0.3; runner.LEASE_TTL_S = 3.0"
+FASTER = "runner.STATE_INTERVAL_S = 0.2; runner.SCAN_INTERVAL_S = 0.3; runner.LEASE_TTL_S = 10.0"
 
 
 @pytest.fixture

@@ -139,6 +139,8 @@ def test_everything_can_be_reached_with_the_keyboard(start: str, open_page: Open
         tab_to(page, words)
         page.keyboard.press("Enter")
         page.wait_for_function("address => decodeURIComponent(location.hash) === address", arg=address)
+        # The address is there before its page, whose heading gets the focus.
+        page.wait_for_function("() => document.activeElement.matches('main h1')")
 
 
 def test_a_symbol_is_told_with_what_is_sure_and_what_is_not(start: str, open_page: Open) -> None:
