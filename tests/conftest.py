@@ -50,17 +50,22 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 # left to the end, when the other processes have nothing to do.
 LONG_FILES = (
     "tests/test_faults.py",
-    "tests/generation/bulk/test_batch.py",
-    "tests/generation/test_event_loop.py",
-    "tests/test_resume.py",
-    "tests/test_install.py",
     "tests/generation/storage/test_storage.py",
     "tests/test_newcomer.py",
+    "tests/generation/bulk/test_batch.py",
     "tests/generation/bulk/test_runpod.py",
+    "tests/test_install.py",
     "tests/generation/service/test_service.py",
-    "tests/doctown/test_main.py",
-    "tests/test_typescript_client.py",
+    "tests/test_resume.py",
+    "tests/doctown/service/test_pods.py",
+    "tests/doctown/jobs/test_run.py",
     "tests/doctown/test_build.py",
+    "tests/test_typescript_client.py",
+    "tests/generation/test_event_loop.py",
+    "tests/doctown/bulk/test_bulk.py",
+    "tests/doctown/site/test_browser_pages.py",
+    "tests/test_sveltekit_example.py",
+    "tests/doctown/test_main.py",
 )
 
 
