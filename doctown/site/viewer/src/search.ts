@@ -41,6 +41,8 @@ const MAX_WORD_CHARACTERS = 100
 const MAX_SUMMARY_CHARACTERS = 5_000
 const MIN_INSIDE_CHARACTERS = 3
 const MIN_TYPO_CHARACTERS = 4
+/** Looking for errors in longer words could take seconds where a pack has many of them. */
+const MAX_TYPO_CHARACTERS = 30
 /** With fewer results, words with an error are looked at too. */
 const FEW = 10
 const MAX_CENTRALITY_BONUS = 90
@@ -73,7 +75,8 @@ class Words {
    * first letter right always, so that only words that begin with it are given to it.
    */
   withOneError(wanted: string): number[] {
-    if (wanted.length < MIN_TYPO_CHARACTERS || !/^[a-z]+$/.test(wanted)) return []
+    const isFit = wanted.length >= MIN_TYPO_CHARACTERS && wanted.length <= MAX_TYPO_CHARACTERS
+    if (!isFit || !/^[a-z]+$/.test(wanted)) return []
     const candidates: number[] = []
     this.list.forEach((word, at) => {
       if (word[0] === wanted[0] && word.length >= wanted.length - 1) candidates.push(at)

@@ -65,6 +65,17 @@ test('words of the path narrow a search', () => {
   assert.equal(found('adapters send')[0], 'HTTPAdapter.send')
 })
 
+test('one typing error is forgiven in words of up to 30 letters', () => {
+  for (const [letters, count] of [
+    [30, 1],
+    [31, 0],
+  ] as const) {
+    const name = 'q'.repeat(letters)
+    const long = new SearchIndex(new Model(overviewOf({}), namesOf([['a.py', name, -1]])))
+    assert.equal(long.search(`${name.slice(1)}x`, 20).total, count)
+  }
+})
+
 test('one typing error is forgiven', () => {
   for (const query of ['sesion', 'sessino', 'sessiom', 'seession']) assert.equal(found(query)[0], 'Session', query)
 })

@@ -96,8 +96,10 @@ function Module({ model, module }: { model: Model; module: number }) {
             <>
               {entry?.docstring != null && <p class="docstring">{shown(entry.docstring)}</p>}
               <p class="note">
-                {importers.length === 0 ? 'No file is known to import it' : `Imported by ${counted(importers.length, 'file')}`};
-                see <SymbolLink model={model} node={module} name="the file as a whole" />.
+                {importers.length === 0
+                  ? 'No file is known to import it'
+                  : `Imported by ${counted(importers.length, 'file')}`}
+                ; see <SymbolLink model={model} node={module} name="the file as a whole" />.
               </p>
             </>
           )
