@@ -145,6 +145,8 @@ def wait_for_end(process: int) -> None:
 def test_workers_end_with_their_parent(sent: signal.Signals, tmp_path: Path) -> None:
     """Ctrl-C ends a parse with its workers; a worker whose parent was killed ends by its own timer."""
     program = (
+        # Who runs the tests in the background may have them ignore it.
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from doctown.parsing.pool import *\n"
         f"files = [SourceFile('wait.py', 'python', {str(tmp_path).encode()!r})]\n"
         "parse_files(files, print, extractor='tests.doctown.parsing.bad_extractors:write_pid_and_wait',\n"
