@@ -1,75 +1,29 @@
 /** The types of the shards of a site: what `doctown/site/data.py` writes and `PackSource` makes in the browser. */
 
+import type {
+  DocpackCluster,
+  DocpackClusters,
+  DocpackDocumentation,
+  DocpackEdge,
+  DocpackFailure,
+  DocpackManifest,
+  DocpackNode,
+  DocpackSourceFile,
+} from '../../../../../clients/typescript/src/docpack-types.js'
+
 export const SHARDS_VERSION = 1
 
-export type Kind =
-  | 'function'
-  | 'method'
-  | 'class'
-  | 'struct'
-  | 'enum'
-  | 'trait'
-  | 'interface'
-  | 'type'
-  | 'constant'
-  | 'module'
-  | 'macro'
-  | 'property'
-export type EdgeKind = 'calls' | 'inherits' | 'imports' | 'overrides'
-export type Origin = 'lexical' | 'import' | 'self' | 'inherited' | 'qualified' | 'typed' | 'unique_name'
-export type Status = 'parsed' | 'partial' | 'skipped'
-export type SummarySource = 'model' | 'offline' | 'previous'
+export type Kind = DocpackNode['kind']
+export type EdgeKind = Exclude<DocpackEdge['kind'], 'contains'>
+export type Origin = DocpackEdge['origin']
+export type SummarySource = DocpackDocumentation['source']
+export type Documentation = DocpackDocumentation
+
+/** The generated types allow a map's value to be undefined; in JSON what is there has one. */
+type Filled<T> = T extends object ? { [K in keyof T]: Filled<Exclude<T[K], undefined>> } : T
 
 /** `manifest.json` of a pack without `members`. */
-export interface Manifest {
-  format: 'docpack'
-  format_version: number
-  generator: { name: string; version: string }
-  repository: {
-    name: string
-    url: string | null
-    commit: string | null
-    ref: string | null
-    dirty: boolean
-    licence: string | null
-    /** The first paragraph of its README as plain text. */
-    description?: string
-  }
-  /** The time of the commit; 1970-01-01T00:00:00Z where there is none. */
-  created_at: string
-  counts: {
-    files: number
-    files_parsed: number
-    files_skipped: number
-    symbols: number
-    documented: number
-    failed: number
-    edges: number
-    call_sites: number
-    call_sites_resolved: number
-    call_sites_external: number
-    call_sites_unresolved: number
-    clusters: number
-  }
-  languages: Record<string, { files: number; symbols: number; level: 'full' | 'symbols' | 'files' }>
-  documentation: {
-    model: string
-    language: string
-    usage: {
-      input_tokens: number
-      cached_input_tokens: number
-      output_tokens: number
-      reasoning_tokens: number
-      requests: number
-      retries: number
-    }
-    /** US dollars. */
-    total_cost: number
-    checks: { checked: number; passed_all: number; findings: Record<string, number> }
-  }
-  embeddings: { model: string } | null
-  warnings: string[]
-}
+export type Manifest = Filled<Omit<DocpackManifest, 'members'>>
 
 /** One symbol in a list of the overview. */
 export interface Line {
@@ -79,12 +33,7 @@ export interface Line {
   summary: string | null
 }
 
-export interface ClusterLine {
-  id: number
-  label: string
-  terms: string[]
-  size: number
-}
+export type ClusterLine = Omit<DocpackCluster, 'members'>
 
 /** How the pack fits the source of today; ids, so that what is not in the pack can be named. */
 export interface Staleness {
@@ -101,21 +50,14 @@ export interface Overview {
   manifest: Manifest
   url_template: string | null
   clusters: ClusterLine[]
-  cluster_basis: 'embeddings' | 'words'
+  cluster_basis: DocpackClusters['basis']
   central: Line[]
   /** The first node of each shard `symbols-N`. */
   shards: number[]
   staleness: Staleness | null
 }
 
-export interface SourceFile {
-  path: string
-  language: string | null
-  lines: number
-  bytes: number
-  status: Status
-  reason: string | null
-}
+export type SourceFile = Omit<DocpackSourceFile, 'sha256'>
 
 /** The bits of `Names.flags`. */
 export const EXPORTED = 1
@@ -153,17 +95,6 @@ export interface Summaries {
 
 export const SUMMARY_SOURCES: readonly (SummarySource | null)[] = [null, 'model', 'offline', 'previous']
 
-export interface Documentation {
-  summary: string
-  source: SummarySource
-  content_hash: string
-  checks: {
-    passed: string[]
-    findings: { check: string; hard: boolean; reason: string }[]
-    source_hash?: string
-  }
-}
-
 /** The node at the other end, the kind, the lines in the file of the caller, how it was found, and how sure that is. */
 export type Edge = [node: number, kind: EdgeKind, lines: number[], origin: Origin, confidence: number]
 
@@ -171,7 +102,7 @@ export interface SymbolEntry {
   signature: string | null
   docstring: string | null
   documentation: Documentation | null
-  failure: { failure: string; message: string } | null
+  failure: DocpackFailure | null
   external_calls: string[]
   unresolved_calls: number
   ambiguous_calls: number
