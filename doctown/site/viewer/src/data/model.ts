@@ -80,8 +80,7 @@ export class Model {
 
   /** What an address says for the node: see `Route`. */
   idInAddress(node: number): string {
-    const id = this.id(node)
-    return id.length > MAX_ID_IN_ADDRESS ? String(node) : id
+    return idInAddress(this.id(node), node)
   }
 
   /** The qualified name; the file's own name for the node of a whole file. */
@@ -242,6 +241,11 @@ export class Model {
     }
     return `symbols-${low}`
   }
+}
+
+/** As `Model.idInAddress`, where the id is known and the model may not be there yet. */
+export function idInAddress(id: string, node: number): string {
+  return id.length > MAX_ID_IN_ADDRESS ? String(node) : id
 }
 
 export function isGuess(edge: Edge): boolean {

@@ -6,7 +6,7 @@
  * every neighbourhood is most of the repository.
  */
 
-import { MIN_SURE_CONFIDENCE } from '../data/shards.js'
+import { isGuess } from '../data/model.js'
 import type { Edge, EdgeKind, SymbolEntry } from '../data/shards.js'
 
 /** The most symbols that are drawn, the one in the middle among them. */
@@ -165,7 +165,7 @@ function relationsOf(node: number, edges: Edges, side: Side, guesses: boolean): 
       kinds: [...new Set(parallel.map((edge) => edge[1]))].sort(),
       lines: [...new Set(parallel.flatMap((edge) => edge[2]))].sort((a, b) => a - b),
       confidence,
-      isGuess: confidence < MIN_SURE_CONFIDENCE,
+      isGuess: parallel.every(isGuess),
     }
   })
 }
@@ -185,10 +185,6 @@ export function shares(first: number, second: number, room: number): [number, nu
 function interleaved<T>(lists: readonly (readonly T[])[]): T[] {
   const longest = Math.max(0, ...lists.map((list) => list.length))
   return Array.from({ length: longest }, (_, i) => lists.flatMap((list) => list.slice(i, i + 1))).flat()
-}
-
-function isGuess(edge: Edge): boolean {
-  return edge[4] < MIN_SURE_CONFIDENCE
 }
 
 function guessesOf(edges: Edges): number {

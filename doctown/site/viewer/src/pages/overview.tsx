@@ -1,5 +1,6 @@
 /** The first page: what the repository is, how it was documented, and where to begin. Needs the shard `overview` only. */
 import type { ComponentChildren } from 'preact'
+import { idInAddress } from '../data/model.js'
 import type { ClusterLine, Line, Overview } from '../data/shards.js'
 import { useShown } from '../parts/context.js'
 import { Kind, MAX_SUMMARY_IN_LIST, Name, WebLink } from '../parts/links.js'
@@ -12,7 +13,6 @@ const LEVELS = {
   symbols: 'symbols, calls by name only',
   files: 'files only',
 }
-const MAX_ID_IN_ADDRESS = 1_000
 
 function Fact({ name, children }: { name: string; children: ComponentChildren }) {
   return (
@@ -164,7 +164,7 @@ function Facts({ overview }: { overview: Overview }) {
 }
 
 function CentralLine({ line }: { line: Line }) {
-  const id = line.id.length > MAX_ID_IN_ADDRESS ? String(line.node) : line.id
+  const id = idInAddress(line.id, line.node)
   const at = line.id.indexOf('::')
   const [path, local] = [line.id.slice(0, at), line.id.slice(at + 2)]
   return (
