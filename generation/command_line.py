@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from generation.config import ServiceSettings, Settings, set_process_defaults
+from generation.domain.limits import parse_integer
 from generation.domain.names import did_you_mean, nearest
 from generation.errors import InputError
 
@@ -110,12 +111,12 @@ def add_address_arguments(parser: argparse.ArgumentParser, settings: type[Servic
         parser.add_argument(f"--{name}", help=described)
 
 
-def whole_number(most: int) -> Callable[[str], int]:
-    """Return the type of an argument that is a whole number from 1 to `most`."""
+def whole_number(most: int, least: int = 1) -> Callable[[str], int]:
+    """Return the type of an argument that is a whole number from `least` to `most`."""
 
     def number(text: str) -> int:
-        if not text.isdecimal() or not 1 <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {most}")
+        if not text.isdecimal() or not least <= parse_integer(text) <= most:
+            raise argparse.ArgumentTypeError(f"must be a whole number from {least} to {most}")
         return int(text)
 
     return number

@@ -9,12 +9,13 @@ from doctown.commands.options import add_selection_arguments, cache_of, selectio
 from doctown.docpack import open_pack, read_embeddings
 from doctown.docpack.compare import find_stale
 from doctown.docpack.show import show_staleness
-from doctown.errors import ConfigError
 from doctown.reading import read_current
 from doctown.repository import Limits, open_source
+from generation import whole_number
 
 SUMMARY = "Check that a pack is whole, and that it fits the source."
 FAILED = 3
+MAX_STALE = 1_000_000_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("pack", type=Path, metavar="PACK")
     parser.add_argument("source", nargs="?", metavar="SOURCE", help="what the pack should fit; default: nothing")
     parser.add_argument(
-        "--max-stale", default="0", metavar="N", help=f"end with {FAILED} where more are stale (default: 0)"
+        "--max-stale",
+        type=whole_number(MAX_STALE, least=0),
+        default=0,
+        metavar="N",
+        help=f"end with {FAILED} where more are stale (default: 0)",
     )
     parser.add_argument("--json", action="store_true", help="print what was found as JSON")
     add_selection_arguments(parser)
@@ -32,8 +37,6 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Run the command; return the exit code. Raise DoctownError where the pack is not whole."""
     from rich.console import Console
 
-    if not (options.max_stale.isascii() and options.max_stale.isdigit()):
-        raise ConfigError("--max-stale must be a whole number from 0")
     pack = open_pack(options.pack)
     read_embeddings(options.pack)
     if options.source is None:
@@ -45,4 +48,4 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
         print(json.dumps(staleness._asdict()))  # noqa: T201 - a command speaks by printing
     else:
         show_staleness(staleness, Console())
-    return FAILED if len(staleness.stale) > int(options.max_stale) else 0
+    return FAILED if len(staleness.stale) > options.max_stale else 0

@@ -85,8 +85,12 @@ def print_record(record: Mapping[str, object]) -> None:
 
 
 def ask(question: str, answer: Callable[[str], str] = input) -> bool:
-    """Return whether the user says yes."""
-    return answer(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
+    """Return whether the user says yes; the end of the input (Ctrl-D) is a no."""
+    try:
+        return answer(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
+    except EOFError:
+        print()  # noqa: T201 - the line of the question is not over
+        return False
 
 
 def _print_json(event: Event) -> None:

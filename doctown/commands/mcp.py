@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from doctown.commands.options import staleness_of
+from doctown.commands.options import MAX_PORT, staleness_of
 from doctown.errors import ConfigError
+from generation import whole_number
 
 SUMMARY = "Serve packs to agents by the Model Context Protocol (needs the extra `mcp`)."
 
@@ -19,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--source", metavar="FOLDER", help="the repository of the pack, for the tool `stale`")
     parser.add_argument("--http", action="store_true", help="serve streamable HTTP at /mcp instead of stdio")
     parser.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1; there is no login")
-    parser.add_argument("--port", type=int, default=8009, help="default: 8009")
+    parser.add_argument("--port", type=whole_number(MAX_PORT), default=8009, metavar="N", help="default: 8009")
 
 
 def run(options: argparse.Namespace, environ: Mapping[str, str]) -> None:
@@ -36,7 +38,19 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> None:
         raise ConfigError(message) from None
     server = make_server(library)
     if options.http:
+        _check_address(options.host, options.port)
         print(f"doctown: serving at http://{options.host}:{options.port}/mcp", file=sys.stderr)  # noqa: T201
         server.run("streamable-http", host=options.host, port=options.port)
     else:
         server.run("stdio")
+
+
+def _check_address(host: str, port: int) -> None:
+    """Raise ConfigError where nothing can listen at an address; the SDK's server would print a traceback."""
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        socket.create_server(address, family=family).close()
+    except (OSError, UnicodeError) as error:
+        reason = (getattr(error, "strerror", None) or "it is no address").partition(" (")[0]
+        message = f"{host}:{port} cannot be used: {reason}; name another with --host and --port."
+        raise ConfigError(message) from None

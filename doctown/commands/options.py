@@ -10,6 +10,8 @@ from doctown.errors import ConfigError
 from doctown.parsing.cache import Cache, default_folder
 from doctown.repository import Limits, Selection, open_source
 
+MAX_PORT = 65_535
+
 
 def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the source and what is read of it."""

@@ -9,19 +9,21 @@ from contextlib import suppress
 from http.server import HTTPServer
 from pathlib import Path
 
-from doctown.commands.options import staleness_of
+from doctown.commands.options import MAX_PORT, staleness_of
 from doctown.docpack import open_pack
 from doctown.errors import OutputError
+from generation import whole_number
 
 SUMMARY = "Show a pack in the browser."
-MAX_PORT = 65_535
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("pack", type=Path, metavar="PACK")
     parser.add_argument("--source", metavar="FOLDER", help="the repository of the pack: what is stale is shown")
-    parser.add_argument("--port", type=_port, default=0, metavar="N", help="default: a free one")
+    parser.add_argument(
+        "--port", type=whole_number(MAX_PORT, least=0), default=0, metavar="N", help="default: a free one"
+    )
     parser.add_argument("--no-open", action="store_true", help="print the address, and open no browser")
 
 
@@ -51,9 +53,3 @@ def _serve(server: HTTPServer, *, is_opened: bool) -> None:
             # A browser in the terminal returns when it is left.
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
         server.serve_forever()
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or int(text) > MAX_PORT:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 0 to {MAX_PORT}")
-    return int(text)

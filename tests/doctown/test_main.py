@@ -120,7 +120,16 @@ def test_what_is_wrong_is_said_in_one_line(
     assert len(said.err.splitlines()) == 1
 
 
-@pytest.mark.parametrize("arguments", [["graph"], ["graph", "a", "--cache", "b", "--no-cache"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["graph"],
+        ["graph", "a", "--cache", "b", "--no-cache"],
+        ["check", "a.docpack", "a", "--max-stale", "9" * 5_000],  # more digits than Python converts
+        ["mcp", "a.docpack", "--http", "--port", "65536"],
+    ],
+    ids=["no source", "cache and none", "too many stale", "no port"],
+)
 def test_a_wrong_command_line_ends_with_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments, os.environ)

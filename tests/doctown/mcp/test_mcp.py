@@ -139,6 +139,21 @@ def opened(small_pack: Pack) -> OpenPack:
     return OpenPack(small_pack, index_pack(small_pack), SearchIndex(small_pack.nodes))
 
 
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [("127.0.0.1", "Address already in use"), ("a..b", "it is no address")],
+    ids=["in use", "no name"],
+)
+def test_an_address_that_cannot_be_used_is_named(
+    host: str, words: str, written: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["mcp", str(written), "--http", "--host", host, "--port", str(port)], {}) == 1
+    said = f"doctown: {host}:{port} cannot be used: {words}; name another with --host and --port.\n"
+    assert capsys.readouterr().err == said
+
+
 def test_a_wrong_question_is_answered_with_a_sentence(written: Path) -> None:
     """An unknown symbol, pack, page or cluster and a page beyond all bounds say what would be right."""
 
