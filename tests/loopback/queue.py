@@ -347,6 +347,10 @@ class LoopbackQueue:
         idle = {pod_id for pod_id, polls in list(self._polling.items()) if polls > 0} - busy
         return {"jobs": self._book.job_counts(), "workers": {"idle": len(idle), "running": len(busy)}}
 
+    def submitted(self) -> int:
+        """How many jobs were put in so far, whatever became of them."""
+        return len(self._book.jobs)
+
     def webhooks_pending(self) -> int:
         """How many webhooks are still being called."""
         return len(self._webhooks)

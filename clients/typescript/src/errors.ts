@@ -8,6 +8,7 @@
  * | `bad_setting` | an option of the client is missing or wrong |
  * | `connection` | the server could not be reached, or the connection broke before the answer was whole |
  * | `bad_reply` | the answer is not what this API answers |
+ * | `maybe_accepted` | no answer confirms the job, which may run all the same: it was not submitted a second time |
  * | `unauthorized` | the key or token was refused |
  * | `not_found` | nobody knows the job (RunPod forgets a result after 30 minutes) |
  * | `payload_too_large` | put the symbols into the bucket and send `symbols_key` |

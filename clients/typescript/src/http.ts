@@ -64,9 +64,27 @@ export async function waitToRepeat(
 const REFUSALS: ReadonlySet<string> = new Set(['busy', 'stopping'])
 
 function mayRepeat(error: GenerationError, repeatable: Repeatable): boolean {
-  if (error.status === 429 || REFUSALS.has(error.failure)) return true
-  const isPassing = error.failure === 'connection' || (error.status !== null && error.status >= 500)
-  return repeatable === 'always' && isPassing
+  return isRefused(error) || (repeatable === 'always' && isPassing(error))
+}
+
+function isRefused(error: GenerationError): boolean {
+  return error.status === 429 || REFUSALS.has(error.failure)
+}
+
+function isPassing(error: GenerationError): boolean {
+  return error.failure === 'connection' || (error.status !== null && error.status >= 500)
+}
+
+/**
+ * What a failed submission is raised as: `maybe_accepted` where the server may have taken the job all the same, because
+ * its answer was lost, came from something between, or does not name the job. Else the error as it is.
+ */
+export function asSubmissionError(error: unknown, advice: string): unknown {
+  if (!(error instanceof GenerationError) || isRefused(error)) return error
+  const { failure, message, status, retryAfterS } = error
+  if (!isPassing(error) && failure !== 'bad_reply' && status !== 408) return error
+  const sentence = `no answer confirms the job, which may run all the same (${message}): ${advice}`
+  return new GenerationError('maybe_accepted', sentence, { status, retryAfterS, cause: error })
 }
 
 /** One exchange, its body included; a reply that is no success is raised. Ends after `timeoutS`, or with the signal. */

@@ -4,6 +4,7 @@ import { GenerationError } from './errors.js'
 import {
   asConnectionError,
   asObject,
+  asSubmissionError,
   decode,
   defaultFetch,
   exchange,
@@ -90,13 +91,17 @@ export class IngestClient {
    * Has a repository documented, or an archive in the bucket, and returns the id of the job.
    *
    * After a broken connection or a 5xx the service may have taken the job, so it is sent again only where the input has
-   * a `job_id`, which is then the same job. Give one.
+   * a `job_id`, which is then the same job. Give one. Where that does not help, `maybe_accepted` is raised.
    */
   async ingest(input: RepositoryInput, { signal }: CallOptions = {}): Promise<string> {
     const repeatable = input.job_id ? 'always' : 'refused'
-    const { job_id } = await this.#json('/ingest', { method: 'POST', body: input, repeatable, signal })
-    if (typeof job_id !== 'string') throw new GenerationError('bad_reply', 'the answer has no `job_id`')
-    return job_id
+    try {
+      const { job_id } = await this.#json('/ingest', { method: 'POST', body: input, repeatable, signal })
+      if (typeof job_id === 'string') return job_id
+      throw new GenerationError('bad_reply', 'the answer has no `job_id`')
+    } catch (error) {
+      throw asSubmissionError(error, 'look for it in the list of jobs before you send it with another job_id')
+    }
   }
 
   /** How a job stands. */

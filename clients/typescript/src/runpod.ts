@@ -4,6 +4,7 @@ import { GenerationError } from './errors.js'
 import { sha256 } from './hash.js'
 import {
   asObject,
+  asSubmissionError,
   decode,
   defaultFetch,
   exchange,
@@ -59,7 +60,10 @@ export interface RunPodClientOptions {
   fetch?: Fetch
   results?: { fetchDocument?: FetchDocument }
   retry?: RetryOptions
-  /** Seconds after which one call of the API counts as broken; default 30. A document may take ten times that. */
+  /**
+   * Seconds after which one call of the API counts as broken; default 30. A submission may take three times that, and a
+   * document ten times.
+   */
   timeoutS?: number
 }
 
@@ -85,6 +89,9 @@ export interface PollOptions {
 }
 
 const ENDED: ReadonlySet<RunPodState> = new Set(['COMPLETED', 'FAILED', 'CANCELLED', 'TIMED_OUT'])
+// A submission is not repeated, so it is waited for longer.
+const SUBMISSION_TIMES = 3
+const DOCUMENT_TIMES = 10
 const POLL_GROWTH = 1.5
 const POLL_GROWN_AT_MOST = 5
 
@@ -118,9 +125,10 @@ export class RunPodClient {
   /**
    * Puts a job into the queue and returns RunPod's id of it.
    *
-   * A refused submission (429) is tried again. After a broken connection or a 5xx the job may be in the queue already,
-   * so it is tried again only where the input has a `job_id`: a second job of one id takes over what the first has
-   * stored, and pays for the rest only. Give one.
+   * A refused submission (429) is tried again, and nothing else: after a broken connection, no answer or a 5xx the job
+   * may be in the queue already. `maybe_accepted` is raised then, and it is for the caller to decide: a second job has an
+   * id and a spending limit of its own, and to cancel it leaves the first one running. Where both have the same `job_id`,
+   * the second takes over what the first has stored.
    */
   async submit(input: JobRequest, { webhook, policy, signal }: SubmitOptions = {}): Promise<string> {
     return this.#run({ input, webhook, policy }, signal)
@@ -159,11 +167,11 @@ export class RunPodClient {
   }
 
   /**
-   * Puts a repository into the queue and returns RunPod's id of its job. It is tried again after any fault: one job of
-   * a repository runs at a time, and a second one takes over what the first has bought.
+   * Puts a repository into the queue and returns RunPod's id of its job. It is tried again as `submit` is. One job of a
+   * repository runs at a time: a second one waits for the first, and takes over what it has bought.
    */
   async submitRepository(input: RepositoryInput, { webhook, policy, signal }: SubmitOptions = {}): Promise<string> {
-    return this.#run({ input, webhook, policy }, signal, 'always')
+    return this.#run({ input, webhook, policy }, signal)
   }
 
   /** Where the job of a repository stands, each time that it has got further, until it has ended, however it ended. */
@@ -226,11 +234,14 @@ export class RunPodClient {
   async #run(
     body: { input: GenerationInput | RepositoryInput; webhook?: string | undefined; policy?: RunPodPolicy | undefined },
     signal: AbortSignal | undefined,
-    repeatable: Repeatable = body.input.job_id ? 'always' : 'refused',
   ): Promise<string> {
-    const { id } = await this.#call('POST', '/run', body, repeatable, signal)
-    if (typeof id !== 'string' || id === '') throw new GenerationError('bad_reply', 'the submission has no id')
-    return id
+    try {
+      const { id } = await this.#call('POST', '/run', body, 'refused', signal, SUBMISSION_TIMES)
+      if (typeof id === 'string' && id !== '') return id
+      throw new GenerationError('bad_reply', 'the submission has no id')
+    } catch (error) {
+      throw asSubmissionError(error, 'look for it among the requests of the endpoint before you send it again')
+    }
   }
 
   /** The output of a job, once it has completed. */
@@ -269,6 +280,7 @@ export class RunPodClient {
     body: unknown,
     repeatable: Repeatable,
     signal: AbortSignal | undefined,
+    times = 1,
   ): Promise<Record<string, unknown>> {
     const headers: Record<string, string> = { authorization: `Bearer ${this.#apiKey}` }
     if (body !== undefined) headers['content-type'] = 'application/json'
@@ -278,7 +290,7 @@ export class RunPodClient {
       cache: 'no-store',
       body: body === undefined ? null : JSON.stringify(body),
     }
-    const limits = { signal, timeoutS: this.#timeoutS }
+    const limits = { signal, timeoutS: this.#timeoutS * times }
     const attempt = () => exchange(this.#fetch, `${this.#endpoint}${path}`, init, limits)
     const { bytes } = await withRetries(attempt, repeatable, this.#retry, signal)
     return requireObject(decode(bytes), "RunPod's answer")
@@ -286,7 +298,7 @@ export class RunPodClient {
 
   async #document(pointer: ResultsPointer, signal: AbortSignal | undefined): Promise<ResultsDocument> {
     const fetch = this.#documentFetch(pointer, 'the symbols are')
-    const limits = { signal, timeoutS: this.#timeoutS * 10 }
+    const limits = { signal, timeoutS: this.#timeoutS * DOCUMENT_TIMES }
     const attempt = () => exchange(fetch, pointer.url ?? '', {}, limits)
     const { bytes } = await withRetries(attempt, 'always', this.#retry, signal)
     if (bytes.byteLength !== pointer.bytes || (await sha256(bytes)) !== pointer.sha256) {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { mock, test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import { DocpackReader, GenerationClient, GenerationError, RunPodClient } from '@doctown/generation-client'
 import type { Fetch, JobOutput, ProgressPayload, RunPodClientOptions } from '@doctown/generation-client'
@@ -180,7 +180,7 @@ test('ids are sent as one part of the path, whatever they hold', async () => {
   assert.equal(stub.seen[0]?.path, '/ep/status/..%2F..%2Fpurge-queue%3Fx%3D1')
 })
 
-test('the job of a repository is sent after any fault, tells its steps, and has its pack in its output', async () => {
+test('the job of a repository tells its steps, and has its pack in its output', async () => {
   const snapshot = (step: number, elapsed_ms: number) =>
     json({
       id: 'job-1',
@@ -189,19 +189,11 @@ test('the job of a repository is sent after any fault, tells its steps, and has 
     })
   const ended = json({ id: 'job-1', status: 'COMPLETED', output: { status: 'success', docpack: { key: 'a.docpack' } } })
   const accepted = json({ id: 'job-1', status: 'IN_QUEUE' })
-  const stub = await startStub(
-    hangUp,
-    accepted,
-    snapshot(1, 5),
-    snapshot(1, 5),
-    snapshot(5, 900),
-    snapshot(4, 800),
-    ended,
-  )
+  const stub = await startStub(accepted, snapshot(1, 5), snapshot(1, 5), snapshot(5, 900), snapshot(4, 800), ended)
   const client = clientOf(stub)
   const repository = { url: 'https://github.com/owner/repo' }
   const id = await client.submitRepository({ repository })
-  assert.deepEqual(JSON.parse(stub.seen[1]?.body ?? ''), { input: { repository } })
+  assert.deepEqual(JSON.parse(stub.seen[0]?.body ?? ''), { input: { repository } })
   const steps: number[] = []
   for await (const { step } of client.repositoryProgress(id, { pollS: 0.001 })) steps.push(step)
   assert.deepEqual(steps, [1, 5])
@@ -221,21 +213,60 @@ test('a refused submission is tried again until it is accepted', async () => {
   assert.equal(stub.seen.length, 3)
 })
 
-for (const [what, reply, failure] of [
-  ['a broken connection', hangUp, 'connection'],
-  ['a server error', json({}, 500), 'server_error'],
-] as [string, Reply, string][]) {
-  test(`after ${what} a submission is tried again only where the job has an id`, async () => {
-    const unnamed = await startStub(reply, ACCEPTED)
-    const error = await fault(clientOf(unnamed).submit(INPUT))
-    assert.equal(error.failure, failure)
-    assert.equal(unnamed.seen.length, 1)
+const SUBMISSIONS: [string, (client: RunPodClient) => Promise<unknown>][] = [
+  ['symbols', (client) => client.submit(INPUT)],
+  ['symbols with an id', (client) => client.submit({ ...INPUT, job_id: 'mine' })],
+  ['a repository', (client) => client.submitRepository({ repository: { url: 'https://github.com/owner/repo' } })],
+]
 
-    const named = await startStub(reply, ACCEPTED)
-    assert.equal(await clientOf(named).submit({ ...INPUT, job_id: 'mine' }), 'job-1')
-    assert.equal(named.seen.length, 2)
-  })
+for (const [what, reply, status] of [
+  ['a broken connection', hangUp, null],
+  ['a server error', json({}, 500), 500],
+  ['a time-out of a proxy', json({}, 408), 408],
+  ['an answer without an id', json({}), null],
+] as [string, Reply, number | null][]) {
+  for (const [input, submit] of SUBMISSIONS) {
+    test(`after ${what} a job of ${input} is not submitted again, and said to run perhaps`, async () => {
+      const stub = await startStub(reply, ACCEPTED)
+      const error = await fault(submit(clientOf(stub)))
+      assert.deepEqual([error.failure, error.status, stub.seen.length], ['maybe_accepted', status, 1])
+      assert.match(error.message, /^no answer confirms the job, which may run all the same \(/)
+      assert.ok(error.cause instanceof GenerationError)
+    })
+  }
+}
 
+test('a submission is waited for three times as long as another call', async () => {
+  mock.timers.enable({ apis: ['setTimeout'] })
+  try {
+    const signals: AbortSignal[] = []
+    const never: Fetch = (_url, init) =>
+      new Promise((_resolve, reject) => {
+        assert.ok(init?.signal)
+        signals.push(init.signal)
+        init.signal.addEventListener('abort', () => reject(new TypeError('aborted')))
+      })
+    const client = new RunPodClient({ endpointId: 'ep', apiKey: KEY, fetch: never, retry: { attempts: 1 } })
+    const faults = [fault(client.submit(INPUT)), fault(client.status('a'))]
+    mock.timers.tick(30_000)
+    assert.deepEqual(
+      signals.map(({ aborted }) => aborted),
+      [false, true],
+    )
+    mock.timers.tick(60_000)
+    assert.deepEqual(
+      (await Promise.all(faults)).map(({ failure }) => failure),
+      ['maybe_accepted', 'connection'],
+    )
+  } finally {
+    mock.timers.reset()
+  }
+})
+
+for (const [what, reply] of [
+  ['a broken connection', hangUp],
+  ['a server error', json({}, 500)],
+] as [string, Reply][]) {
   test(`after ${what} a question and a cancellation are tried again`, async () => {
     const asked = await startStub(reply, REFUSED, json({ id: 'a', status: 'IN_QUEUE' }))
     assert.equal((await clientOf(asked).status('a')).status, 'IN_QUEUE')
@@ -247,13 +278,12 @@ for (const [what, reply, failure] of [
   })
 }
 
-test('a silent server is a broken connection: what may be repeated is, and a job without an id is not', async () => {
+test('a silent server is a broken connection: what may be repeated is, and a submission is not', async () => {
   const stub = await startStub(silence)
-  for (const [attempts, call] of [
-    [1, (client: RunPodClient) => client.submit(INPUT)],
-    [2, (client: RunPodClient) => client.submit({ ...INPUT, job_id: 'mine' })],
-    [2, (client: RunPodClient) => client.status('a')],
-    [2, (client: RunPodClient) => client.cancel('a')],
+  for (const [attempts, failure, call] of [
+    [1, 'maybe_accepted', (client: RunPodClient) => client.submit({ ...INPUT, job_id: 'mine' })],
+    [2, 'connection', (client: RunPodClient) => client.status('a')],
+    [2, 'connection', (client: RunPodClient) => client.cancel('a')],
   ] as const) {
     let sent = 0
     const counting: Fetch = (input, init) => {
@@ -261,7 +291,7 @@ test('a silent server is a broken connection: what may be repeated is, and a job
       return fetch(input, init)
     }
     const options = { timeoutS: 0.05, fetch: counting, retry: { ...QUICK, attempts: 2 } }
-    assert.equal((await fault(call(clientOf(stub, options)))).failure, 'connection')
+    assert.equal((await fault(call(clientOf(stub, options)))).failure, failure)
     assert.equal(sent, attempts)
   }
 })

@@ -1,6 +1,6 @@
 import { backend } from '$lib/server'
 import { hasBucket, isUpload } from '$lib/server/bucket'
-import { faultOf } from '$lib/server/faults'
+import { faultOf, mayRun } from '$lib/server/faults'
 import { count, maxCostUsd, refusalOf } from '$lib/server/limit'
 import type { RepositoryInput } from '@doctown/generation-client'
 import { fail, redirect } from '@sveltejs/kit'
@@ -26,7 +26,7 @@ export const actions: Actions = {
     try {
       id = await backend().submit(input)
     } catch (error) {
-      takeBack()
+      if (!mayRun(error)) takeBack()
       const { status, sentence } = faultOf(error)
       return fail(status, { url, ref, sentence })
     }

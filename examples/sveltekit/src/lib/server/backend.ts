@@ -12,5 +12,6 @@ export interface Backend {
   pack(key: string): Promise<Response>
 }
 
-// A page asks again by itself, and a visitor should not wait for long.
+// A page asks again by itself, and a visitor should not wait for long. RunPodClient waits three times as long for a job
+// to be accepted, since it submits none twice.
 export const PATIENCE = { retry: { attempts: 2 }, timeoutS: 10 }

@@ -9,11 +9,21 @@ export interface Fault {
   isPassing: boolean
 }
 
+/** Whether a job that was to be started may run all the same, though nobody knows its id. */
+export function mayRun(error: unknown): boolean {
+  return error instanceof GenerationError && error.failure === 'maybe_accepted'
+}
+
 /** Raises what is no fault of a call: a bug of the site. */
 export function faultOf(error: unknown): Fault {
   if (!(error instanceof GenerationError)) throw error
   const { failure, message, status } = error
   console.error(`${failure}: ${message}`)
+  if (mayRun(error)) {
+    const sentence = 'The documentation service has not answered: the job may have been started all the same.'
+    const advice = 'Another one would wait for it, and take over what it has bought.'
+    return { status: 503, sentence: `${sentence} ${advice}`, isPassing: true }
+  }
   if (failure === 'connection' || status === 429 || (status !== null && status >= 500 && failure !== 'bad_setting')) {
     return {
       status: 503,
