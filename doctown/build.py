@@ -118,7 +118,7 @@ def run_build(options: BuildOptions, settings: Settings, parse_cache: Cache | No
         _check_bucket(settings)
     with _assembled(options, settings, parse_cache, doors, steps) as found:
         purchase = _purchase(found, options, settings, doors)
-        path = options.output / f"{found.checkout.name}{PACK_SUFFIX}"
+        path = _pack_path(options, found.checkout.name)
         _check_disk(options.output, len(found.parsed.symbols))
         with steps.step("document") as results:
             estimate, summaries = _document(found, purchase, doors)
@@ -243,9 +243,13 @@ def _repository(checkout: Checkout) -> Repository:
     return repository if description is None else {**repository, "description": description}
 
 
+def _pack_path(options: BuildOptions, name: str) -> Path:
+    return options.output / (options.file_name or f"{name}{PACK_SUFFIX}")
+
+
 def _previous(options: BuildOptions, repository: Repository, settings: Settings) -> Pack | None:
     """Return the earlier pack, by default the one that is to be replaced, if there is one."""
-    path = options.previous or options.output / f"{repository['name']}{PACK_SUFFIX}"
+    path = options.previous or _pack_path(options, repository["name"])
     if options.previous is None and not path.exists():
         return None
     try:

@@ -19,6 +19,7 @@ MAX_CONCURRENT_OF_OPENAI = 100
 class BuildOptions:
     """One build: what is read, what is documented of it, and where the pack goes.
 
+    The pack is the file `file_name` in the folder `output`, by default NAME.docpack.
     `kinds` are those of symbols to document, None for the default ones; `via` is who buys the summaries; `clusters` is
     their number, None for a good one. `previous` is an earlier pack whose summaries are taken over, unless `renew` has
     every summary written anew; by default it is the one that will be replaced. Without `may_replace_model` an offline
@@ -28,6 +29,7 @@ class BuildOptions:
 
     source: str
     output: Path = DEFAULT_OUTPUT
+    file_name: str | None = None
     selection: Selection = field(default_factory=Selection)
     include_tests: bool = False
     kinds: frozenset[str] | None = None

@@ -37,7 +37,8 @@ from doctown.bulk.state import (
     save_state,
 )
 from doctown.jobs import parse_repository_job
-from doctown.jobs.keys import repository_folder
+from doctown.jobs.keys import repository_folder, without_capitals
+from doctown.repository import ignores_case
 from generation import FATAL, JobError, Storage
 
 log = logging.getLogger(__name__)
@@ -113,6 +114,7 @@ class RepositoryRun:
         self._newest_commit = newest_commit
         self._digest = digest_of([], request.options)
         self._packs: dict[str, IndexEntry] = {}
+        self._indexed_as: dict[str, str] = {}
         self._changed: dict[str, IndexEntry] = {}
         self._budget = _Budget(request.max_cost_usd)
         self._at_once = max(1, min(request.in_flight, len(request.repositories)))
@@ -156,6 +158,8 @@ class RepositoryRun:
                     self.states[number] = state
                     self._budget.spent[number], self._budget.over[number] = state.spent_usd, state.over_usd
         self._packs = dict((await read_index(self._storage))["packs"])
+        # Packs of earlier versions lie under the capitals of their URL.
+        self._indexed_as = {without_capitals(folder): folder for folder in sorted(self._packs)}
 
     async def _in_turn(self, slots: asyncio.Semaphore, number: int, listed: ListedRepository) -> None:
         async with slots:
@@ -171,7 +175,7 @@ class RepositoryRun:
         """Do a repository's job until it is done, or brings nothing new."""
         if listed.fault is not None:
             return State("failed", failure="bad_input", message=listed.fault)
-        folder = _folder(listed)
+        folder = self._folder(listed)
         entry = self._packs.get(folder) or as_entry(listed.repository)
         newest = await self._newest_commit(listed.repository)
         if newest is not None:
@@ -248,9 +252,16 @@ class RepositoryRun:
         """Count what a job that has stored a pack has cost, in the budget and in the index."""
         if attempt.output is not None:
             self._budget.count(number, attempt.output["total_cost"], is_over=not attempt.output["is_unfinished"])
-            folder = _folder(listed)
+            folder = self._folder(listed)
             entry = self._packs.get(folder) or as_entry(listed.repository)
             self._note(folder, built_entry(entry, attempt.output, self._digest))
+
+    def _folder(self, listed: ListedRepository) -> str:
+        """Return under which folder the index has a repository, or will have it."""
+        job = parse_repository_job(listed.job_input({}), "bulk")
+        assert job.git is not None  # noqa: S101 - a list has no archives
+        folder = repository_folder(job.git.url, job.subdir)
+        return self._indexed_as.get(folder, folder) if ignores_case(job.git.host) else folder
 
     def _note(self, folder: str, entry: IndexEntry) -> IndexEntry:
         self._packs[folder] = self._changed[folder] = entry
@@ -288,12 +299,6 @@ def _needs_more(attempt: Attempt) -> bool:
     if attempt.output is None:
         return attempt.failure == ESTIMATE_ABOVE_CAP
     return CAP_REACHED in attempt.output["failures"]
-
-
-def _folder(listed: ListedRepository) -> str:
-    job = parse_repository_job(listed.job_input({}), "bulk")
-    assert job.git is not None  # noqa: S101 - a list has no archives
-    return repository_folder(job.git.url, job.subdir)
 
 
 def _state_after(attempt: Attempt) -> State:

@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeAlias, cast
-from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
@@ -156,14 +155,11 @@ def open_previous(path: Path, repository: Repository) -> Pack:
 
 def same_repository(one: Repository, other: Repository) -> bool:
     """Return whether two packs are of one repository: by address where both have one, else by name."""
+    from doctown.repository import identity
+
     if one["url"] is not None and other["url"] is not None:
-        return _address(one["url"]) == _address(other["url"])
+        return identity(one["url"]) == identity(other["url"])
     return one["name"] == other["name"]
-
-
-def _address(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
-    return (parts.netloc.rpartition("@")[2].lower(), parts.path.strip("/").removesuffix(".git"))
 
 
 @contextmanager

@@ -6,19 +6,20 @@
     docpacks/@archives/{key}/{name}.docpack           of an archive in the bucket
 
 Each has its vectors beside it, and replaces the pack that was there before. A part of an address that is no plain name
-gets a digest at its end, so that two addresses never share a key.
+gets a digest at its end, so that two addresses never share a key. Where a host ignores case, keys are in lower case.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from doctown.docpack.schema import PACK_SUFFIX
-from doctown.repository import clean_url, short_name
+from doctown.repository import clean_url, identity, short_name
 
 PACKS = "docpacks"
+KEPT = "checkpoints/"
 INDEX_KEY = f"{PACKS}/index.json"
 GITHUB = "github.com"
 
@@ -30,15 +31,34 @@ _MAX_PART_CHARS = 100
 def repository_folder(url: str, subdir: str | None) -> str:
     """Return the folder of the packs of a repository with a git URL.
 
-    >>> repository_folder("https://github.com/owner/repo.git", None)
+    >>> repository_folder("https://github.com/Owner/Repo.git", None)
     'docpacks/owner/repo'
-    >>> repository_folder("https://gitlab.com/group/sub/repo", "packages/core")
-    'docpacks/gitlab.com/group/sub/repo/@packages/core'
+    >>> repository_folder("https://gitlab.com/group/sub/repo", "packages/Core")
+    'docpacks/gitlab.com/group/sub/repo/@packages/Core'
     """
-    parts = urlsplit(clean_url(url) or url)
+    return _folder(identity(url), subdir)
+
+
+def spelled_folder(url: str, subdir: str | None) -> str:
+    """Return what `repository_folder` was before: with the capitals of the URL."""
+    return _folder((clean_url(url) or url).partition("://")[2], subdir)
+
+
+def _folder(address: str, subdir: str | None) -> str:
+    name, *path = address.split("/")
     # A host without a dot gets a digest, for its colon: it could be the name of an owner.
-    host = [] if parts.netloc == GITHUB else [parts.netloc if "." in parts.netloc else f"{parts.netloc}:"]
-    return "/".join([PACKS, *map(_part, [*host, *parts.path.strip("/").split("/")]), *_of_subdir(subdir)])
+    host = [] if name == GITHUB else [name if "." in name else f"{name}:"]
+    return "/".join([PACKS, *map(_part, [*host, *path]), *_of_subdir(subdir)])
+
+
+def without_capitals(folder: str) -> str:
+    """Return a folder of packs as it is where the host ignores case: what is in the repository keeps its capitals.
+
+    >>> without_capitals("docpacks/Owner/Repo/@packages/Core")
+    'docpacks/owner/repo/@packages/Core'
+    """
+    repository, at, subdir = folder.partition("/@")
+    return f"{repository.lower()}{at}{subdir}"
 
 
 def archive_folder(key: str) -> str:
@@ -51,12 +71,12 @@ def archive_folder(key: str) -> str:
 
 
 def pack_name(url_or_key: str) -> str:
-    """Return the file name of a pack, as a build of this source gives it.
+    """Return the file name of the pack of a repository, or of an archive in the bucket.
 
-    >>> pack_name("https://github.com/owner/repo.git")
+    >>> pack_name("https://github.com/Owner/Repo.git")
     'repo.docpack'
     """
-    return f"{short_name(unquote(url_or_key))}{PACK_SUFFIX}"
+    return f"{short_name(unquote(identity(url_or_key)))}{PACK_SUFFIX}"
 
 
 def kept_as(folder: str) -> str:
@@ -67,7 +87,7 @@ def kept_as(folder: str) -> str:
 
 def vectors_key(kept_as_id: str, file_name: str) -> str:
     """Return the key of the cache of vectors of a pack's folder: among what no caller may have read."""
-    return f"checkpoints/{kept_as_id}.vectors/{file_name}"
+    return f"{KEPT}{kept_as_id}.vectors/{file_name}"
 
 
 def _of_subdir(subdir: str | None) -> list[str]:

@@ -10,28 +10,26 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import hashlib
 import logging
-import shutil
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TypeVar, cast
 
 from doctown.build import BuildResult, Doors, plan_build, run_build
-from doctown.docpack import PackFile
 from doctown.embedding import EmbeddingSettings
 from doctown.embedding.cache import FILE_NAME as VECTORS_FILE
 from doctown.errors import DoctownError, PackError
 from doctown.execution import Execution
-from doctown.jobs.keys import archive_folder, kept_as, pack_name, repository_folder, vectors_key
+from doctown.jobs.keys import vectors_key
 from doctown.jobs.output import PlannedRepository, RepositoryOutput, RepositoryPlan, StepName
 from doctown.jobs.progress import RepositoryProgress
 from doctown.jobs.request import RepositoryJob, parse_repository_job
+from doctown.jobs.stored import Confirm, StoredPack
 from doctown.jobs.work_folder import remove_abandoned, work_folder
 from doctown.options import MAX_CONCURRENT_OF_OPENAI, BuildOptions
 from doctown.parsing.cache import Cache
@@ -39,17 +37,12 @@ from doctown.repository import Limits, Network, Selection
 from doctown.summaries import Summaries
 from doctown.telling import Event
 from generation import (
-    InputError,
     JobError,
     JobFigures,
     Settings,
     Stopped,
-    Storage,
     StorageError,
-    check_input_key,
-    check_pack_key,
     job_lease,
-    open_storage,
 )
 from generation.domain.catalogue import utc_today
 from generation.domain.output import ResultsPointer, Status, TokenPricing
@@ -57,7 +50,6 @@ from generation.domain.output import ResultsPointer, Status, TokenPricing
 log = logging.getLogger(__name__)
 
 Watch = Callable[[RepositoryProgress], None]
-Confirm = Callable[[], Awaitable[None]]
 Result = TypeVar("Result")
 
 # The part of an execution's time that is left for the pack, its upload and the result.
@@ -108,7 +100,7 @@ async def run_repository_job(  # noqa: PLR0913 - the keyword arguments come from
     job = parse_repository_job(payload, job_id)
     settings = _with_concurrency(settings.as_of(today()).with_options(job.options.as_settings()))
     settings.require_usable_model(needs_key=not job.options.dry_run)
-    stored = _Stored.of(job, settings)
+    stored = await StoredPack.of(job, settings)
     stopping = stopping or asyncio.Event()
     progress = RepositoryProgress(job.job_id)
     figures = figures or JobFigures()
@@ -161,83 +153,12 @@ async def _again_where_taken_over(build: Callable[[], Awaitable[Result]], job_id
         log.warning("job %s: another process has taken the repository over: it goes on from its pack", job_id)
 
 
-def _for_callers(error: DoctownError, work: Path, stored: _Stored) -> str:
+def _for_callers(error: DoctownError, work: Path, stored: StoredPack) -> str:
     """Return the sentence of an error; callers know a pack by its key, which is its path in the folder."""
     sentence = str(error).replace(f"{work}/", "")
     if isinstance(error, PackError) and not stored.is_previous_named:
         return f"{sentence} It is the last pack in the bucket: remove it there to begin anew"
     return sentence
-
-
-@dataclass
-class _Stored:
-    """The places in the store of one job, and what it has put there."""
-
-    storage: Storage
-    folder: str
-    previous_key: str
-    is_previous_named: bool
-    docpack: ResultsPointer | None = None
-    embeddings: ResultsPointer | None = None
-    kept_as: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.kept_as = kept_as(self.folder)
-
-    @classmethod
-    def of(cls, job: RepositoryJob, settings: Settings) -> _Stored:
-        """Return the places of a job. Raise InputError where it names a key that its caller may not have read."""
-        if job.git is not None:
-            folder, name = repository_folder(job.git.url, job.subdir), pack_name(job.git.url)
-        else:
-            key = job.archive_key or ""
-            check_input_key("archive_key", key, settings.key_prefixes)
-            folder, name = archive_folder(key), pack_name(key)
-        own_key, named = f"{folder}/{name}", job.previous_docpack_key
-        if named is not None and named != own_key:
-            check_pack_key("previous_docpack_key", named, settings.key_prefixes)
-        return cls(open_storage(settings), folder, named or own_key, named is not None)
-
-    async def upload(self, written: PackFile, confirm: Confirm) -> str:
-        """Put the vectors and the pack into the store: who sees the pack finds its vectors. Return where it is.
-
-        Raise LeaseLost where another process has taken the repository over: its pack has more than this one.
-        """
-        await confirm()
-        if written.embeddings_path is not None:
-            self.embeddings = await self._put(written.embeddings_path)
-        self.docpack = await self._put(written.path)
-        return self.docpack["url"] or self.docpack["key"]
-
-    async def _put(self, path: Path) -> ResultsPointer:
-        key, body = f"{self.folder}/{path.name}", await asyncio.to_thread(path.read_bytes)
-        await self.storage.write(key, body)
-        digest = await asyncio.to_thread(lambda: hashlib.sha256(body).hexdigest())
-        url = self.storage.url(key)
-        return {"bucket": self.storage.bucket, "key": key, "url": url, "bytes": len(body), "sha256": digest}
-
-    async def previous_pack(self, work: Path) -> Path | None:
-        """Return a copy of the earlier pack, None where there is none. Raise InputError for a named one."""
-        if not await self.storage.exists(self.previous_key):
-            if self.is_previous_named:
-                raise InputError(f"previous_docpack_key: {self.previous_key} names nothing; leave it out to begin anew")
-            return None
-        return await self.fetched(self.previous_key, work / self.previous_key)
-
-    async def fetched(self, key: str, path: Path) -> Path:
-        """Copy an object to a file and return its path."""
-
-        def copy() -> None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("wb") as copied:
-                shutil.copyfileobj(file, copied)
-
-        with await self.storage.open(key) as file:
-            try:
-                await asyncio.to_thread(copy)
-            except OSError as error:
-                raise JobError(f"{key} cannot be kept on this machine ({error.strerror})", "storage") from None
-        return path
 
 
 def _with_concurrency(settings: Settings) -> Settings:
@@ -249,7 +170,7 @@ def _with_concurrency(settings: Settings) -> Settings:
 
 @asynccontextmanager
 async def _alone(
-    stored: _Stored, settings: Settings, stopping: asyncio.Event, started_s: float
+    stored: StoredPack, settings: Settings, stopping: asyncio.Event, started_s: float
 ) -> AsyncIterator[Confirm]:
     """Hold the repository's lease: another execution ends first, and leaves a pack that has what it has bought.
 
@@ -266,7 +187,7 @@ def _last_purchase_s(settings: Settings, started_s: float) -> float:
 
 
 async def _build_options(
-    job: RepositoryJob, stored: _Stored, work: Path, environ: Mapping[str, str], caches: Caches
+    job: RepositoryJob, stored: StoredPack, work: Path, environ: Mapping[str, str], caches: Caches
 ) -> BuildOptions:
     """Return what the build is told; fetch the earlier pack, and the archive. Raise JobError or DoctownError."""
     given = job.options
@@ -278,6 +199,7 @@ async def _build_options(
     return BuildOptions(
         source=source,
         output=work / "output",
+        file_name=stored.file_name,
         selection=Selection(include=tuple(given.include), exclude=tuple(given.exclude), subdir=job.subdir),
         include_tests=given.include_tests,
         kinds=None if given.kinds is None else frozenset(given.kinds),
@@ -293,7 +215,7 @@ async def _build_options(
 
 
 @asynccontextmanager
-async def _kept_vectors(options: BuildOptions, stored: _Stored, work: Path) -> AsyncIterator[None]:
+async def _kept_vectors(options: BuildOptions, stored: StoredPack, work: Path) -> AsyncIterator[None]:
     """Have the vectors of earlier executions while the block runs, and keep new ones, however it ends.
 
     To embed a thousand texts takes a worker some 13 s, to fetch their vectors a moment. Without them, a build that does
@@ -343,7 +265,7 @@ async def _plan(
 
 
 def _output(
-    job: RepositoryJob, result: BuildResult, stored: _Stored, settings: Settings, duration_s: float
+    job: RepositoryJob, result: BuildResult, stored: StoredPack, settings: Settings, duration_s: float
 ) -> RepositoryOutput:
     summaries, manifest = result.summaries, result.pack.manifest
     usage = summaries.token_usage

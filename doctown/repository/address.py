@@ -28,6 +28,7 @@ _SHORTHAND = re.compile(r"[\w.-]+/[\w.-]+(@\S+)?")
 _REF = re.compile(r"[A-Za-z0-9_@][A-Za-z0-9_@./+#=-]*")
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _SHORT_COMMIT = re.compile(r"[0-9a-f]{7,39}")
+HOSTS_IGNORING_CASE = frozenset({"github.com", "gitlab.com", "bitbucket.org"})
 # Addresses of pages of a repository, as people copy them from a browser.
 _PAGE = re.compile(r"(?P<repository>/[^/]+/[^/]+)(/-)?/(tree|blob|src|commit)/")
 
@@ -121,6 +122,21 @@ def clean_url(url: str) -> str | None:
     host = f"[{host}]" if ":" in host else host
     # The port of ssh says nothing about the web server's.
     return _web_url(parts.scheme if web else "https", f"{host}:{port}" if web and port else host, parts.path)
+
+
+def identity(url: str) -> str:
+    """Return what all URLs of one repository have in common.
+
+    It is the web address without its scheme, in lower case where the host ignores case, or the URL itself where that
+    leads to no web server.
+    """
+    web = (clean_url(url) or url).partition("://")[2]
+    return web.lower() if ignores_case(web.partition("/")[0]) else web or url
+
+
+def ignores_case(host: str) -> bool:
+    """Tell whether Owner/Repo and owner/repo are one repository at a host."""
+    return host in HOSTS_IGNORING_CASE
 
 
 def short_name(path: str) -> str:

@@ -23,6 +23,7 @@ from doctown.bulk.state import State
 from doctown.commands import bulk as bulk_command
 from doctown.errors import ConfigError
 from doctown.jobs import Caches
+from doctown.repository import address
 from generation import Settings, open_storage
 from tests.doctown.repository.repositories import git, make_repository, write_files
 from tests.loopback.git_http import GitServer, running_git_server
@@ -169,6 +170,22 @@ def test_a_repository_that_fails_is_named_with_its_cause_and_touches_no_other(
         records[-1]["spent_usd"],
     )
     assert figures["errors"]["fetch"] == {"bad_source": 1}
+
+
+def test_a_repository_is_listed_and_indexed_once_in_every_spelling(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where a host ignores case, another spelling is the same repository, also as an earlier version indexed it."""
+    monkeypatch.setattr(address, "HOSTS_IGNORING_CASE", {world.git.url.removeprefix("https://")})
+    world.write_list(world.url("one"), world.url("One"))
+    assert world.bulk() == 1
+    assert "it is listed already, at repos.txt:1" in capsys.readouterr().out
+    index = world.folder / "store/docpacks/index.json"
+    index.write_bytes(index.read_bytes().replace(b"open/one", b"open/One"))
+    world.write_list(world.url("one"))
+    assert world.bulk() == 0
+    assert "unchanged" in capsys.readouterr().out
+    assert [key.rpartition("/")[2] for key in json.loads(index.read_bytes())["packs"]] == ["One"]
 
 
 def test_the_cap_holds_for_the_whole_run(world: World) -> None:

@@ -130,11 +130,12 @@ def test_another_format_is_not_taken_for_a_pack(written: Path) -> None:
     [
         ("https://github.com/o/r.git", "o/r", True),
         ("https://token@GitHub.com/o/r/", "renamed", True),
+        ("https://github.com/O/R", "O/R", True),
         (None, "o/r", True),
         ("https://github.com/o/other", "o/r", False),
         (None, "other", False),
     ],
-    ids=["as it is", "another form", "by name", "another address", "another name"],
+    ids=["as it is", "another form", "other capitals", "by name", "another address", "another name"],
 )
 def test_a_previous_pack_must_be_of_the_same_repository(written: Path, url: str | None, name: str, same: bool) -> None:
     repository: Repository = {**packs.REPOSITORY, "url": url, "name": name}

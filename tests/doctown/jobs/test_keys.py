@@ -17,9 +17,14 @@ from doctown.jobs import keys
         ("https://github.com/owner/repo", "a/b", "docpacks/owner/repo/@a/b"),
         ("https://gitlab.com/group/sub/repo", None, "docpacks/gitlab.com/group/sub/repo"),
         ("https://codeberg.org/owner/repo", None, "docpacks/codeberg.org/owner/repo"),
+        ("https://GitHub.com/Owner/Repo", "Core", "docpacks/owner/repo/@Core"),
+        ("https://gitlab.com/Group/sub/Repo", None, "docpacks/gitlab.com/group/sub/repo"),
+        ("https://bitbucket.org/Owner/Repo", None, "docpacks/bitbucket.org/owner/repo"),
+        ("https://example.org/Owner/Repo", None, "docpacks/example.org/Owner/Repo"),
     ],
 )
 def test_a_pack_lies_where_its_repository_says(url: str, subdir: str | None, folder: str) -> None:
+    """A part of the path is a folder; in lower case where the host is known to ignore case."""
     assert keys.repository_folder(url, subdir) == folder
 
 

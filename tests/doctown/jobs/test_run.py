@@ -20,9 +20,11 @@ from typing import Any, NamedTuple
 import jsonschema
 import pytest
 
-from doctown.jobs import RepositoryProgress, run_repository_job
-from doctown.jobs.keys import pack_name, repository_folder
+from doctown.jobs import RepositoryProgress, parse_repository_job, run_repository_job
+from doctown.jobs.keys import kept_as, pack_name, repository_folder
+from doctown.jobs.stored import StoredPack
 from doctown.jobs.work_folder import work_folder
+from doctown.repository import address
 from doctown.telling import STEPS
 from generation import JobError, Settings
 from generation.storage import lease
@@ -189,6 +191,41 @@ def test_only_what_has_changed_is_bought_again(world: World) -> None:
     assert (second["taken_over_count"], second["documented_count"]) == (FUNCTIONS, FUNCTIONS + 1)
     assert second["docpack"]["key"] == first["docpack"]["key"]
     assert len(world.store.keys()) == 1
+
+
+def test_one_repository_has_one_pack_in_every_spelling(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a host ignores case, a job with another spelling finds what a job has stored or kept, and buys nothing."""
+    (world.folder / "Demo").symlink_to("demo")
+    spelled = {**world.input(), "repository": {"url": f"{world.git.url}/open/Demo", "ref": "main"}}
+    monkeypatch.setattr(address, "HOSTS_IGNORING_CASE", {world.git.url.removeprefix("https://")})
+    first = world.run(spelled)
+    second = world.run(world.input())
+    assert world.store.keys() == [f"{repository_folder(world.url, None)}/{pack_name(world.url)}"]
+    assert (first["taken_over_count"], second["taken_over_count"]) == (0, FUNCTIONS + 1)
+    assert set(world.bought().values()) == {1}
+
+
+OLD_KEPT = f"checkpoints/{kept_as('docpacks/Owner/Repo/@Core')}"
+
+
+@pytest.mark.parametrize(
+    ("url", "stored", "found"),
+    [
+        ("https://github.com/Owner/Repo", "docpacks/owner/repo/repo.docpack", "owner/repo/@Core/repo"),
+        ("https://github.com/owner/Repo", "docpacks/Owner/Repo/@Core/Repo.docpack", "Owner/Repo/@Core/Repo"),
+        ("https://github.com/owner/repo", "docpacks/Owner/Repo/@core/Repo.docpack", "owner/repo/@Core/repo"),
+        ("https://github.com/Owner/Repo", f"{OLD_KEPT}/1-000000.jsonl", "Owner/Repo/@Core/repo"),
+        ("https://github.com/Owner/Repo", f"{OLD_KEPT}.vectors/vectors.npz", "Owner/Repo/@Core/repo"),
+        ("https://example.org/Owner/Repo", "docpacks/owner/repo/repo.docpack", "example.org/Owner/Repo/@Core/Repo"),
+    ],
+    ids=["none", "capitals", "another folder", "kept", "vectors", "another host"],
+)
+def test_a_pack_under_capitals_keeps_its_key(tmp_path: Path, url: str, stored: str, found: str) -> None:
+    """A pack of an earlier version, and what one has bought without a pack, is gone on with where it is."""
+    Store(tmp_path).put(stored, b"anything")
+    job = parse_repository_job({"repository": {"url": url, "subdir": "Core"}}, "job-1")
+    places = asyncio.run(StoredPack.of(job, Settings.from_env({"RESULTS_DIR": str(tmp_path)})))
+    assert (places.key, places.previous_key) == (f"docpacks/{found}.docpack",) * 2
 
 
 def test_vectors_are_in_the_bucket_and_are_not_computed_again(world: World) -> None:
