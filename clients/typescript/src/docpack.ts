@@ -49,8 +49,8 @@ export class DocpackReader {
   readonly #source: DocpackSource
   readonly #fetch: Fetch
   readonly #limits: Required<DocpackLimits>
+  readonly #signal: AbortSignal | undefined
   readonly #stop = new AbortController()
-  readonly #release: () => void
   readonly #walk: AsyncGenerator<DocpackMember, void, undefined>
   readonly #kept = new Map<string, DocpackMember>()
   /** What the manifest says of the members, once it has been read. */
@@ -63,10 +63,7 @@ export class DocpackReader {
     this.#source = source
     this.#fetch = fetch
     this.#limits = { members: 500_000, memberBytes: 512 << 20, unpackedBytes: 2 * 2 ** 30, ...limits }
-    const stop = () => this.#stop.abort(signal?.reason)
-    if (signal?.aborted) stop()
-    signal?.addEventListener('abort', stop, { once: true })
-    this.#release = () => signal?.removeEventListener('abort', stop)
+    this.#signal = signal
     this.#walk = this.#readMembers(this.#stop.signal)
   }
 
@@ -125,7 +122,6 @@ export class DocpackReader {
 
   /** Gives up the source, and with it the connection where it is one. What has been read can still be asked for. */
   async close(): Promise<void> {
-    this.#release()
     this.#stop.abort(new GenerationError('bad_setting', 'the reader was closed while it was reading'))
     await this.#walk.return()
     if (!this.#isOpened) await closeSource(this.#source)
@@ -165,17 +161,22 @@ export class DocpackReader {
   }
 
   async *#readMembers(signal: AbortSignal): AsyncGenerator<DocpackMember, void, undefined> {
-    if (signal.aborted) {
+    if (this.#signal?.aborted) {
       await closeSource(this.#source)
-      throw signal.reason
+      throw this.#signal.reason
     }
+    const stop = () => this.#stop.abort(this.#signal?.reason)
+    this.#signal?.addEventListener('abort', stop, { once: true })
     this.#isOpened = true
-    const input = new GzipReader(await openSource(this.#source, this.#fetch, signal), signal)
     try {
-      yield* this.#checkedMembers(input)
+      const input = new GzipReader(await openSource(this.#source, this.#fetch, signal), signal)
+      try {
+        yield* this.#checkedMembers(input)
+      } finally {
+        await input.cancel()
+      }
     } finally {
-      this.#release()
-      await input.cancel()
+      this.#signal?.removeEventListener('abort', stop)
     }
   }
 

@@ -107,7 +107,10 @@ export async function exchange(
   }
 }
 
-/** The answer as soon as its headers are there, which must be within `timeoutS`; the signal ends its body too. */
+/**
+ * The answer as soon as its headers are there, which must be within `timeoutS`; the signal ends its body too. It stays
+ * in use until the body has ended or is given up.
+ */
 export async function open(
   fetch: Fetch,
   url: string,
@@ -116,12 +119,43 @@ export async function open(
 ): Promise<Response> {
   const limit = new Limit(signal, timeoutS)
   try {
-    return await fetch(url, { ...init, signal: limit.signal })
-  } catch (error) {
-    throw asConnectionError(error, signal)
-  } finally {
+    const response = await fetch(url, { ...init, signal: limit.signal })
     limit.endTime()
+    return whenRead(response, () => limit.end())
+  } catch (error) {
+    limit.end()
+    throw asConnectionError(error, signal)
   }
+}
+
+/** The same answer; `end` is called when its body has ended, has failed or is given up. */
+function whenRead(response: Response, end: () => void): Response {
+  if (response.body === null) {
+    end()
+    return response
+  }
+  const reader = response.body.getReader()
+  const body = new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        try {
+          const { done, value } = await reader.read()
+          if (!done) return controller.enqueue(value)
+          end()
+          controller.close()
+        } catch (error) {
+          end()
+          controller.error(error)
+        }
+      },
+      async cancel(reason) {
+        end()
+        await reader.cancel(reason)
+      },
+    },
+    { highWaterMark: 0 },
+  )
+  return new Response(body, response)
 }
 
 /** What a broken exchange is raised as: the signal's own reason, a refusal as it is, and else a broken connection. */
@@ -143,7 +177,7 @@ class Limit {
   constructor(outer: AbortSignal | undefined, timeoutS: number | undefined) {
     this.#outer = outer
     if (outer?.aborted) this.#pass()
-    outer?.addEventListener('abort', this.#pass, { once: true })
+    else outer?.addEventListener('abort', this.#pass, { once: true })
     if (timeoutS !== undefined) this.#timer = setTimeout(() => this.#controller.abort(), timeoutS * 1000)
   }
 
