@@ -34,6 +34,7 @@ from tests.loopback.openai import running_process as running_openai
 from tests.loopback.queue import LoopbackQueue, running_queue
 from tests.loopback.s3 import MotoS3, running_moto
 from tests.support.contexts import item
+from tests.support.folders import files_below
 from tests.support.waiting import LIMIT_S, wait_until
 from tests.support.worker_process import RunningProcess, running_worker
 
@@ -159,7 +160,7 @@ class Deployment:
         """Every key of the store; those in the folder are as in a bucket."""
         if self.folder is None:
             return self.s3.keys()
-        names = [path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.is_file()]
+        names = [path.relative_to(self.folder).as_posix() for path in files_below(self.folder)]
         return [name if name.startswith("checkpoints/") else f"results/{name}" for name in names]
 
     def _read(self, key: str) -> bytes:

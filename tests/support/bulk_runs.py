@@ -19,6 +19,7 @@ from tests.loopback.openai import Behaviour, RunningServer
 from tests.loopback.openai import running_process as running_openai
 from tests.loopback.queue import NO_RULES, LoopbackQueue, Rules, running_queue
 from tests.support.contexts import payload
+from tests.support.folders import files_below
 from tests.support.waiting import LIMIT_S
 from tests.support.worker_process import RunningProcess, running_worker
 
@@ -120,8 +121,7 @@ class Deployment:
 
     def left_of(self, run: str) -> list[str]:
         """What a run has left beside its merged results and its course over time, as names."""
-        files = [path for path in self.results.rglob("*") if path.is_file()]
-        names = [path.relative_to(self.results).as_posix() for path in files]
+        names = [path.relative_to(self.results).as_posix() for path in files_below(self.results)]
         merged = [name for name in names if name.startswith(f"{run}/")]
         return sorted(name for name in names if run in name and name not in [*merged, f"bulk/{run}/timeline.json"])
 

@@ -31,6 +31,7 @@ from generation.storage import lease
 from tests.doctown.repository.repositories import git, make_repository, write_files
 from tests.loopback.git_http import GitServer, running_git_server
 from tests.loopback.openai import Behaviour, RunningServer, running
+from tests.support.folders import files_below
 from tests.support.waiting import wait_until
 from tests.support.worker_process import REPOSITORY_ROOT
 
@@ -58,8 +59,7 @@ class Store(NamedTuple):
     folder: Path
 
     def keys(self) -> list[str]:
-        paths = (path for path in self.folder.rglob("*") if path.is_file())
-        return sorted(path.relative_to(self.folder).as_posix() for path in paths)
+        return sorted(path.relative_to(self.folder).as_posix() for path in files_below(self.folder))
 
     def get(self, key: str) -> bytes:
         return (self.folder / key).read_bytes()
