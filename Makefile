@@ -33,10 +33,11 @@ VIEWER := doctown/site/viewer
 OLDEST_PIP := .cache/pip/pip-22.3-py3-none-any.whl
 
 # The caller's own variables that would change what the tests see: the worker's settings, named in .runpod/hub.json
-# (which a test holds to the code), and what its libraries and pytest read.
+# (which a test holds to the code), and what its libraries, pytest and Python read; without compiled modules, each of the
+# many processes of the tests would compile them anew.
 SETTINGS := $(shell sed -n 's/^ *"key": "\([A-Z0-9_]*\)".*/\1/p' .runpod/hub.json)
-FOREIGN := $(filter $(SETTINGS) OPENAI_% EMBEDDING_% AWS_% R2_% RUNPOD_% TIKTOKEN_% PYTEST_% PYTHONPATH PYTHONWARNINGS, \
-	$(.VARIABLES))
+FOREIGN := $(filter $(SETTINGS) OPENAI_% EMBEDDING_% AWS_% R2_% RUNPOD_% TIKTOKEN_% PYTEST_% PYTHONPATH PYTHONWARNINGS \
+	PYTHONDONTWRITEBYTECODE, $(.VARIABLES))
 WITHOUT_FOREIGN := env $(addprefix -u ,$(FOREIGN))
 
 help: ## list the targets
