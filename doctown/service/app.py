@@ -16,11 +16,10 @@ import json
 import logging
 import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import anyio
 from fastapi import FastAPI, Request, WebSocket
@@ -38,6 +37,7 @@ from doctown.jobs.run import Caches
 from doctown.parsing.cache import Cache, default_folder
 from doctown.repository import Network
 from doctown.service import compute, openapi, records
+from doctown.service.pack_files import PackFiles
 from doctown.service.rate import RateLimit
 from doctown.service.records import JobState, is_open
 from doctown.service.runner import Runner, utc_now
@@ -108,6 +108,7 @@ class JobService:
         self.stopping = self.worker.stopping
         self.storage = open_storage(settings)
         self.store = JobStore(self.storage)
+        self.packs = PackFiles(self.storage)
         self._settings = settings
         self._embedding = EmbeddingSettings.from_env(environ)
         self._network = Network.from_env(environ)
@@ -234,11 +235,7 @@ class JobService:
         self._admit(request)
         state, pack = await self._pack(request)
         headers = {"ETag": f'"{pack["sha256"]}"'}
-        folder, path = await self._fetched(pack["key"])
-        digest = await asyncio.to_thread(_sha256, path)
-        if digest != pack["sha256"]:
-            await asyncio.to_thread(shutil.rmtree, folder)
-            raise _replaced(state["job_id"])
+        path = await self._copied(state, pack)
         return TemporaryFileResponse(path, headers=headers, media_type="application/gzip", filename=path.name)
 
     async def docpack_member(self, request: Request) -> Response:
@@ -246,15 +243,13 @@ class JobService:
         self._admit(request)
         state, pack = await self._pack(request)
         name = request.path_params["member"]
-        folder, path = await self._fetched(pack["key"])
+        path = await self._copied(state, pack)
         try:
-            if await asyncio.to_thread(_sha256, path) != pack["sha256"]:
-                raise _replaced(state["job_id"])
             data = await asyncio.to_thread(read_member, path, name)
         except PackError as error:
             raise RequestRejected(str(error), status=502, failure="bad_pack") from None
         finally:
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+            await asyncio.to_thread(shutil.rmtree, path.parent, ignore_errors=True)
         if data is None:
             raise RequestRejected("the pack has no member of this name", status=404, failure="not_found")
         kind = "application/json" if name.endswith(".json") else "text/plain; charset=utf-8"
@@ -410,16 +405,13 @@ class JobService:
             raise RequestRejected(f"{sentence}: see its status", status=404, failure="not_found")
         return state, pack
 
-    async def _fetched(self, key: str) -> tuple[Path, Path]:
-        """Copy an object to a file in a temporary folder of its own; return both."""
-        folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="doctown-answer-"))
-        try:
-            with await self.storage.open(key) as file:
-                await asyncio.to_thread(_copy, file, folder / _name(key))
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
-        return folder, folder / _name(key)
+    async def _copied(self, state: JobState, pack: Mapping[str, Any]) -> Path:
+        """Return a copy of a job's pack, in a folder that is to be removed. Raise RequestRejected where it is gone."""
+        path = await self.packs.copy(pack["key"], pack["sha256"])
+        if path is None:
+            sentence = f"the pack of job {state['job_id']} was replaced by that of a later job of its repository"
+            raise RequestRejected(sentence, status=410, failure="not_found")
+        return path
 
 
 def new_job_id() -> str:
@@ -429,7 +421,7 @@ def new_job_id() -> str:
 
 def make_app(service: JobService) -> FastAPI:
     """Return the ASGI application."""
-    background = (*service.worker.background, service.runner.run, service.watch_store)
+    background = (*service.worker.background, service.runner.run, service.watch_store, service.packs.close_at_the_end)
     app = new_app(service.service_settings, background, functools.partial(openapi.describe_service, describe=describe))
     for path, function, described in (
         ("/ingest", service.ingest, openapi.INGEST),
@@ -464,11 +456,6 @@ def _no_job() -> RequestRejected:
     return RequestRejected("there is no job of this id", status=404, failure="not_found")
 
 
-def _replaced(job_id: str) -> RequestRejected:
-    sentence = f"the pack of job {job_id} was replaced by that of a later job of its repository"
-    return RequestRejected(sentence, status=410, failure="not_found")
-
-
 def _json(document: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     return Response(_as_text(document).encode(), status, headers, "application/json")
 
@@ -480,17 +467,3 @@ def _as_text(document: object) -> str:
 def _close_reason(error: StorageError) -> str:
     """Return the sentence as the frame that closes a WebSocket can have it: in 123 bytes (RFC 6455, section 5.5)."""
     return str(error).encode()[:123].decode(errors="ignore")
-
-
-def _name(key: str) -> str:
-    return key.rpartition("/")[2]
-
-
-def _copy(file: BinaryIO, path: Path) -> None:
-    with path.open("wb") as copied:
-        shutil.copyfileobj(file, copied)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

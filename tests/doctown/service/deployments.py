@@ -73,8 +73,10 @@ class Service:
         return self.work.parent / "results"
 
     def left_behind(self) -> list[str]:
-        """What lies in the folder for temporary files."""
-        return sorted(path.name for path in self.work.iterdir())
+        """What lies in the folder for temporary files, but for copies of packs."""
+        kept = {folder for folder in self.work.iterdir() if (folder / "packs").is_dir()}
+        others = [*(set(self.work.iterdir()) - kept), *(path for folder in kept for path in folder.iterdir())]
+        return sorted(path.name for path in others if path.parent not in kept or path.name not in {"lock", "packs"})
 
 
 def input_of(url: str, **more: Any) -> Json:
