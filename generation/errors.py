@@ -280,7 +280,7 @@ _NO_QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached",
 class Refusal(NamedTuple):
     """An HTTP error of the API: its status, the error object's `code`, `message` and `param`, and the requested model.
 
-    `advice` is what to do about a model that has been shut down, `kind` the error object's `type`. `from_api` is False
+    `advice` is what to do about a 404 where that is known, `kind` the error object's `type`. `from_api` is False
     where the body is not the API's JSON, so that something between may have answered. The sizes are in tokens.
     """
 

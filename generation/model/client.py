@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import re
 import ssl
 import weakref
 from collections.abc import Callable, Iterator, Mapping
@@ -36,7 +35,7 @@ from generation.errors import (
     Unavailable,
     meaning_of,
 )
-from generation.model.codec import is_error_of_api, read_refusal, read_reply
+from generation.model.codec import is_error_of_api, lacks_version, read_refusal, read_reply
 from generation.model.limiter import Limiter
 from generation.model.window import (
     LLAMA_CPP,
@@ -237,8 +236,7 @@ async def _why_not_in_list(client: openai.AsyncOpenAI, missing: Exception, setti
 
 def _ask_for_v1(settings: Settings) -> str:
     """Return a question for an address that looks as if its end had been forgotten."""
-    has_version = re.search(r"/v\d", settings.openai_base_url or "/v1")
-    return ": check it" if has_version else ": has its /v1 been forgotten?"
+    return ": has its /v1 been forgotten?" if lacks_version(settings) else ": check it"
 
 
 def _may_not_read_list(error: Exception, settings: Settings) -> bool:

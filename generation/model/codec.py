@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
@@ -27,7 +28,7 @@ SHORTENED_TO = 0.75
 # to that is free. A summary with little reasoning needs fewer tokens than this minimum.
 COUNTED_CHARS_PER_TOKEN = 4
 MIN_COMPLETION_TOKENS = 256
-LEAST_CAP = 16
+MIN_CAP = 16
 LITTLE_REASONING = frozenset({"none", "minimal"})
 
 OK = 200
@@ -101,7 +102,7 @@ def first_completion_cap(prompt: Prompt, symbols: int, settings: Settings, windo
     It is the largest cap that does not raise the counted tokens, or more where the summaries need more. For reasoning
     models it is the setting itself, since reasoning tokens count as completion.
     """
-    most = min(settings.max_completion_tokens, max(LEAST_CAP, window.room(prompt.tokens)))
+    most = min(settings.max_completion_tokens, max(MIN_CAP, window.room(prompt.tokens)))
     if not settings.model.listed or (settings.effort is not None and settings.effort not in LITTLE_REASONING):
         return most
     return min(most, max(MIN_COMPLETION_TOKENS, MAX_SUMMARY_TOKENS * symbols, _counted_chars(prompt)))
@@ -163,12 +164,23 @@ def read_refusal(
         as_text(fields.get("param")),
         retry_after_s,
         settings.model_name,
-        shutdown_advice(settings.model),
+        _advice_on_404(as_text(fields.get("code")), settings),
         as_text(fields.get("type")),
         from_api,
         as_count(fields.get("n_ctx")),
         as_count(fields.get("n_prompt_tokens")),
     )
+
+
+def _advice_on_404(code: str | None, settings: Settings) -> str | None:
+    if lacks_version(settings) and code != "model_not_found":
+        return "has the /v1 of OPENAI_BASE_URL been forgotten?"
+    return shutdown_advice(settings.model)
+
+
+def lacks_version(settings: Settings) -> bool:
+    """Return whether OPENAI_BASE_URL looks as if the version at its end, mostly /v1, had been forgotten."""
+    return not re.search(r"/v\d", settings.openai_base_url or "/v1")
 
 
 def is_error_of_api(reply: object) -> bool:

@@ -798,6 +798,15 @@ def test_a_key_that_the_server_does_not_know_is_not_shown(counter: TokenCounter)
 
 
 @pytest.mark.usefixtures("_unhurried_lead")
+def test_a_forgotten_v1_is_asked_for(counter: TokenCounter) -> None:
+    """A 404 of an address without /v1 speaks of no model, not even of one that is shut down soon."""
+    with running(behaviour()) as server:
+        address = server.base_url.removesuffix("/v1")
+        error = account_fault(server, counter, model_name="gpt-5-nano", openai_base_url=address)
+    assert "has the /v1 of OPENAI_BASE_URL been forgotten?" in str(error)
+
+
+@pytest.mark.usefixtures("_unhurried_lead")
 @pytest.mark.parametrize(
     ("model", "advice"),
     [("gpt-5-nano", "set MODEL_NAME=gpt-5.6-luna"), (UNLISTED, "set MODEL_NAME to a model of this server")],
