@@ -40,6 +40,8 @@ from generation.domain.catalogue import (
     model_warnings,
 )
 from generation.domain.limits import (
+    ACCOUNT_PATTERN,
+    HOST_PATTERN,
     MIN_PROMPT_TOKENS,
     BatchSize,
     BatchTokens,
@@ -50,6 +52,7 @@ from generation.domain.limits import (
     Language,
     MaxSymbols,
     ModelName,
+    pattern_words,
 )
 from generation.errors import ConfigError
 
@@ -61,7 +64,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 _PACKAGED_VOCABULARY_DIR = Path(__file__).parent / "vocabulary"  # in an installed package (see setup.py)
 VOCABULARY_DIR = _PACKAGED_VOCABULARY_DIR if _PACKAGED_VOCABULARY_DIR.is_dir() else REPOSITORY / "vocabulary"
 
-AccountId = Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+$")]
+AccountId = Annotated[str, Field(pattern=ACCOUNT_PATTERN)]
 Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Effort = Literal["none", "minimal", "low", "medium", "high"]
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(lambda value: str(value).upper())]
@@ -315,7 +318,7 @@ class Settings(EnvironmentSettings):
 class ServiceSettings(EnvironmentSettings):
     """Settings of the HTTP service only: where it listens, and who may call it."""
 
-    host: Annotated[str, Field(pattern=r"^[A-Za-z0-9.:-]+$")] = Field(
+    host: Annotated[str, Field(pattern=HOST_PATTERN)] = Field(
         "0.0.0.0",  # noqa: S104 - not reachable in a container otherwise
         description="Address to listen on",
     )
@@ -430,9 +433,9 @@ def _setting_fault(fault: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
     if not fault["loc"]:
         return str(fault["msg"].removeprefix("Value error, "))
     name = str(fault["loc"][0]).upper()
-    return (
-        f"{name} must be set" if fault["type"] == "missing" else f"{name}: {fault['msg'].removeprefix('Value error, ')}"
-    )
+    if fault["type"] == "missing":
+        return f"{name} must be set"
+    return f"{name}: {pattern_words(fault) or fault['msg'].removeprefix('Value error, ')}"
 
 
 def set_process_defaults(environ: MutableMapping[str, str]) -> None:

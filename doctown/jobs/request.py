@@ -18,13 +18,13 @@ from doctown.embedding import Method
 from doctown.errors import SourceError
 from doctown.repository import ARCHIVE_ENDINGS, GitSource, parse_git_url
 from generation import InputError, JobOptions, describe_fault, unwrapped
-from generation.domain.limits import JOB_ID
+from generation.domain.limits import JOB_ID, JOB_ID_PATTERN, TEXT_PATTERN
 
 MAX_SHOWN_FAULTS = 3
 SOURCES = ("symbols", "symbols_key", "repository", "archive_key")
 _STRICT = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True, protected_namespaces=())
 
-Text = Annotated[str, Field(min_length=1, max_length=1_024, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Text = Annotated[str, Field(min_length=1, max_length=1_024, pattern=TEXT_PATTERN)]
 Patterns = Annotated[list[Text], Field(max_length=1_000)]
 DocumentedKind = Literal[
     "function", "method", "class", "struct", "enum", "trait", "interface", "type", "constant", "macro", "property"
@@ -63,7 +63,7 @@ class RepositoryInput(BaseModel):
 
     model_config = _STRICT
 
-    job_id: Annotated[str, Field(pattern=f"^{JOB_ID.pattern}$")] | None = Field(
+    job_id: Annotated[str, Field(pattern=JOB_ID_PATTERN)] | None = Field(
         None,
         description="1 to 128 letters, digits, dots, underscores or hyphens, not only dots; default: the caller's ID.",
     )

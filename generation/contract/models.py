@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from generation.domain.context import Line, SymbolContext
-from generation.domain.limits import JOB_ID, MAX_JOB_SYMBOLS
+from generation.domain.limits import JOB_ID_PATTERN, MAX_JOB_SYMBOLS
 from generation.domain.output import AnyEvent, JobFailure, JobOutput, PlannedOutput
 from generation.intake.job_input import JobInput
 
@@ -33,7 +33,7 @@ class GenerationInput(JobInput):
     Exactly one of `symbols` and `symbols_key` must be given.
     """
 
-    job_id: Annotated[str, Field(pattern=f"^{JOB_ID.pattern}$")] | None = Field(
+    job_id: Annotated[str, Field(pattern=JOB_ID_PATTERN)] | None = Field(
         None, description=JobInput.model_fields["job_id"].description
     )
     symbols: Annotated[list[SymbolItem], Field(min_length=1, max_length=MAX_JOB_SYMBOLS)] | None = Field(

@@ -12,13 +12,13 @@ from typing import Annotated, Literal, NotRequired
 from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
-from generation.domain.limits import JOB_ID, MAX_PROGRESS_SYMBOLS
+from generation.domain.limits import JOB_ID_PATTERN, MAX_PROGRESS_SYMBOLS
 
 Status = Literal["success", "partial", "failed"]
 Count = Annotated[int, Field(ge=0)]
 Usd = Annotated[float, Field(ge=0, description="US dollars, to a millionth.")]
 Price = Annotated[float, Field(ge=0)]
-JobId = Annotated[str, Field(pattern=f"^{JOB_ID.pattern}$", description="The job, by its own id.")]
+JobId = Annotated[str, Field(pattern=JOB_ID_PATTERN, description="The job, by its own id.")]
 SymbolId = Annotated[str, Field(min_length=1, description="The symbol, by the id under which it came.")]
 Sentence = Annotated[str, Field(min_length=1, description="A sentence for people; never a text of the payload.")]
 Code = Annotated[

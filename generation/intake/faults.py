@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from generation.domain.context import AS_OBJECT, AS_TEXT
+from generation.domain.limits import pattern_words
 from generation.domain.names import did_you_mean
 
 # One message names so many faults of an input or a symbol; `doctown validate` names all.
@@ -50,7 +51,7 @@ def describe_fault(place: str, fault: Mapping[str, Any], known: Collection[str] 
         return f"{where} has more than {limits['max_length']} characters"
     if fault["type"] == "too_long":
         return f"{where} has more than {limits['max_length']} items"
-    words = _PLAIN_WORDS.get(fault["type"])
+    words = _PLAIN_WORDS.get(fault["type"]) or pattern_words(fault)
     if fault["type"] == "extra_forbidden":
         return f"{where} {words}{did_you_mean(str(fault['loc'][-1]), known)}"
     return f"{where} {words}" if words else f"{where}: {fault['msg'].removeprefix('Value error, ')}"

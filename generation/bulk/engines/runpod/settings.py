@@ -8,13 +8,14 @@ from __future__ import annotations
 from pydantic import Field, SecretStr, field_validator
 
 from generation.config import EnvironmentSettings, check_key, check_web_address
+from generation.domain.limits import ENDPOINT_PATTERN
 
 
 class RunPodSettings(EnvironmentSettings):
     """The endpoint. Each setting's environment variable is its name in capitals."""
 
     runpod_api_key: SecretStr = Field(description="Key of the RunPod account")
-    runpod_endpoint_id: str = Field(pattern=r"^[A-Za-z0-9_-]+$", description="The endpoint that runs this worker")
+    runpod_endpoint_id: str = Field(pattern=ENDPOINT_PATTERN, description="The endpoint that runs this worker")
     runpod_api_url: str = Field("https://api.runpod.ai/v2", description="RunPod's API; for tests another")
 
     @field_validator("runpod_api_url")
