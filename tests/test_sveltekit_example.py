@@ -369,3 +369,56 @@ def test_a_visitor_sees_the_steps_and_the_documentation(example: Path, deploymen
         page.get_by_text("greet").first.wait_for()
         # On a busy machine Chromium warns that what is loaded ahead is used late.
         assert [fault for fault in watch.faults if "preload" not in fault] == []
+
+
+# Notes the pauses between looks at a job, which are over at once, and has ten times as much time pass.
+PAUSES = """
+    window.pauses = []
+    const plan = window.setTimeout
+    let look, nowMs = Date.now()
+    Date.now = () => nowMs
+    window.setTimeout = (call, ms, ...rest) => {
+        if (ms === 1000) look ??= call
+        if (call !== look) return plan(call, ms, ...rest)
+        window.pauses.push(ms)
+        nowMs += 10 * ms
+        return plan(call, 0)
+    }
+    window.show = (state) => {
+        Object.defineProperty(document, 'visibilityState', { value: state, configurable: true })
+        window.pauses.push(state)
+        document.dispatchEvent(new Event('visibilitychange'))
+    }
+"""
+
+
+@pytest.mark.skipif(browser_missing() is not None, reason=str(browser_missing()))
+def test_an_old_job_is_looked_at_less_often_and_not_from_a_hidden_page(example: Path, deployment: Deployment) -> None:
+    """The pause grows from one second to thirty, a hidden page asks for nothing, and at once when it is seen again."""
+    view = {"state": "running", "progress": None, "result": None, "reason": None}
+    with (
+        site_on_runpod(example, deployment) as site,
+        running_browser() as browser,
+        watched_context(browser) as (context, watch),
+    ):
+        job = site.started(url=f"{deployment.git.url}/hangs/demo")
+        page = context.new_page()
+        page.add_init_script(PAUSES)
+        page.route("**/api/jobs/*", lambda route: route.fulfill(json=view))
+        page.goto(f"{site.origin}{job}")
+        page.wait_for_function("window.pauses.filter((ms) => ms === 30000).length > 2")
+        page.evaluate("window.show('hidden')")
+        for _ in range(10):
+            page.evaluate(f"fetch('/api{job}')")
+        page.evaluate("window.show('visible')")
+        page.wait_for_function("window.pauses.at(-1) === 30000")
+        pauses = page.evaluate("window.pauses")
+        hidden = pauses.index("hidden")
+        assert pauses[0] == 1000
+        assert pauses[:hidden] == sorted(pauses[:hidden])
+        assert max(pauses[:hidden]) == 30000
+        assert pauses[hidden + 1 : hidden + 3] == ["visible", 0]
+        assert watch.faults == []
+        page.unroute("**/api/jobs/*")
+        page.get_by_role("button", name="Cancel").click()
+        page.get_by_role("heading", name="was cancelled").wait_for()

@@ -32,3 +32,8 @@ export function further(before: JobView, now: JobView): JobView {
   const goesBack = (now.progress?.step ?? 0) < (before.progress?.step ?? 0)
   return { ...now, progress: goesBack ? before.progress : now.progress }
 }
+
+/** Milliseconds until a job should be asked for again: a twentieth of its age, between a second and half a minute. */
+export function pauseMs(ageMs: number): number {
+  return Math.min(30_000, Math.max(1_000, ageMs / 20))
+}
