@@ -164,7 +164,9 @@ lock: $(MADE) ## lock the dependencies anew, each at its newest version that req
 	$(LOCK) --upgrade --constraints requirements.lock requirements-dev.txt --output-file requirements-dev.lock
 
 clean: ## remove what the other targets made, except results
-	rm -rf .venv .venv-* $(CLIENT)/node_modules $(VIEWER)/node_modules $(WEBSITE)/node_modules vocabulary models .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-* vocabulary models .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(addsuffix /node_modules,$(CLIENT) $(VIEWER) $(WEBSITE)) $(addsuffix /build,$(CLIENT) $(VIEWER) $(WEBSITE))
+	rm -rf $(CLIENT)/dist $(WEBSITE)/.svelte-kit $(WEBSITE)/static/viewer
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp, not the folder, says that an environment is whole: a broken `python -m venv` leaves a folder behind. What

@@ -256,10 +256,10 @@ def test_a_package_that_was_there_before_is_not_held_against_the_lock(
 # --- The Makefile
 
 
-def make(*arguments: str) -> subprocess.CompletedProcess[str]:
+def make(*arguments: str, folder: Path = REPOSITORY) -> subprocess.CompletedProcess[str]:
     command = ["make", "--no-print-directory", *arguments]
     environment = {"PATH": os.environ["PATH"]}
-    return subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
 def test_one_oldest_python_is_named_everywhere() -> None:
@@ -297,6 +297,28 @@ def test_a_folder_that_is_no_virtual_environment_is_not_cleared(tmp_path: Path) 
     assert ended.returncode == 2
     assert f"{tmp_path} is there and is no virtual environment" in ended.stderr
     assert (tmp_path / "mine.txt").read_text() == "mine"
+
+
+def test_what_the_projects_of_node_have_built_is_cleaned_and_settings_and_results_are_kept(tmp_path: Path) -> None:
+    projects = ("clients/typescript", "doctown/site/viewer", "examples/sveltekit")
+    ignored = [f"{project}/node_modules/" for project in projects]
+    for folder in ("", *(f"{project}/" for project in projects)):
+        file = REPOSITORY / folder / ".gitignore"
+        folders = [line for line in file.read_text().splitlines() if line.endswith("/")] if file.exists() else []
+        ignored += [f"{folder}{line}" for line in folders if folder or line.strip("/").startswith(projects)]
+    kept = ["results", "output", "examples/sveltekit/static/icons"]
+    ignored = [name.strip("/") for name in ignored]
+    for name in (*ignored, *kept):
+        (tmp_path / name).mkdir(parents=True, exist_ok=True)
+    (tmp_path / "examples" / "sveltekit" / ".env").touch()
+    shutil.copy(REPOSITORY / "Makefile", tmp_path)
+
+    ended = make("clean", folder=tmp_path)
+
+    assert ended.returncode == 0, ended.stderr
+    assert "examples/sveltekit/.svelte-kit" in ignored
+    assert [name for name in ignored if (tmp_path / name).exists()] == []
+    assert [name for name in (*kept, "examples/sveltekit/.env") if not (tmp_path / name).exists()] == []
 
 
 def test_the_check_of_a_commit_types_what_a_newcomer_types() -> None:
