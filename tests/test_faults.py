@@ -44,11 +44,13 @@ SYMBOLS = 120
 AT_ONCE = 20
 # How many answers a job has got at each moment, and no more until the fault has struck.
 ANSWERS = {"at the start": 0, "in the middle": SYMBOLS // 2, "while uploading": None}
-# A request that is held must not be taken for one that hangs.
+# A request that is held must not be taken for one that hangs, nor a busy machine for a slow bucket.
 PROGRAM = """
 from generation.model import pacing
+from generation.results import checkpoint
 from generation.storage import lease
 pacing.MIN_TIMEOUT_S = 60.0
+checkpoint.MAX_HOLD_UP_S = 60.0
 lease.JOB_TTL_S = 4.0
 import handler
 handler.main()
@@ -385,9 +387,7 @@ def frozen(trial: Trial) -> str:
     first = trial.deployment.living_worker()
     trial.begin()
     first.freeze()
-    pod_id = f"pod-{trial.deployment.pods}"
-    # The poll that it had open must not get the job: nobody would answer.
-    wait_until(lambda: not trial.deployment.queue._polling[pod_id], "the frozen worker's poll to end")
+    trial.deployment.queue.pass_over(f"pod-{trial.deployment.pods}")
     deliver_again(trial)
     trial.release()
     output = trial.output()

@@ -160,6 +160,7 @@ class Book:
         self.pending: deque[str] = deque()
         self.stops: defaultdict[str, list[str]] = defaultdict(list)
         self.seen_s: dict[str, float] = {}  # when each worker pinged last
+        self.passed_over: set[str] = set()  # the workers that get no more jobs
 
     def add(self, job: Job) -> Job:
         if job.id in self.jobs:
@@ -169,6 +170,8 @@ class Book:
         return job
 
     def take(self, pod_id: str, limit: int) -> list[Job]:
+        if pod_id in self.passed_over:
+            return []
         taken = [self.jobs[self.pending.popleft()] for _ in range(min(limit, len(self.pending)))]
         for job in taken:
             job.status = "IN_PROGRESS"
@@ -366,6 +369,10 @@ class LoopbackQueue:
     def requeue(self, pod_id: str = "pod") -> list[str]:
         """Put the jobs of a worker that died back into the queue, as RunPod does when its pings stop."""
         return self._in_loop(lambda: self._book.requeue(pod_id))
+
+    def pass_over(self, pod_id: str) -> None:
+        """Give a worker no more jobs: one that stands still would take them, by a poll that is still on its way."""
+        self._in_loop(lambda: self._book.passed_over.add(pod_id))
 
     def pass_time(self) -> None:
         """Do what is due by the queue's clock; it happens by itself too, but a moment later."""
