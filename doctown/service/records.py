@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, NotRequired, cast
 
 from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
@@ -42,6 +42,9 @@ class JobState(TypedDict):
         int, Field(ge=0, description="How often it was begun: again where the process that ran it has died.")
     ]
     cancel_requested: bool
+    waits_for: NotRequired[
+        Annotated[Literal["memory"], Field(description="What a queued job waits for, where it would have begun.")]
+    ]
     progress: Annotated[RepositoryProgressPayload | None, Field(description="Null until the first step begins.")]
     output: Annotated[RepositoryOutput | PlannedRepository | None, Field(description="Null until it has ended.")]
     error: Annotated[Sentence | None, Field(description="Why the job could not run.")]
@@ -66,6 +69,11 @@ def queued(job_id: str, payload: Mapping[str, Any], now: datetime) -> JobState:
     }
 
 
+def short_of_memory(state: JobState) -> JobState | None:
+    """Return the record of a queued job that could begin but for memory; None where it says so, or is not queued."""
+    return None if state["status"] != "queued" or "waits_for" in state else {**state, "waits_for": "memory"}
+
+
 def begun(state: JobState, now: datetime) -> JobState | None:
     """Return the record of a job that is begun, or begun again; None where it has ended.
 
@@ -77,7 +85,12 @@ def begun(state: JobState, now: datetime) -> JobState | None:
         error = f"the process that ran it has died or was stopped {MAX_EXECUTIONS} times: see the logs of the service"
         return {**state, "status": "failed", "error": error, "failure": "job_lost", "ended_at": as_time(now)}
     started_at = state["started_at"] or as_time(now)
-    return {**state, "status": "running", "started_at": started_at, "executions": state["executions"] + 1}
+    return {
+        **_without_wait(state),
+        "status": "running",
+        "started_at": started_at,
+        "executions": state["executions"] + 1,
+    }
 
 
 def advanced(state: JobState, execution: int, progress: RepositoryProgressPayload) -> JobState | None:
@@ -116,8 +129,12 @@ def cancel_asked(state: JobState, now: datetime) -> JobState | None:
     if not is_open(state):
         return None
     if state["status"] == "queued":
-        return {**state, "status": "cancelled", "cancel_requested": True, "ended_at": as_time(now)}
+        return {**_without_wait(state), "status": "cancelled", "cancel_requested": True, "ended_at": as_time(now)}
     return {**state, "cancel_requested": True}
+
+
+def _without_wait(state: JobState) -> JobState:
+    return cast("JobState", {key: value for key, value in state.items() if key != "waits_for"})
 
 
 def is_open(state: JobState) -> bool:

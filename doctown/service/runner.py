@@ -1,8 +1,10 @@
 """Runs the jobs of the store: each process takes what is free, as long as it has room, and takes over from the dead.
 
-A job is run by the process that holds its lease. While it runs, its record is changed every STATE_INTERVAL_S at most,
-and looked at for a request to cancel. A process that must stop, or has lost the lease, leaves the record as it is:
-another process goes on with what was bought. Leaves out: what a job does (`doctown.jobs`).
+A process has room for a job while it runs fewer than `max_jobs`, and while there is memory for another build: where it
+runs out, the kernel ends the process with all that it runs. A job is run by the process that holds its lease. While it
+runs, its record is changed every STATE_INTERVAL_S at most, and looked at for a request to cancel. A process that must
+stop, or has lost the lease, leaves the record as it is: another process goes on with what was bought. Leaves out: what
+a job does (`doctown.jobs`).
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from typing import Any, Protocol
 
 from doctown.jobs.output import PlannedRepository, RepositoryOutput, RepositoryProgressPayload
 from doctown.jobs.progress import RepositoryProgress
+from doctown.machine import free_memory_bytes
 from doctown.service import records
 from doctown.service.records import JobState, is_open
 from doctown.service.store import JobStore, lease_key
@@ -32,6 +35,8 @@ LEASE_TTL_S = 15.0
 # The end of a job is written though the store is away for a while: it costs a new execution otherwise.
 END_ATTEMPTS = 5
 END_PAUSE_S = 2.0
+# What a build takes at its peak with 38,000 symbols (docs/benchmarks.md, sympy).
+BUILD_MEMORY_BYTES = 1_000_000_000
 
 Now = Callable[[], datetime]
 
@@ -62,6 +67,7 @@ class Runner:
         max_jobs: int,
         stopping: asyncio.Event,
         now: Now = utc_now,
+        free_bytes: Callable[[], int] = free_memory_bytes,
     ) -> None:
         self._store = store
         self._execute = execute
@@ -69,6 +75,8 @@ class Runner:
         self._max_jobs = max_jobs
         self._stopping = stopping
         self._now = now
+        self._free_bytes = free_bytes
+        self._builds_that_fit = 1
         self._woken = asyncio.Event()
         self._running: dict[str, asyncio.Task[bool]] = {}
         self._seen: dict[str, LeaseSighting] = {}
@@ -109,8 +117,25 @@ class Runner:
         for job_id in ids:
             if len(self._running) >= self._max_jobs or self._stopping.is_set():
                 return
-            if job_id not in self._running:
+            if job_id in self._running:
+                continue
+            if self._has_memory():
                 await self._try(job_id)
+            else:
+                state, _ = await self._store.change(job_id, records.short_of_memory)
+                if state is not None and state["status"] == "queued":
+                    return
+
+    def _has_memory(self) -> bool:
+        """Tell whether another build fits into memory; the first one always may try.
+
+        Those that run may not have taken yet what they will: how many fit is decided while none runs.
+        """
+        free_bytes = self._free_bytes()
+        if not self._running:
+            self._builds_that_fit = max(1, free_bytes // BUILD_MEMORY_BYTES)
+            return True
+        return len(self._running) < self._builds_that_fit and free_bytes >= BUILD_MEMORY_BYTES
 
     async def _try(self, job_id: str) -> None:
         """Begin a job if its lease is free; return as soon as that is known."""

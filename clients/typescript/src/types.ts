@@ -470,6 +470,10 @@ export interface JobState {
   executions: number
   cancel_requested: boolean
   /**
+   * What a queued job waits for, where it would have begun.
+   */
+  waits_for?: 'memory'
+  /**
    * Null until the first step begins.
    */
   progress: RepositoryProgressPayload | null

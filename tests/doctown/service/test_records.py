@@ -78,6 +78,17 @@ def test_a_job_that_waits_is_cancelled_at_once_and_one_that_runs_when_it_can() -
     assert (asked["status"], asked["cancel_requested"]) == ("running", True)
 
 
+def test_a_job_waits_for_memory_only_while_it_is_queued() -> None:
+    """It says so once, and no longer when it runs or has ended; a job that runs does not wait."""
+    queued = records.queued("job", {}, NOW)
+    waiting = records.short_of_memory(queued)
+    assert waiting == {**queued, "waits_for": "memory"}
+    assert records.short_of_memory(waiting) is None
+    assert records.short_of_memory(running()) is None
+    assert records.begun(waiting, NOW) == records.begun(queued, NOW)
+    assert records.cancel_asked(waiting, NOW) == records.cancel_asked(queued, NOW)
+
+
 def test_progress_that_says_nothing_new_is_not_written() -> None:
     state = records.advanced(running(), 1, progress(5, 3))
     assert state is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import pytest
 from doctown.service import records
 from doctown.service.runner import Runner, utc_now
 from doctown.service.store import OPEN_PREFIX, JobStore, record_key
-from generation import ProcessFigures
+from generation import JobError, ProcessFigures
 from generation.storage.folder import FolderStorage
+from tests.support.waiting import wait_until
 
 JOB = "job"
 
@@ -80,3 +82,42 @@ def test_a_job_is_not_forgotten_while_it_is_taken(tmp_path: Path, paused: str) -
         return await JobStore(other).open_ids(), found["status"]
 
     assert asyncio.run(run()) == ([JOB], "queued")
+
+
+@pytest.mark.parametrize(
+    ("free_gb", "at_once"),
+    [((0.4,), 1), ((2.5,), 2), ((2.5, 0.9), 1), ((64,), 4)],
+    ids=["less than one", "two", "the first takes more", "more than is asked for"],
+)
+def test_a_build_begins_where_memory_is_left_for_it(tmp_path: Path, free_gb: tuple[float, ...], at_once: int) -> None:
+    """So many begin as fit, one at least; the next one's status says what it waits for, and it begins when one ends."""
+    may_end = asyncio.Event()
+    looks = iter(free_gb)
+    last_gb = free_gb[-1]
+
+    async def execute(*_: object, **__: object) -> None:
+        await may_end.wait()
+        raise JobError("it has ended", "bad_input")
+
+    def free_bytes() -> int:
+        return int(1e9 * next(looks, last_gb))
+
+    def shown() -> list[tuple[str, str | None]]:
+        found = [json.loads((tmp_path / record_key(f"job-{number}")).read_bytes()) for number in range(4)]
+        return [(state["status"], state.get("waits_for")) for state in found]
+
+    async def run() -> None:
+        store, stopping = JobStore(FolderStorage(tmp_path)), asyncio.Event()
+        for number in range(4):
+            await store.create(records.queued(f"job-{number}", {}, utc_now()))
+        runner = Runner(store, execute, ProcessFigures(), 4, stopping, free_bytes=free_bytes)  # type: ignore[arg-type]
+        running = asyncio.create_task(runner.run())
+        waiting = [("queued", "memory"), *[("queued", None)] * 3]
+        expected = [*[("running", None)] * at_once, *waiting[: 4 - at_once]]
+        await asyncio.to_thread(wait_until, lambda: shown() == expected, "the builds that fit")
+        may_end.set()
+        await asyncio.to_thread(wait_until, lambda: shown() == [("failed", None)] * 4, "the end of all")
+        stopping.set()
+        await running
+
+    asyncio.run(run())
