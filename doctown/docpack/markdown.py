@@ -11,10 +11,11 @@ import html
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import Literal
 from urllib.parse import quote
 
-from doctown.docpack.pack import Index, Pack
+from doctown.docpack.pack import Index, Pack, by_neighbour
 from doctown.docpack.schema import (
     CLUSTER_PAGES,
     FILE_PAGES,
@@ -304,8 +305,8 @@ def _body(pack: Pack, index: Index, node: Node, page: str) -> Iterator[str]:
         yield code_block(node["signature"], node["language"])
     yield from _documentation(node)
     yield "\n".join(_properties(pack, node, page))
-    yield from _edge_lists(index, index.outgoing.get(node["id"], ()), "to", page)
-    yield from _edge_lists(index, index.incoming.get(node["id"], ()), "from", page)
+    yield from _edge_lists(index, node, "to", page)
+    yield from _edge_lists(index, node, "from", page)
 
 
 def _documentation(node: Node) -> Iterator[str]:
@@ -346,18 +347,25 @@ def _properties(pack: Pack, node: Node, page: str) -> Iterator[str]:
         yield f"- Calls that are not in the lists: {unknown}"
 
 
-def _edge_lists(index: Index, edges: Iterable[Edge], end: Literal["from", "to"], page: str) -> Iterator[str]:
-    """Yield a title and a list for each kind of edge, of the nodes at the given end."""
-    by_kind: dict[EdgeKind, list[Edge]] = {}
-    for edge in edges:
-        by_kind.setdefault(edge["kind"], []).append(edge)
+def _edge_lists(index: Index, node: Node, end: Literal["from", "to"], page: str) -> Iterator[str]:
+    """Yield a title and a list for each kind of edge, of the nodes at the given end; the node itself is no caller."""
+    edges = (index.outgoing if end == "to" else index.incoming).get(node["id"], ())
     for kind, title in (OUTGOING if end == "to" else INCOMING).items():
-        found = by_kind.get(kind, ())
-        lines = [f"- {_node_link(index.nodes[edge[end]], page)}{edge_note(edge)}" for edge in found[:MAX_LISTED_EDGES]]
+        found = by_neighbour(edges, end, kind)
+        own = found.pop(node["id"], ())
+        lines = [f"- itself{_edge_notes(own)}"] if own and end == "to" else []
+        lines += [
+            f"- {_node_link(index.nodes[other], page)}{_edge_notes(parallel)}"
+            for other, parallel in islice(found.items(), MAX_LISTED_EDGES)
+        ]
         if len(found) > MAX_LISTED_EDGES:
             lines.append(f"- and {len(found) - MAX_LISTED_EDGES} more, in graph.json")
         if lines:
             yield f"**{title}**\n\n" + "\n".join(lines)
+
+
+def _edge_notes(edges: Iterable[Edge]) -> str:
+    return "".join(edge_note(edge) for edge in edges)
 
 
 def edge_note(edge: Edge) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 from doctown.docpack.schema import (
     FORMAT_VERSION,
@@ -17,11 +17,13 @@ from doctown.docpack.schema import (
     ClustersDocument,
     Counts,
     Edge,
+    EdgeKind,
     GeneratorInfo,
     LanguageInfo,
     Level,
     Manifest,
     Node,
+    NodeId,
     Repository,
     SourceFile,
     SourceMapDocument,
@@ -135,6 +137,18 @@ def index_pack(pack: Pack) -> Index:
         incoming=_grouped((edge["to"], edge) for edge in pack.edges),
         by_file=_grouped((node["file"], node) for node in pack.nodes),
     )
+
+
+def by_neighbour(edges: Iterable[Edge], end: Literal["from", "to"], kind: EdgeKind) -> dict[NodeId, list[Edge]]:
+    """Return the edges of a kind by the node at one end, the surest of each first.
+
+    Edges between the same two nodes differ in how they were found. A node that calls itself is among them.
+    """
+    found: dict[NodeId, list[Edge]] = {}
+    for edge in edges:
+        if edge["kind"] == kind:
+            found.setdefault(edge[end], []).append(edge)
+    return {node: sorted(parallel, key=lambda edge: -edge["confidence"]) for node, parallel in found.items()}
 
 
 def count_symbols(nodes: Iterable[Node]) -> Counter[str]:

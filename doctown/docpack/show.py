@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from doctown.docpack.compare import Difference, Staleness
 from doctown.docpack.markdown import INCOMING, OUTGOING, line_range, one_line, provenance, source_link
-from doctown.docpack.pack import Index, Pack, index_pack
-from doctown.docpack.schema import Edge, Node, is_guess, is_module
+from doctown.docpack.pack import Index, Pack, by_neighbour, index_pack
+from doctown.docpack.schema import EdgeKind, Node, is_guess, is_module
 from doctown.errors import PackError
 
 if TYPE_CHECKING:
@@ -139,13 +139,12 @@ def _said(node: Node) -> str:
 
 def symbol_sections(pack: Pack, index: Index, node: Node) -> list[Section]:
     """Return all that a pack knows of one symbol, then a table for each kind of edge that leads from or to it."""
-    outgoing = [(edge["to"], edge) for edge in index.outgoing.get(node["id"], ())]
-    incoming = [(edge["from"], edge) for edge in index.incoming.get(node["id"], ())]
+    ends: tuple[tuple[Literal["from", "to"], dict[EdgeKind, str]], ...] = (("to", OUTGOING), ("from", INCOMING))
     return [
         Section(node["id"], (), [row for row in _symbol_facts(pack, node) if row[1]]),
         *(
-            Section(title, ("symbol", "lines", "found by", "confidence"), _edge_rows(neighbours, kind))
-            for neighbours, titles in ((outgoing, OUTGOING), (incoming, INCOMING))
+            Section(title, ("symbol", "lines", "found by", "confidence"), _edge_rows(index, node, end, kind))
+            for end, titles in ends
             for kind, title in titles.items()
         ),
     ]
@@ -173,16 +172,21 @@ def _findings(node: Node) -> Sequence[dict[str, object]]:
     return [] if node["documentation"] is None else [dict(one) for one in node["documentation"]["checks"]["findings"]]
 
 
-def _edge_rows(neighbours: Iterable[tuple[str, Edge]], kind: str) -> list[tuple[str, ...]]:
+def _edge_rows(index: Index, node: Node, end: Literal["from", "to"], kind: EdgeKind) -> list[tuple[str, ...]]:
+    """Return a row for each node at the given end; the node itself is no caller."""
+    edges = (index.outgoing if end == "to" else index.incoming).get(node["id"], ())
+    found = by_neighbour(edges, end, kind)
+    own = found.pop(node["id"], None)
+    if own is not None and end == "to":
+        found = {"itself": own, **found}
     return [
         (
             other,
-            ", ".join(map(str, edge["lines"])),
-            edge["origin"],
-            f"{edge['confidence']:.2f}{', a guess' if is_guess(edge) else ''}",
+            "; ".join(", ".join(map(str, edge["lines"])) for edge in parallel),
+            "; ".join(edge["origin"] for edge in parallel),
+            "; ".join(f"{edge['confidence']:.2f}{', a guess' if is_guess(edge) else ''}" for edge in parallel),
         )
-        for other, edge in neighbours
-        if edge["kind"] == kind
+        for other, parallel in found.items()
     ]
 
 

@@ -7,16 +7,16 @@ to do. Leaves out the protocol (`server`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from typing_extensions import TypedDict
 
 from doctown.docpack.compare import Staleness
 from doctown.docpack.markdown import source_link
-from doctown.docpack.pack import Index, Pack
-from doctown.docpack.schema import EdgeKind, Node, is_guess, is_module
+from doctown.docpack.pack import Index, Pack, by_neighbour
+from doctown.docpack.schema import Edge, Node, is_guess, is_module
 from doctown.errors import PackError
 from doctown.mcp.search import SearchIndex
 
@@ -65,11 +65,13 @@ class Listed(TypedDict):
 
 
 class Calls(Listed):
-    """A page of callers or callees. Beyond these there may be as many calls that nobody could resolve.
+    """A page of other symbols that call a symbol, or are called by it, each once.
 
-    For callees they are those of the symbol itself, else all of the repository: any of them may lead here.
+    Beyond these there may be as many calls that nobody could resolve. For callees they are those of the symbol itself,
+    else all of the repository: any of them may lead here.
     """
 
+    calls_itself: bool
     unresolved_calls: int
 
 
@@ -150,8 +152,9 @@ def symbol(opened: OpenPack, node: Node) -> dict[str, Any]:
         "is_test": node["is_test"],
         "centrality": node["centrality"],
         "cluster": node["cluster"],
-        "callers": _count(index.incoming.get(node["id"], ()), "calls"),
-        "callees": _count(index.outgoing.get(node["id"], ()), "calls"),
+        "callers": len(_others(index.incoming, node, "from")),
+        "callees": len(_others(index.outgoing, node, "to")),
+        "calls_itself": _calls_itself(index, node),
         "bases": [edge["to"] for edge in index.outgoing.get(node["id"], ()) if edge["kind"] == "inherits"][:MAX_NAMED],
         "external_calls": [cut(name) for name in node["external_calls"][:MAX_ITEMS]],
         "unresolved_calls": node["unresolved_calls"],
@@ -159,39 +162,50 @@ def symbol(opened: OpenPack, node: Node) -> dict[str, Any]:
     }
 
 
-def _count(edges: Iterable[Mapping[str, Any]], kind: EdgeKind) -> int:
-    return sum(edge["kind"] == kind for edge in edges)
+def _others(edges: Mapping[str, Sequence[Edge]], node: Node, end: Literal["from", "to"]) -> dict[str, list[Edge]]:
+    """Return the calls of a symbol by the other symbol, the surest first; those of the symbol itself are left out."""
+    found = by_neighbour(edges.get(node["id"], ()), end, "calls")
+    found.pop(node["id"], None)
+    return found
+
+
+def _calls_itself(index: Index, node: Node) -> bool:
+    calls = by_neighbour(index.outgoing.get(node["id"], ()), "to", "calls")
+    return any(not is_guess(edge) for edge in calls.get(node["id"], ()))
 
 
 def callers(opened: OpenPack, node: Node, window: Window) -> Calls:
     """Return the symbols that call one, the surest first, with the lines of the calls."""
-    listed = _called(opened, opened.index.incoming.get(node["id"], ()), "from", window)
-    return {**listed, "unresolved_calls": opened.pack.manifest["counts"]["call_sites_unresolved"]}
+    unresolved = opened.pack.manifest["counts"]["call_sites_unresolved"]
+    return _called(opened, node, _others(opened.index.incoming, node, "from"), window, unresolved)
 
 
 def callees(opened: OpenPack, node: Node, window: Window) -> Calls:
     """Return the symbols that one calls, the surest first, with the lines of the calls."""
-    listed = _called(opened, opened.index.outgoing.get(node["id"], ()), "to", window)
-    return {**listed, "unresolved_calls": node["unresolved_calls"] + node["ambiguous_calls"]}
+    unresolved = node["unresolved_calls"] + node["ambiguous_calls"]
+    return _called(opened, node, _others(opened.index.outgoing, node, "to"), window, unresolved)
 
 
-def _called(opened: OpenPack, edges: Iterable[Any], end: str, window: Window) -> Listed:
+def _called(opened: OpenPack, node: Node, found: Mapping[str, list[Edge]], window: Window, unresolved: int) -> Calls:
     pack, index = opened.pack, opened.index
-    calls = sorted(
-        (edge for edge in edges if edge["kind"] == "calls"), key=lambda edge: (-edge["confidence"], edge[end])
-    )
+    calls = sorted(found.items(), key=lambda item: (-item[1][0]["confidence"], item[0]))
 
-    def show(edge: Any) -> dict[str, Any]:  # noqa: ANN401 - its key `from` is no attribute
-        file = index.nodes[edge["from"]]["file"]
+    def show(item: tuple[str, list[Edge]]) -> dict[str, Any]:
+        other, parallel = item
+        surest = parallel[0]
+        file = index.nodes[surest["from"]]["file"]
+        # Where a call is sure, lines that are only guessed are no evidence of it.
+        lines = {line for edge in parallel if is_guess(edge) == is_guess(surest) for line in edge["lines"]}
         return {
-            **line_of(pack, index.nodes[edge[end]]),
-            "evidence": [f"{file}:{line}" for line in edge["lines"][:MAX_NAMED]],
-            "origin": edge["origin"],
-            "confidence": edge["confidence"],
-            "is_guess": is_guess(edge),
+            **line_of(pack, index.nodes[other]),
+            "evidence": [f"{file}:{line}" for line in sorted(lines)[:MAX_NAMED]],
+            "origin": surest["origin"],
+            "confidence": surest["confidence"],
+            "is_guess": is_guess(surest),
         }
 
-    return page_of(calls, window, show)
+    listed = page_of(calls, window, show)
+    return {**listed, "calls_itself": _calls_itself(index, node), "unresolved_calls": unresolved}
 
 
 def impact(opened: OpenPack, node: Node, window: Window, *, guesses: bool = False) -> Impact:
@@ -223,7 +237,12 @@ def impact(opened: OpenPack, node: Node, window: Window, *, guesses: bool = Fals
         return {**line_of(pack, index.nodes[one]), "depth": depth, "lowest_confidence": confidence}
 
     unresolved = pack.manifest["counts"]["call_sites_unresolved"]
-    return {**page_of(ordered, window, show), "unresolved_calls": unresolved, "is_complete": not frontier}
+    return {
+        **page_of(ordered, window, show),
+        "calls_itself": _calls_itself(index, node),
+        "unresolved_calls": unresolved,
+        "is_complete": not frontier,
+    }
 
 
 def file(opened: OpenPack, path: str, window: Window) -> dict[str, Any]:

@@ -307,6 +307,12 @@ def small_pack(repository: Repository = REPOSITORY) -> Pack:
     )
 
 
+def parallel_pack() -> Pack:
+    """The small pack with a caller that is sure in one line and guessed in another, and a symbol that calls itself."""
+    more = [edge(MAIN, CHECK, "calls", [20], "unique_name", 0.4), edge(CHECK, CHECK, "calls", [16])]
+    return make_pack(build_info(), nodes=nodes(), edges=[*edges(), *more], clusters=clusters(), source_map=source_map())
+
+
 def vectors() -> Vectors:
     """Vectors of some symbols, in another order than that of the pack."""
     return Vectors([MAIN, SESSION], np.array([[1, 0, 0.5], [0, 1, 0]], dtype=np.float32), "bge-small", "a" * 64)

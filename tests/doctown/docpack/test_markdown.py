@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from doctown.docpack import Pack, index_pack, write_pack
+from doctown.docpack import Pack, index_pack, markdown, write_pack
 from doctown.docpack.markdown import code, code_block, escape, file_page
 from doctown.docpack.schema import MAX_DESCRIPTION_CHARACTERS
 from tests.doctown.docpack import packs
@@ -217,6 +217,15 @@ def test_a_page_says_what_is_known_and_what_is_not(small_pack: Pack) -> None:
     assert "test code" in sections["main"]
 
 
+def test_several_edges_to_one_symbol_are_one_line_and_a_symbol_is_no_caller_of_its_own() -> None:
+    check = page_of(packs.parallel_pack(), packs.APP).partition("## `check`")[2].partition("## `")[0]
+    called_by = check.partition("**Called by**")[2]
+    assert "- itself, line 16\n" in check
+    assert "`src/app.py::check`" not in called_by
+    assert called_by.count("`src/app.py::main`") == 1
+    assert ", line 19, line 20 (a guess, confidence 0.40)" in called_by
+
+
 def test_a_partly_parsed_file_says_why(small_pack: Pack) -> None:
     assert "**Parsed in part:** line 3 is not understood." in page_of(small_pack, packs.ROUTER)
 
@@ -242,8 +251,7 @@ def test_llms_txt_has_the_form_of_its_specification(written: Path) -> None:
         assert all(re.fullmatch(r"- \[.+\]\([^)]+\): .+", line) for line in section.splitlines())
 
 
-def test_long_lists_are_cut_and_say_so(small_pack: Pack) -> None:
-    lines = list(range(1, 21))
-    many = [packs.edge(packs.MAIN, packs.CHECK, "calls", [line], "typed", 0.9) for line in lines * 3]
-    page = page_of(replace(small_pack, edges=many), packs.APP)
-    assert "- and 10 more, in graph.json" in page
+def test_long_lists_are_cut_and_say_so(small_pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(markdown, "MAX_LISTED_EDGES", 1)
+    page = page_of(small_pack, packs.APP)
+    assert "- and 2 more, in graph.json" in page

@@ -56,6 +56,14 @@ def test_a_symbol_with_its_provenance_and_neighbours(small_pack: Pack) -> None:
     assert row(text, packs.ROUTE) == ["3", "unique_name", "0.40, a guess"]
 
 
+def test_several_edges_to_one_symbol_are_one_row_and_a_symbol_is_no_caller_of_its_own() -> None:
+    text = printed(lambda console: show(packs.parallel_pack(), "check", console))
+
+    assert row(text, packs.MAIN) == ["19; 20", "lexical; unique_name", "0.98; 0.40, a guess"]
+    assert row(text, "itself") == ["16", "lexical", "0.98"]
+    assert text.count(f"│ {packs.CHECK} ") == 0
+
+
 def test_a_failure_is_shown(small_pack: Pack) -> None:
     text = printed(lambda console: show(small_pack, packs.SETTER, console))
     assert row(text, "summary") == ["documentation failed: The model did not answer in time. (timeout)"]

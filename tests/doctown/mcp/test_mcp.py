@@ -242,6 +242,21 @@ def test_guesses_are_followed_only_when_asked_for(opened: OpenPack) -> None:
     assert (far["depth"], far["lowest_confidence"]) == (2, 0.4), "a sure call of what is only a guess"
 
 
+def test_a_caller_counts_once_however_often_it_was_found_and_never_as_its_own() -> None:
+    pack = packs.parallel_pack()
+    index = index_pack(pack)
+    opened = OpenPack(pack, index, SearchIndex(pack.nodes))
+    check, main = index.nodes[packs.CHECK], index.nodes[packs.MAIN]
+    shown = answers.symbol(opened, check)
+    assert (shown["callers"], shown["callees"], shown["calls_itself"]) == (3, 1, True)
+    callers = answers.callers(opened, check, Window())
+    assert (callers["total"], callers["calls_itself"]) == (3, True)
+    assert {one["id"] for one in callers["items"]} == {packs.MAIN, packs.SETTER, packs.ROUTE}
+    [called] = [one for one in answers.callees(opened, main, Window())["items"] if one["id"] == packs.CHECK]
+    assert (called["evidence"], called["is_guess"], called["confidence"]) == (["src/app.py:19"], False, 0.98)
+    assert answers.callees(opened, main, Window())["calls_itself"] is False
+
+
 def test_an_impact_beyond_its_limits_says_so(opened: OpenPack, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the search was ended by its depth there may be more."""
     monkeypatch.setattr(answers, "MAX_DEPTH", 1)

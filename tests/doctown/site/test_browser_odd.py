@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -78,3 +79,22 @@ def test_names_with_signs_of_addresses_have_addresses(tmp_path: Path, open_page:
     page.locator(".trail").get_by_role("link", name=FOLDER).click()
     expect(page.locator("h1")).to_have_text(f"Map of src/{FOLDER}")
     search(page, "50%").first.wait_for()
+
+
+def test_a_caller_is_one_however_often_it_was_found_and_never_its_own(tmp_path: Path, open_page: Open) -> None:
+    """Counts are of symbols, one with a sure call is sure, and of a symbol that calls itself that is said."""
+    write_site(packs.parallel_pack(), tmp_path / "site")
+    page = open_page(f"{(tmp_path / 'site' / 'index.html').as_uri()}#/symbol/{packs.CHECK}")
+    callers = page.locator("section").filter(has=page.get_by_role("heading", name="Callers"))
+    expect(callers.get_by_role("heading")).to_have_text("Callers 3")
+    expect(callers).to_contain_text("1 guess among them")
+    twice = callers.locator("li").filter(has_text="main")
+    expect(twice).to_have_count(1)
+    expect(twice.locator(".found")).to_have_text([re.compile("called in line 19.*98 % sure"), re.compile("guess.*20")])
+    expect(twice.locator(".guessed")).to_have_count(0)
+    calls = page.locator("section").filter(has=page.get_by_role("heading", name="Calls"))
+    expect(calls.get_by_role("heading", level=2)).to_have_text("Calls 1")
+    expect(calls).to_contain_text("It calls itself: called in line 16")
+    page.get_by_role("link", name="graph", exact=True).click()
+    expect(page.locator("main")).to_contain_text("The symbol calls itself in line 16.")
+    assert page.locator(".cell").count() == 3

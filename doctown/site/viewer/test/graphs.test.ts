@@ -194,6 +194,39 @@ test('one hop has callers and callees; guesses are left out and counted unless t
   assert.equal(all.guesses, 0)
 })
 
+test('several edges to one symbol are one neighbour, which is sure where one of them is', async () => {
+  const edges = graph({ 0: [call(2, [4]), guess(2), guess(3), guess(0)], 1: [guess(0), call(0, [7])] })
+  const sure = await neighbourhood(0, { hops: 1, guesses: false }, edges)
+  assert.deepEqual(
+    sure.relations.map(({ from, to, lines }) => [from, to, lines]),
+    [
+      [1, 0, [7]],
+      [0, 2, [4]],
+    ],
+  )
+  assert.equal(sure.guesses, 1)
+  const all = await neighbourhood(0, { hops: 1, guesses: true }, edges)
+  assert.deepEqual(
+    all.relations.map(({ from, to, lines, isGuess }) => [from, to, lines, isGuess]),
+    [
+      [1, 0, [1, 7], false],
+      [0, 2, [1, 4], false],
+      [0, 3, [1], true],
+    ],
+  )
+})
+
+test('a symbol that calls itself is no neighbour of its own, takes no room, and is told of', async () => {
+  const many = Array.from({ length: MAX_NODES - 1 }, (_, place) => call(place + 1))
+  const around = await neighbourhood(0, { hops: 1, guesses: false }, graph({ 0: [call(0, [3, 5]), ...many] }))
+  assert.equal(around.nodes.length, MAX_NODES)
+  assert.deepEqual(around.omitted, { callers: 0, callees: 0, further: 0 })
+  assert.ok(around.relations.every(({ from, to }) => from !== to))
+  assert.deepEqual(around.itself?.lines, [3, 5])
+  const alone = await neighbourhood(0, { hops: 1, guesses: false }, graph({ 0: [guess(0)] }))
+  assert.deepEqual([alone.nodes.length, alone.itself, alone.guesses], [1, null, 0])
+})
+
 test('two hops are callers of callers and callees of callees, and no other callees of a caller', async () => {
   const edges = graph({ 9: [call(1)], 1: [call(0), call(7)], 0: [call(2)], 2: [call(5), call(0)], 8: [call(2)] })
   const around = await neighbourhood(0, { hops: 2, guesses: false }, edges)

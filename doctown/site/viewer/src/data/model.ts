@@ -1,7 +1,7 @@
 /** What the pages ask about nodes, files and clusters, answered from the shards `overview` and `names`. Pure. */
 import { sourceAddress } from '../text.js'
-import { DOCUMENTED, EXPORTED, FAILED, MIN_SURE_CONFIDENCE, TEST } from './shards.js'
-import type { ClusterLine, Edge, Kind, Names, Overview, SourceFile } from './shards.js'
+import { DOCUMENTED, EXPORTED, FAILED, TEST } from './shards.js'
+import type { ClusterLine, Kind, Names, Overview, SourceFile } from './shards.js'
 
 const MODULE = '<module>'
 /** Longer ids do not fit an address: the node's number stands for them. */
@@ -246,8 +246,4 @@ export class Model {
 /** As `Model.idInAddress`, where the id is known and the model may not be there yet. */
 export function idInAddress(id: string, node: number): string {
   return id.length > MAX_ID_IN_ADDRESS ? String(node) : id
-}
-
-export function isGuess(edge: Edge): boolean {
-  return edge[4] < MIN_SURE_CONFIDENCE
 }

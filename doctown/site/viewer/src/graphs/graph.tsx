@@ -126,9 +126,8 @@ function Around({ model, around, choice }: { model: Model; around: Neighbourhood
 
 /** Sentences about what is not shown. */
 function* whatIsMissing(around: Neighbourhood, choice: Choice): Generator<string> {
-  const { omitted, unexpanded, guesses } = around
-  const own = around.relations.find(({ from, to }) => from === to && from === around.nodes[0]?.node)
-  if (own !== undefined) yield `The symbol ${own.isGuess ? 'may call' : 'calls'} itself.`
+  const { itself, omitted, unexpanded, guesses } = around
+  if (itself !== null) yield `The symbol ${itself.isGuess ? 'may call' : 'calls'} itself${inLines(itself.lines)}.`
   if (omitted.callers > 0) yield `${counted(omitted.callers, 'caller')} more would be above ${MAX_NODES} symbols.`
   if (omitted.callees > 0) yield `${counted(omitted.callees, 'callee')} more would be above ${MAX_NODES} symbols.`
   if (omitted.further > 0)
@@ -287,7 +286,7 @@ const VERBS: Record<EdgeKind, readonly [active: string, passive: string]> = {
 function sentence(model: Model, relation: Relation, node: number): string {
   const isActive = relation.from === node
   const verbs = relation.kinds.map((kind) => VERBS[kind][isActive ? 0 : 1]).join(' and ')
-  const other = shownName(model.name(isActive ? relation.to : relation.from))
+  const other = relation.from === relation.to ? 'itself' : shownName(model.name(isActive ? relation.to : relation.from))
   const confidence = `${relation.isGuess ? 'a guess, ' : ''}confidence ${relation.confidence.toFixed(2)}`
   return `${verbs} ${other}${inLines(relation.lines)} (${confidence})`
 }

@@ -6,8 +6,8 @@
  * every neighbourhood is most of the repository.
  */
 
-import { isGuess } from '../data/model.js'
-import type { Edge, EdgeKind, SymbolEntry } from '../data/shards.js'
+import { byNeighbour, isGuess } from '../data/edges.js'
+import type { EdgeKind, SymbolEntry } from '../data/shards.js'
 
 /** The most symbols that are drawn, the one in the middle among them. */
 export const MAX_NODES = 150
@@ -37,11 +37,13 @@ export interface Neighbourhood {
   /** In the order in which they are drawn in their columns. */
   readonly nodes: readonly Neighbour[]
   readonly relations: readonly Relation[]
+  /** Where the symbol calls itself, which makes it no neighbour of its own. */
+  readonly itself: Relation | null
   /** Neighbours of the symbol itself that are not shown, and symbols two steps away that are known and not shown. */
   readonly omitted: { readonly callers: number; readonly callees: number; readonly further: number }
   /** Neighbours that were not looked at for a second step. */
   readonly unexpanded: number
-  /** Relations that were left out since they are guesses. */
+  /** Neighbours that were left out since all that leads to them is a guess. */
   readonly guesses: number
 }
 
@@ -62,7 +64,7 @@ export async function neighbourhood(
   const own = await edgesOf(middle)
   const sides: { side: Side; ranked: Relation[] }[] = (['in', 'out'] as const).map((side) => ({
     side,
-    ranked: ranked(relationsOf(middle, own, side, choice.guesses)),
+    ranked: ranked(relationsOf(middle, own, side, choice.guesses).filter(({ from, to }) => from !== to)),
   }))
   const room = (choice.hops === 1 ? MAX_NODES : Math.floor(MAX_NODES / 2)) - 1
   const [callers, callees] = shares(sides[0]?.ranked.length ?? 0, sides[1]?.ranked.length ?? 0, room)
@@ -83,13 +85,14 @@ export async function neighbourhood(
   }
   return {
     ...found.result(),
+    itself: relationsOf(middle, own, 'out', choice.guesses).find(callsItself) ?? null,
     omitted: {
       callers: (sides[0]?.ranked.length ?? 0) - callers,
       callees: (sides[1]?.ranked.length ?? 0) - callees,
       further: found.further,
     },
     unexpanded,
-    guesses: choice.guesses ? 0 : guessesOf(own),
+    guesses: choice.guesses ? 0 : guessesOf(middle, own),
   }
 }
 
@@ -152,22 +155,19 @@ class Found {
 
 /** The relations of a symbol on one side, one for each neighbour: edges of several kinds and origins are one. */
 function relationsOf(node: number, edges: Edges, side: Side, guesses: boolean): Relation[] {
-  const byNeighbour = new Map<number, Edge[]>()
-  for (const edge of edges[side]) {
-    if (!guesses && isGuess(edge)) continue
-    byNeighbour.set(edge[0], [...(byNeighbour.get(edge[0]) ?? []), edge])
-  }
-  return [...byNeighbour].map(([other, parallel]) => {
-    const confidence = Math.max(...parallel.map((edge) => edge[4]))
-    return {
-      from: side === 'in' ? other : node,
-      to: side === 'in' ? node : other,
-      kinds: [...new Set(parallel.map((edge) => edge[1]))].sort(),
-      lines: [...new Set(parallel.flatMap((edge) => edge[2]))].sort((a, b) => a - b),
-      confidence,
-      isGuess: parallel.every(isGuess),
-    }
-  })
+  const wanted = guesses ? edges[side] : edges[side].filter((edge) => !isGuess(edge))
+  return byNeighbour(wanted).map(({ node: other, edges: parallel, isGuess }) => ({
+    from: side === 'in' ? other : node,
+    to: side === 'in' ? node : other,
+    kinds: [...new Set(parallel.map((edge) => edge[1]))].sort(),
+    lines: [...new Set(parallel.flatMap((edge) => edge[2]))].sort((a, b) => a - b),
+    confidence: Math.max(...parallel.map((edge) => edge[4])),
+    isGuess,
+  }))
+}
+
+function callsItself({ from, to, kinds }: Relation): boolean {
+  return from === to && kinds.includes('calls')
 }
 
 /** Sure ones first, then those with most calls; else in the order of the pack. */
@@ -187,6 +187,7 @@ function interleaved<T>(lists: readonly (readonly T[])[]): T[] {
   return Array.from({ length: longest }, (_, i) => lists.flatMap((list) => list.slice(i, i + 1))).flat()
 }
 
-function guessesOf(edges: Edges): number {
-  return [...edges.in, ...edges.out].filter(isGuess).length
+function guessesOf(middle: number, edges: Edges): number {
+  const others = [...byNeighbour(edges.in), ...byNeighbour(edges.out)].filter(({ node }) => node !== middle)
+  return others.filter((group) => group.isGuess).length
 }

@@ -1,5 +1,6 @@
 /** The outline of one file. */
 import { useMemo } from 'preact/hooks'
+import { byNeighbour } from '../data/edges.js'
 import type { Model } from '../data/model.js'
 import type { Symbols } from '../data/shards.js'
 import { useShard, useShown, useSite } from '../parts/context.js'
@@ -91,7 +92,8 @@ function Module({ model, module }: { model: Model; module: number }) {
       <WhenLoaded store={store} name={shard} loaded={symbols}>
         {(value) => {
           const entry = value.symbols[module - value.first]
-          const importers = entry?.in.filter((edge) => edge[1] === 'imports' && model.has(edge[0])) ?? []
+          const imports = entry?.in.filter((edge) => edge[1] === 'imports' && model.has(edge[0])) ?? []
+          const importers = byNeighbour(imports).filter(({ node }) => node !== module)
           return (
             <>
               {entry?.docstring != null && <p class="docstring">{shown(entry.docstring)}</p>}

@@ -1,6 +1,7 @@
 /** All that is known of one symbol. Needs the names and the shard with its entry. */
 import type { ComponentChildren } from 'preact'
-import { isGuess } from '../data/model.js'
+import { byNeighbour, isGuess } from '../data/edges.js'
+import type { EdgeGroup } from '../data/edges.js'
 import type { Model } from '../data/model.js'
 import type { Edge, EdgeKind, Origin, SymbolEntry, Symbols } from '../data/shards.js'
 import { useMore, useShard, useShown, useSite } from '../parts/context.js'
@@ -178,47 +179,53 @@ function Provenance({ source }: { source: string }) {
   return <>Written by {shownName(model)}.</>
 }
 
-/** One end of an edge with its lines, how it was found and how sure that is. Guesses say that they are. */
-function EdgeLine({ model, edge, file }: { model: Model; edge: Edge; file: number }) {
-  const [node, kind, lines, origin, confidence] = edge
-  if (!model.has(node)) return <>A symbol that this documentation does not have.</>
-  const guess = isGuess(edge)
+/** The symbol at one end of edges, and how each of these was found. Guesses say that they are. */
+function GroupLine({ model, group, file }: { model: Model; group: EdgeGroup; file: number }) {
+  if (!model.has(group.node)) return <>A symbol that this documentation does not have.</>
   return (
-    <div class={guess ? 'guessed' : undefined}>
-      <SymbolLine model={model} node={node}>
-        <span class="found">
-          {guess && <span class="flag flag-guess">guess</span>}
-          {lines.slice(0, MAX_LINES_OF_EDGE).map((line, place) => (
-            <span key={line}>
-              {place === 0
-                ? `${kind === 'calls' ? 'called in ' : 'in '}${lines.length === 1 ? 'line' : 'lines'} `
-                : ', '}
-              <WebLink address={model.sourceAddress(file, line, line)}>{line}</WebLink>
-            </span>
-          ))}
-          {lines.length > MAX_LINES_OF_EDGE && <span>and {count(lines.length - MAX_LINES_OF_EDGE)} more</span>}
-          {kind !== 'imports' && (
-            <span class="confidence">
-              found {ORIGINS[origin] ?? origin}, {Math.round(confidence * 100)} % sure
-            </span>
-          )}
-        </span>
+    <div class={group.isGuess ? 'guessed' : undefined}>
+      <SymbolLine model={model} node={group.node}>
+        {group.edges.map((edge) => (
+          <Found key={edge[3]} model={model} edge={edge} file={file} />
+        ))}
       </SymbolLine>
     </div>
   )
 }
 
-/** Sure ones first, then by how central they are. */
-function sorted(model: Model, edges: Edge[]): Edge[] {
-  return [...edges].sort(
-    (left, right) =>
-      Number(isGuess(left)) - Number(isGuess(right)) ||
-      model.centrality(right[0]) - model.centrality(left[0]) ||
-      left[0] - right[0],
+/** The lines of an edge, how it was found and how sure that is. */
+function Found({ model, edge, file }: { model: Model; edge: Edge; file: number }) {
+  const [, kind, lines, origin, confidence] = edge
+  return (
+    <span class="found">
+      {isGuess(edge) && <span class="flag flag-guess">guess</span>}
+      {lines.slice(0, MAX_LINES_OF_EDGE).map((line, place) => (
+        <span key={line}>
+          {place === 0 ? `${kind === 'calls' ? 'called in ' : 'in '}${lines.length === 1 ? 'line' : 'lines'} ` : ', '}
+          <WebLink address={model.sourceAddress(file, line, line)}>{line}</WebLink>
+        </span>
+      ))}
+      {lines.length > MAX_LINES_OF_EDGE && <span>and {count(lines.length - MAX_LINES_OF_EDGE)} more</span>}
+      {kind !== 'imports' && (
+        <span class="confidence">
+          found {ORIGINS[origin] ?? origin}, {Math.round(confidence * 100)} % sure
+        </span>
+      )}
+    </span>
   )
 }
 
-/** A list of edges; `file` is where their lines are, that of the other end by default. */
+/** Sure ones first, then by how central they are. */
+function sorted(model: Model, groups: EdgeGroup[]): EdgeGroup[] {
+  return groups.sort(
+    (left, right) =>
+      Number(left.isGuess) - Number(right.isGuess) ||
+      model.centrality(right.node) - model.centrality(left.node) ||
+      left.node - right.node,
+  )
+}
+
+/** A list of symbols; `file` is where the lines of the edges are, that of the other end by default. */
 function EdgeSection(props: {
   model: Model
   title: string
@@ -228,11 +235,12 @@ function EdgeSection(props: {
 }) {
   const { model, title, edges, file, children } = props
   if (edges.length === 0 && children === undefined) return null
-  const guesses = edges.filter(isGuess).length
+  const groups = sorted(model, byNeighbour(edges))
+  const guesses = groups.filter((group) => group.isGuess).length
   return (
     <section>
       <h2>
-        {title} <span class="count">{count(edges.length)}</span>
+        {title} <span class="count">{count(groups.length)}</span>
       </h2>
       {guesses > 0 && (
         <p class="note">
@@ -240,9 +248,9 @@ function EdgeSection(props: {
           may be wrong.
         </p>
       )}
-      {edges.length > 0 && (
-        <LongList items={sorted(model, edges)}>
-          {(edge) => <EdgeLine model={model} edge={edge} file={file ?? model.file(edge[0])} />}
+      {groups.length > 0 && (
+        <LongList items={groups}>
+          {(group) => <GroupLine model={model} group={group} file={file ?? model.file(group.node)} />}
         </LongList>
       )}
       {children}
@@ -250,7 +258,9 @@ function EdgeSection(props: {
   )
 }
 
-function Callers({ model, node, edges }: { model: Model; node: number; edges: Edge[] }) {
+function Callers(props: { model: Model; node: number; edges: Edge[] }) {
+  const { model, node } = props
+  const edges = props.edges.filter((edge) => edge[0] !== node)
   const language = model.languageByName(node)
   const unresolved = model.overview.manifest.counts.call_sites_unresolved
   const whole = counted(unresolved, 'call')
@@ -269,12 +279,19 @@ function Callers({ model, node, edges }: { model: Model; node: number; edges: Ed
 }
 
 function Callees(props: { model: Model; node: number; entry: SymbolEntry; edges: Edge[] }) {
-  const { model, node, entry, edges } = props
+  const { model, node, entry } = props
+  const edges = props.edges.filter((edge) => edge[0] !== node)
+  const own = props.edges.filter((edge) => edge[0] === node)
   const { unresolved_calls: unresolved, ambiguous_calls: ambiguous, external_calls: external } = entry
-  const isNothing = edges.length + unresolved + ambiguous + external.length === 0
+  const isNothing = props.edges.length + unresolved + ambiguous + external.length === 0
   return (
     <EdgeSection model={model} title="Calls" edges={edges} file={model.file(node)}>
       {isNothing && <p class="note">It calls nothing.</p>}
+      {own.map((edge) => (
+        <p key={edge[3]} class="note">
+          It {isGuess(edge) ? 'may call' : 'calls'} itself: <Found model={model} edge={edge} file={model.file(node)} />
+        </p>
+      ))}
       {unresolved > 0 && <p class="note">{counted(unresolved, 'call')} could not be resolved.</p>}
       {ambiguous > 0 && (
         <p class="note">
