@@ -1,8 +1,8 @@
-"""`run_build`: a repository becomes a pack, in seven steps, once; every door of `doctown` calls it.
+"""`run_build`: a repository becomes a pack, in seven steps, once; whatever starts a build calls it.
 
 fetch, parse, embed, assemble, document, pack, store. Nothing is bought before the output folder is known to take the
 pack. What has been bought lies in `OUTPUT/.work/NAME` until the pack has its name: a build that was interrupted goes on
-from there. Leaves out how options are read and how what is told is shown.
+from there. Leaves out how options are read and how events are shown.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from doctown.docpack.schema import PACK_SUFFIX, Failure, Near, Repository
 from doctown.embedding import Embeddings, embed_texts
 from doctown.engines import Engine, Purchase
 from doctown.errors import DocumentError, OutputError, PackError, SourceError
+from doctown.events import Emit, Event, Steps, progress
 from doctown.execution import Execution
 from doctown.graph.model import MODULE
 from doctown.graph.pagerank import centrality
@@ -48,7 +49,6 @@ from doctown.parsing.languages import LANGUAGES
 from doctown.reading import Sources, read_description, read_licence, read_sources
 from doctown.repository import Checkout, open_source
 from doctown.summaries import Estimate, Summaries, failure_lines
-from doctown.telling import Event, Steps, Tell, progress
 from generation import JobError, Settings, SymbolContext, __version__, cancelled_on_signals, open_storage
 from generation.domain.catalogue import OFFLINE, utc_today
 
@@ -57,12 +57,12 @@ BUCKET_FOLDER = "docpacks"
 # Measured on packs of 1,000 to 20,000 symbols: with its vectors and what is written beside it before it gets its name.
 DISK_BYTES_PER_SYMBOL = 8_000
 MIN_DISK_BYTES = 10_000_000
-MAX_TOLD_CHANGES = 10
+MAX_SHOWN_CHANGES = 10
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
-class Doors(NamedTuple):
+class Caller(NamedTuple):
     """What a build reports to, and asks: `confirm` says whether the summaries are wanted at their price.
 
     `environ` has git's PATH and tokens; `today` decides which models exist. `execution` is that of a job: what was
@@ -70,7 +70,7 @@ class Doors(NamedTuple):
     by default in the bucket, if one is set.
     """
 
-    tell: Tell
+    emit: Emit
     confirm: Callable[[Estimate], bool]
     environ: Mapping[str, str]
     today: Callable[[], date] = utc_today
@@ -106,53 +106,53 @@ class Assembled:
     previous: Pack | None
 
 
-def run_build(options: BuildOptions, settings: Settings, parse_cache: Cache | None, doors: Doors) -> BuildResult:
+def run_build(options: BuildOptions, settings: Settings, parse_cache: Cache | None, caller: Caller) -> BuildResult:
     """Build the pack of a source. Raise DoctownError, in one sentence; a pack that was there before is there then.
 
     Interrupted, it keeps what was bought, and the same call goes on from there.
     """
-    settings = settings.as_of(doors.today())
-    steps = Steps(doors.tell)
+    settings = settings.as_of(caller.today())
+    steps = Steps(caller.emit)
     check_output(options.output)
-    if doors.store is None:
+    if caller.store is None:
         _check_bucket(settings)
-    with _assembled(options, settings, parse_cache, doors, steps) as found:
-        purchase = _purchase(found, options, settings, doors)
+    with _assembled(options, settings, parse_cache, caller, steps) as found:
+        purchase = _purchase(found, options, settings, caller)
         path = _pack_path(options, found.checkout.name)
         _check_disk(options.output, len(found.parsed.symbols))
         with steps.step("document") as results:
-            estimate, summaries = _document(found, purchase, doors)
-            results.extend(_told_summaries(summaries, settings))
+            estimate, summaries = _document(found, purchase, caller)
+            results.extend(_describe_summaries(summaries, settings))
         with steps.step("pack") as results, collector_paused():
             pack = _make_pack(_named_again(found, summaries, settings), summaries, settings)
             written = write_pack(pack, path, _vectors(found))
             results.append(f"{written.size_bytes:,} bytes, read back and valid")
         with steps.step("store") as results:
-            url = _upload(written, settings) if doors.store is None else doors.store(written)
+            url = _upload(written, settings) if caller.store is None else caller.store(written)
             # What a worker's job has not come to, its next execution asks for, within the same cap.
-            if doors.execution is None or not summaries.is_unfinished:
+            if caller.execution is None or not summaries.is_unfinished:
                 purchase.forget()
             _remove_if_empty(purchase.work.parent)
-            results.append(_told_places(written, url, doors))
+            results.append(_describe_places(written, url, caller))
     difference = None if found.previous is None else compare_packs(found.previous, pack)
     if difference is not None:
-        _tell_difference(difference, doors.tell)
+        _emit_difference(difference, caller.emit)
     return BuildResult(written, url, estimate, summaries, difference, steps.seconds)
 
 
 def plan_build(
-    options: BuildOptions, settings: Settings, parse_cache: Cache | None, doors: Doors
+    options: BuildOptions, settings: Settings, parse_cache: Cache | None, caller: Caller
 ) -> dict[Engine, Estimate]:
     """Return what a build would cost by each engine; buy and write nothing but caches. Raise DoctownError."""
-    settings = settings.as_of(doors.today())
-    steps = Steps(doors.tell)
-    with _assembled(options, settings, parse_cache, doors, steps) as found:
-        purchase = _purchase(found, options, settings, doors)
-        estimates = purchase.estimates() if doors.execution is None else {options.via: purchase.estimate(options.via)}
-    _tell_estimate(estimates[options.via], doors.tell)
+    settings = settings.as_of(caller.today())
+    steps = Steps(caller.emit)
+    with _assembled(options, settings, parse_cache, caller, steps) as found:
+        purchase = _purchase(found, options, settings, caller)
+        estimates = purchase.estimates() if caller.execution is None else {options.via: purchase.estimate(options.via)}
+    _emit_estimate(estimates[options.via], caller.emit)
     for engine, estimate in estimates.items():
         said = f"--via {engine}: {estimate.requests:,} requests, ${estimate.estimated_cost:.4f}"
-        doors.tell(Event("engine", said, {"engine": engine, **dataclasses.asdict(estimate)}))
+        caller.emit(Event("engine", said, {"engine": engine, **dataclasses.asdict(estimate)}))
     return estimates
 
 
@@ -194,24 +194,24 @@ def job_id_of(repository: Repository, subdir: str | None) -> str:
 
 @contextmanager
 def _assembled(
-    options: BuildOptions, settings: Settings, parse_cache: Cache | None, doors: Doors, steps: Steps
+    options: BuildOptions, settings: Settings, parse_cache: Cache | None, caller: Caller, steps: Steps
 ) -> Iterator[Assembled]:
     """Do the first four steps; the checkout is there until the block ends."""
     with ExitStack() as stack:
         with collector_paused():
             with steps.step("fetch") as results:
-                checkout = stack.enter_context(_opened(options, doors))
+                checkout = stack.enter_context(_opened(options, caller))
                 repository = _repository(checkout)
                 previous = _previous(options, repository, settings)
                 results.extend([checkout.name, *([checkout.commit[:12]] if checkout.commit else [])])
             with steps.step("parse") as results:
-                parsed = _parse(checkout, options, parse_cache, doors.tell)
-                if doors.execution is not None:
-                    doors.execution.figures.cache_hits["files"] += parsed.analysis.from_cache
-                results.extend(_told_files(parsed))
+                parsed = _parse(checkout, options, parse_cache, caller.emit)
+                if caller.execution is not None:
+                    caller.execution.figures.cache_hits["files"] += parsed.analysis.from_cache
+                results.extend(_describe_files(parsed))
             with steps.step("embed") as results:
-                embeddings = _embed(parsed, options, doors)
-                results.append(_told_embeddings(embeddings))
+                embeddings = _embed(parsed, options, caller)
+                results.append(_describe_embeddings(embeddings))
             with steps.step("assemble") as results:
                 found = _assemble(checkout, repository, parsed, embeddings, options, settings, previous)
                 results.append(f"{found.groups.document['k']} clusters, {len(found.contexts):,} symbols to document")
@@ -221,13 +221,13 @@ def _assembled(
         yield found
 
 
-def _opened(options: BuildOptions, doors: Doors) -> AbstractContextManager[Checkout]:
+def _opened(options: BuildOptions, caller: Caller) -> AbstractContextManager[Checkout]:
     opening = functools.partial(
-        open_source, options.source, limits=options.limits, environ=doors.environ, network=options.network
+        open_source, options.source, limits=options.limits, environ=caller.environ, network=options.network
     )
-    if doors.execution is None:
+    if caller.execution is None:
         return opening()
-    return opening(work_dir=doors.execution.work, check=doors.execution.check)
+    return opening(work_dir=caller.execution.work, check=caller.execution.check)
 
 
 def _repository(checkout: Checkout) -> Repository:
@@ -277,11 +277,11 @@ class _Parsed(NamedTuple):
     sources: Sources
 
 
-def _parse(checkout: Checkout, options: BuildOptions, parse_cache: Cache | None, tell: Tell) -> _Parsed:
-    def told(step: str, done: int, total: int) -> None:
-        progress(tell, step)(done, total)
+def _parse(checkout: Checkout, options: BuildOptions, parse_cache: Cache | None, emit: Emit) -> _Parsed:
+    def report(step: str, done: int, total: int) -> None:
+        progress(emit, step)(done, total)
 
-    analysis = analyse(checkout, options.selection, cache=parse_cache, progress=told)
+    analysis = analyse(checkout, options.selection, cache=parse_cache, progress=report)
     parsed = [file for file in analysis.files if file.status != "skipped"]
     if not options.include_tests and all(file.is_test for file in parsed):
         raise SourceError("The source has tests only: give --include-tests to document them")
@@ -295,10 +295,10 @@ def _parse(checkout: Checkout, options: BuildOptions, parse_cache: Cache | None,
     return _Parsed(analysis, symbols, documented, embedded, sources)
 
 
-def _embed(parsed: _Parsed, options: BuildOptions, doors: Doors) -> Embeddings | None:
+def _embed(parsed: _Parsed, options: BuildOptions, caller: Caller) -> Embeddings | None:
     def count(hits: int) -> None:
-        if doors.execution is not None:
-            doors.execution.figures.cache_hits["vectors"] += hits
+        if caller.execution is not None:
+            caller.execution.figures.cache_hits["vectors"] += hits
 
     texts = [parsed.sources.embedded[symbol.id] for symbol in parsed.embedded]
     found = embed_texts(
@@ -307,10 +307,10 @@ def _embed(parsed: _Parsed, options: BuildOptions, doors: Doors) -> Embeddings |
         options.embedding_settings,
         cache_folder=options.cache_folder,
         found=count,
-        progress=progress(doors.tell, "embed"),
+        progress=progress(caller.emit, "embed"),
     )
     for warning in found.warnings if found is not None else ():
-        doors.tell(Event("warning", warning))
+        caller.emit(Event("warning", warning))
     return found
 
 
@@ -366,35 +366,35 @@ def _assemble(  # noqa: PLR0913, PLR0917 - what the steps before have left
     )
 
 
-def _purchase(found: Assembled, options: BuildOptions, settings: Settings, doors: Doors) -> Purchase:
+def _purchase(found: Assembled, options: BuildOptions, settings: Settings, caller: Caller) -> Purchase:
     return Purchase(
         engine=options.via,
         contexts=found.contexts,
         job_id=job_id_of(found.repository, options.selection.subdir)
-        if doors.execution is None
-        else doors.execution.kept_as,
+        if caller.execution is None
+        else caller.execution.kept_as,
         work=options.output / WORK_FOLDER / found.checkout.name,
         settings=settings,
-        environ=doors.environ,
+        environ=caller.environ,
         previous=found.previous,
-        today=doors.today(),
+        today=caller.today(),
         renew=options.renew,
-        execution=doors.execution,
+        execution=caller.execution,
     )
 
 
-def _document(found: Assembled, purchase: Purchase, doors: Doors) -> tuple[Estimate, Summaries]:
+def _document(found: Assembled, purchase: Purchase, caller: Caller) -> tuple[Estimate, Summaries]:
     estimate = purchase.estimate(purchase.engine)
-    _tell_estimate(estimate, doors.tell)
-    if not doors.confirm(estimate):
+    _emit_estimate(estimate, caller.emit)
+    if not caller.confirm(estimate):
         raise DocumentError("Nothing was bought: give --yes, or a lower --max-symbols or --max-cost-usd")
-    summaries = purchase.run(estimate, found.parsed.sources.hashes, doors.tell)
+    summaries = purchase.run(estimate, found.parsed.sources.hashes, caller.emit)
     summaries.failures.update(found.invalid)
     for line in failure_lines(summaries.failures):
-        doors.tell(Event("failed", line))
+        caller.emit(Event("failed", line))
     for warning in summaries.warnings:
         if warning not in estimate.warnings:
-            doors.tell(Event("warning", warning))
+            caller.emit(Event("warning", warning))
     return estimate, summaries
 
 
@@ -498,10 +498,10 @@ def _upload(written: PackFile, settings: Settings) -> str | None:
         raise OutputError(f"The pack is at {str(written.path)!a}, and was not uploaded: {error}") from None
 
 
-def _told_places(written: PackFile, url: str | None, doors: Doors) -> str:
+def _describe_places(written: PackFile, url: str | None, caller: Caller) -> str:
     if url is None:
         return str(written.path)
-    return url if doors.execution is not None else f"{written.path} and {url}"
+    return url if caller.execution is not None else f"{written.path} and {url}"
 
 
 def _remove_if_empty(folder: Path) -> None:
@@ -509,20 +509,20 @@ def _remove_if_empty(folder: Path) -> None:
         folder.rmdir()
 
 
-def _told_files(parsed: _Parsed) -> list[str]:
+def _describe_files(parsed: _Parsed) -> list[str]:
     statuses = Counter(file.status for file in parsed.analysis.files)
-    told = [f"{statuses['parsed'] + statuses['partial']:,} files", f"{len(parsed.symbols):,} symbols"]
-    told.append(f"{len(parsed.analysis.graph.edges):,} edges")
-    return [*told, *([f"{statuses['skipped']:,} files skipped"] if statuses["skipped"] else [])]
+    parts = [f"{statuses['parsed'] + statuses['partial']:,} files", f"{len(parsed.symbols):,} symbols"]
+    parts.append(f"{len(parsed.analysis.graph.edges):,} edges")
+    return [*parts, *([f"{statuses['skipped']:,} files skipped"] if statuses["skipped"] else [])]
 
 
-def _told_embeddings(embeddings: Embeddings | None) -> str:
+def _describe_embeddings(embeddings: Embeddings | None) -> str:
     if embeddings is None:
         return "no vectors"
     return f"{len(embeddings.vectors):,} vectors by {embeddings.model or 'words'}"
 
 
-def _tell_estimate(estimate: Estimate, tell: Tell) -> None:
+def _emit_estimate(estimate: Estimate, emit: Emit) -> None:
     sizes = f"{estimate.large_symbols:,} large, {estimate.medium_symbols:,} medium, {estimate.small_symbols:,} small"
     lines = [f"{estimate.symbols:,} symbols to document with {estimate.model}: {sizes}"]
     if estimate.known_symbols:
@@ -531,20 +531,20 @@ def _tell_estimate(estimate: Estimate, tell: Tell) -> None:
         lines.append(f"{estimate.left_out_symbols:,} are left out, {estimate.offline_symbols:,} are written offline")
     tokens = f"{estimate.estimated_input_tokens:,} input and {estimate.estimated_output_tokens:,} output tokens"
     lines.append(f"estimate: {estimate.requests:,} requests, {tokens}, ${estimate.estimated_cost:.4f}")
-    tell(Event("estimate", "\n".join(lines), dataclasses.asdict(estimate)))
+    emit(Event("estimate", "\n".join(lines), dataclasses.asdict(estimate)))
     for warning in estimate.warnings:
-        tell(Event("warning", warning))
+        emit(Event("warning", warning))
 
 
-def _told_summaries(summaries: Summaries, settings: Settings) -> list[str]:
-    told = [f"{len(summaries.documentation):,} documented", f"{len(summaries.failures):,} failed"]
+def _describe_summaries(summaries: Summaries, settings: Settings) -> list[str]:
+    parts = [f"{len(summaries.documentation):,} documented", f"{len(summaries.failures):,} failed"]
     if summaries.taken_over:
-        told.append(f"{summaries.taken_over:,} taken over")
+        parts.append(f"{summaries.taken_over:,} taken over")
     if settings.model_name == OFFLINE:
-        return told
+        return parts
     usage = summaries.token_usage
     tokens = f"{usage['input_tokens']:,} input and {usage['output_tokens']:,} output tokens"
-    return [*told, f"{tokens} in {usage['requests']:,} requests", f"${summaries.total_cost:.4f}"]
+    return [*parts, f"{tokens} in {usage['requests']:,} requests", f"${summaries.total_cost:.4f}"]
 
 
 def symbols_by_change(difference: Difference | None) -> dict[str, list[str]]:
@@ -556,10 +556,10 @@ def symbols_by_change(difference: Difference | None) -> dict[str, list[str]]:
     return {name: [one for one in ids if not one.endswith(f"::{MODULE}")] for name, ids in found.items()}
 
 
-def _tell_difference(difference: Difference, tell: Tell) -> None:
+def _emit_difference(difference: Difference, emit: Emit) -> None:
     lists = symbols_by_change(difference)
     counts = ", ".join(f"{len(ids):,} {name}" for name, ids in lists.items())
     lines = [f"since the pack before: {counts}"]
     for name in ("removed", "changed"):
-        lines += [f"  {name}: {one}" for one in lists[name][:MAX_TOLD_CHANGES]]
-    tell(Event("difference", "\n".join(lines), lists))
+        lines += [f"  {name}: {one}" for one in lists[name][:MAX_SHOWN_CHANGES]]
+    emit(Event("difference", "\n".join(lines), lists))

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from doctown.errors import DocumentError, OutputError
+from doctown.events import Emit, documented_so_far
 from doctown.execution import Execution
 from doctown.summaries import Estimate, Summaries, add_outcome, add_paid_before, add_totals
-from doctown.telling import Tell, documented_so_far
 from generation import (
     JobError,
     JobOptions,
@@ -103,9 +103,9 @@ class Documenting:
         """Return what the jobs would cost. Raise DocumentError."""
         return run_to_end(self._estimate(), self._execution)
 
-    def run(self, hashes: Mapping[str, str], tell: Tell) -> Summaries:
+    def run(self, hashes: Mapping[str, str], emit: Emit) -> Summaries:
         """Write the summaries; `hashes` are those of the symbols' sources, by id. Raise DocumentError."""
-        return run_to_end(self._document(hashes, tell), self._execution)
+        return run_to_end(self._document(hashes, emit), self._execution)
 
     def forget(self) -> None:
         """Remove from the store what a build of a worker's job has kept there. Raise DocumentError."""
@@ -143,7 +143,7 @@ class Documenting:
             warnings=tuple(dict.fromkeys(warnings)),
         )
 
-    async def _document(self, hashes: Mapping[str, str], tell: Tell) -> Summaries:
+    async def _document(self, hashes: Mapping[str, str], emit: Emit) -> Summaries:
         summaries = Summaries()
         for number, job in enumerate(self._jobs):
             options = self._rest(number, summaries)
@@ -151,7 +151,7 @@ class Documenting:
                 summaries.left_out += len(job.contexts)
                 continue
             try:
-                output = await self._call(job, options, summaries, hashes, tell)
+                output = await self._call(job, options, summaries, hashes, emit)
             except JobError as error:
                 if not number or error.failure != ESTIMATE_ABOVE_CAP:
                     raise
@@ -175,7 +175,7 @@ class Documenting:
         return JobOptions(max_symbols=max_symbols, max_cost_usd=max_cost_usd, renew=self._renew)
 
     async def _call(
-        self, job: Job, options: JobOptions, summaries: Summaries, hashes: Mapping[str, str], tell: Tell
+        self, job: Job, options: JobOptions, summaries: Summaries, hashes: Mapping[str, str], emit: Emit
     ) -> JobOutput | PlannedOutput:
         request = JobRequest(job.job_id, options, self._previous_key)
         total = sum(len(one.contexts) for one in self._jobs)
@@ -186,7 +186,7 @@ class Documenting:
             cost = summaries.total_cost + float(getattr(totals, "total_cost", 0.0))
             used = summaries.usage["input_tokens"] + summaries.usage["output_tokens"]
             tokens = used + int(getattr(totals, "total_tokens", 0))
-            tell(documented_so_far(done, total, len(summaries.failures), cost, tokens))
+            emit(documented_so_far(done, total, len(summaries.failures), cost, tokens))
 
         settings, stopping, figures = self._settings, None, None
         if self._execution is not None:

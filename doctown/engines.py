@@ -20,10 +20,10 @@ from typing import Any, Literal, TypeAlias, TypeVar
 from doctown.docpack import Pack
 from doctown.documenting import PREVIOUS_FILE, Documenting, kept_in, run_to_end
 from doctown.errors import DocumentError, OutputError
+from doctown.events import Emit, Event, documented_so_far
 from doctown.execution import Execution
 from doctown.previous import previous_results
 from doctown.summaries import Estimate, Summaries, add_outcome, add_totals
-from doctown.telling import Event, Tell, documented_so_far
 from generation import (
     BATCH_SHARE,
     Codebase,
@@ -91,22 +91,22 @@ class Purchase:
         share = BATCH_SHARE if engine == "batch" else 1.0
         return dataclasses.replace(found, estimated_cost=round(found.estimated_cost * share, 6))
 
-    def run(self, estimate: Estimate, hashes: Mapping[str, str], tell: Tell) -> Summaries:
+    def run(self, estimate: Estimate, hashes: Mapping[str, str], emit: Emit) -> Summaries:
         """Buy the summaries; `hashes` are those of the symbols' sources, by id. Raise DocumentError or OutputError."""
         if self.execution is not None:
             self.execution.begin_to_buy()
-            return self._hosted_jobs().run(hashes, tell)
+            return self._hosted_jobs().run(hashes, emit)
         self._begin()
         if self.engine == "local":
             previous = None if self.previous is None else self._previous("local", [])
-            return self._jobs(self.work, self.settings, previous).run(hashes, tell)
+            return self._jobs(self.work, self.settings, previous).run(hashes, emit)
         cap_usd = self.settings.max_cost_usd
         if cap_usd is not None and estimate.estimated_cost > cap_usd:
             raise DocumentError(
                 f"the estimated cost of ${estimate.estimated_cost:.4f} is above max_cost_usd ({cap_usd}): raise it, "
                 "lower max_symbols or raise min_centrality"
             )
-        return self._of_run(run_to_end(self._document(tell)), hashes)
+        return self._of_run(run_to_end(self._document(emit)), hashes)
 
     def forget(self) -> None:
         """Remove what was kept. Raise DocumentError where the bucket cannot be reached."""
@@ -177,15 +177,15 @@ class Purchase:
             return []
         return run_to_end(find_bought(Codebase(self.job_id, engine, self.contexts), self._store(engine)))
 
-    async def _document(self, tell: Tell) -> CodebaseResults:
+    async def _document(self, emit: Emit) -> CodebaseResults:
         return await document_codebase(
             self._codebase(),
             self._store(self.engine),
             self.environ,
-            report=lambda now: tell(
+            report=lambda now: emit(
                 documented_so_far(now.counts.done, len(self.contexts), now.counts.failed, now.counts.total_cost)
             ),
-            notify=lambda sentence: tell(Event("note", sentence)),
+            notify=lambda sentence: emit(Event("note", sentence)),
             today=lambda: self.today,
         )
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from doctown.errors import DocumentError
-from doctown.telling import Event, Tell
+from doctown.events import Emit, Event
 from generation import JobFigures
 
 Result = TypeVar("Result")
@@ -102,15 +102,15 @@ class Execution:
         self.check()
         self._is_buying = True
 
-    def reporting(self, report: Tell) -> Tell:
+    def reporting(self, report: Emit) -> Emit:
         """Return where the build tells its events: `report` gets them in the loop, in their order."""
 
-        def tell(event: Event) -> None:
+        def emit(event: Event) -> None:
             self._loop.call_soon_threadsafe(report, event)
             if self._awaited is None:  # what is awaited is cancelled as a task
                 self.check()
 
-        return tell
+        return emit
 
     def _cancel(self) -> None:
         self._is_cancelled = True

@@ -1,4 +1,4 @@
-"""What a build can be told, beside the settings of the worker."""
+"""Options of a build, beside the settings of the worker."""
 
 from __future__ import annotations
 

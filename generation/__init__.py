@@ -2,8 +2,8 @@
 
     from generation import Settings, SymbolContext, document
 
-`document` documents symbols that a program has at hand; `run_job` reads a payload as the worker's doors get it, and
-calls `document`. What is named here is the public API; the other modules are free to change. A name is imported when
+`document` documents symbols that a program has at hand; `run_job` reads a payload as the worker gets it, and calls
+`document`. What is named here is the public API; the other modules are free to change. A name is imported when
 it is first asked for, so that `import generation` alone costs nothing.
 """
 

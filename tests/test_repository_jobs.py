@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from doctown.docpack import open_pack
-from doctown.telling import STEPS
+from doctown.events import STEPS
 from generation.config import VOCABULARY_DIR, Settings
 from generation.results.checkpoint import MAX_UNSAVED
 from handler import make_handler

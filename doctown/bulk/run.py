@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 ESTIMATE_ABOVE_CAP = "estimate_above_cap"
 CAP_REACHED = "cost_cap_reached"
 # What another execution may not meet: the job was lost, or its time was up.
-PASSING = frozenset({LOST, "deadline_exceeded", "lease_lost", "worker_stopping"})
+TRANSIENT = frozenset({LOST, "deadline_exceeded", "lease_lost", "worker_stopping"})
 # Executions of a repository that bring nothing new, one after another.
 MAX_FRUITLESS_ATTEMPTS = 3
 FIRST_PAUSE_S = 1.0
@@ -188,7 +188,7 @@ class RepositoryRun:
             state = self._budget.on(number, _state_after(attempt))
             _stop_where_fatal(listed, attempt)
             has_partial = attempt.output is not None and attempt.output["is_unfinished"]
-            is_unfinished = attempt.failure in PASSING or has_partial
+            is_unfinished = attempt.failure in TRANSIENT or has_partial
             now_documented = 0 if attempt.output is None else attempt.output["documented_count"]
             fruitless = 0 if now_documented > documented else fruitless + 1
             documented = max(documented, now_documented)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import get_args
 
-from doctown.build import BuildResult, Doors, run_build, symbols_by_change
+from doctown.build import BuildResult, Caller, run_build, symbols_by_change
 from doctown.commands import display
 from doctown.commands.options import add_source_arguments, cache_of, selection_of
 from doctown.commands.worker import NO_KEY, add_worker_arguments, worker_settings
@@ -15,11 +15,11 @@ from doctown.docpack.schema import Kind
 from doctown.embedding import EmbeddingSettings, Method
 from doctown.engines import ENGINES
 from doctown.errors import ConfigError
+from doctown.events import Event
 from doctown.options import DEFAULT_OUTPUT, BuildOptions
 from doctown.parsing.cache import default_folder
 from doctown.repository import Limits
 from doctown.summaries import Estimate
-from doctown.telling import Event
 
 SUMMARY = "Document a repository and write its pack."
 ASK_ABOVE_USD = 1.0
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_build_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what a build and a plan can be told."""
+    """Add the arguments of a build and of a plan."""
     add_source_arguments(parser)
     parser.add_argument("--output", type=Path, default=DEFAULT_OUTPUT, metavar="FOLDER", help="default: output/")
     parser.add_argument("--embeddings", choices=get_args(Method), default="minilm", help="default: minilm")
@@ -76,9 +76,9 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> None:
     """Run the command. Raise DoctownError."""
     worker = worker_settings(options, environ)
     build = build_options(options, environ, may_replace_model=not worker.is_fallback)
-    with display.shown(as_json=options.json) as tell:
+    with display.shown(as_json=options.json) as emit:
         if worker.is_fallback:
-            tell(Event("note", NO_KEY))
+            emit(Event("note", NO_KEY))
 
         def confirm(estimate: Estimate) -> bool:
             is_asked = estimate.estimated_cost > ASK_ABOVE_USD and not options.yes and not options.json
@@ -87,12 +87,12 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> None:
             return display.ask(f"Buy summaries for about ${estimate.estimated_cost:.2f}?")
 
         try:
-            result = run_build(build, worker.settings, cache_of(options), Doors(tell, confirm, environ))
+            result = run_build(build, worker.settings, cache_of(options), Caller(emit, confirm, environ))
         except KeyboardInterrupt:
-            tell(Event("note", "interrupted: the same command goes on with what was bought"))
+            emit(Event("note", "interrupted: the same command goes on with what was bought"))
             raise
         if not options.json:
-            tell(Event("note", f"\n{result.pack.path}\nnext: {display.program()} show {result.pack.path}"))
+            emit(Event("note", f"\n{result.pack.path}\nnext: {display.program()} show {result.pack.path}"))
     if options.json:
         display.print_record(record(result))
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from doctown.telling import Event, Tell
+from doctown.events import Emit, Event
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,7 +18,7 @@ _STYLES = {"step_started": "bold", "step_ended": "green", "failed": "red", "warn
 
 
 @contextmanager
-def shown(*, as_json: bool) -> Iterator[Tell]:
+def shown(*, as_json: bool) -> Iterator[Emit]:
     """Show events on standard output until the block ends."""
     from rich.console import Console
 
@@ -31,7 +31,7 @@ def shown(*, as_json: bool) -> Iterator[Tell]:
         yield from _on_terminal(console)
 
 
-def _on_terminal(console: "Console") -> Iterator[Tell]:
+def _on_terminal(console: "Console") -> Iterator[Emit]:
     """Yield a sink that shows progress as a bar, which is there only while there is progress."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -55,7 +55,7 @@ def _on_terminal(console: "Console") -> Iterator[Tell]:
         bar.stop()
 
 
-def in_tenths(show: Tell) -> Tell:
+def in_tenths(show: Emit) -> Emit:
     """Return a sink that passes on of the progress of each step only the first event of each tenth."""
     shown_tenths: dict[str, int] = {}
 

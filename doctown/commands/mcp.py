@@ -30,7 +30,7 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> None:
 
     library = Library(options.packs, None if options.source is None else staleness_of(options.source, environ))
     if len(library.paths) == 1:
-        library.get()  # a pack that cannot be read is told of at once
+        library.get()  # a pack that cannot be read is refused at once
     try:
         from doctown.mcp.server import make_server
     except ImportError:

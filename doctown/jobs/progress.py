@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from typing import cast
 
+from doctown.events import STEPS, Event
 from doctown.jobs.output import RepositorySnapshot, StepCounts, StepName
-from doctown.telling import STEPS, Event
 
 
 class RepositoryProgress:

@@ -1,4 +1,4 @@
-"""`run_repository_job`: from the input of a job to its output, for every door of `doctown` that takes jobs.
+"""`run_repository_job`: from the input of a job to its output, for RunPod, the HTTP service and runs over lists.
 
 The build runs in a thread; what it awaits runs in the caller's loop, with the clients and the limits of all jobs. All
 that is kept is in the store: what was bought while the pack is not there (`kept_as`), then the pack. One execution of a
@@ -20,10 +20,11 @@ from datetime import date
 from pathlib import Path
 from typing import TypeVar, cast
 
-from doctown.build import BuildResult, Doors, plan_build, run_build
+from doctown.build import BuildResult, Caller, plan_build, run_build
 from doctown.embedding import EmbeddingSettings
 from doctown.embedding.cache import FILE_NAME as VECTORS_FILE
 from doctown.errors import DoctownError, PackError
+from doctown.events import Event
 from doctown.execution import Execution
 from doctown.jobs.keys import vectors_key
 from doctown.jobs.output import PlannedRepository, RepositoryOutput, RepositoryPlan, StepName
@@ -35,7 +36,6 @@ from doctown.options import MAX_CONCURRENT_OF_OPENAI, BuildOptions
 from doctown.parsing.cache import Cache
 from doctown.repository import Limits, Network, Selection
 from doctown.summaries import Summaries
-from doctown.telling import Event
 from generation import (
     JobError,
     JobFigures,
@@ -74,7 +74,7 @@ class Caches:
     vectors: Path | None = None
 
 
-async def run_repository_job(  # noqa: PLR0913 - the keyword arguments come from the doors
+async def run_repository_job(  # noqa: PLR0913 - the keyword arguments come from the entry points
     payload: object,
     settings: Settings,
     *,
@@ -116,7 +116,7 @@ async def run_repository_job(  # noqa: PLR0913 - the keyword arguments come from
     async def build_alone(work: Path) -> RepositoryOutput | PlannedRepository:
         async with _alone(stored, settings, stopping, started_s) as confirm:
             execution = Execution(stored.kept_as, stopping, _last_purchase_s(settings, started_s), work, figures)
-            doors = Doors(
+            caller = Caller(
                 execution.reporting(report),
                 lambda _estimate: True,
                 environ,
@@ -126,9 +126,9 @@ async def run_repository_job(  # noqa: PLR0913 - the keyword arguments come from
             )
             options = await _build_options(job, stored, work, environ, caches)
             if job.options.dry_run:
-                return await _plan(job, options, settings, doors, caches)
+                return await _plan(job, options, settings, caller, caches)
             async with _kept_vectors(options, stored, work):
-                result = await execution.run(lambda: run_build(options, settings, caches.parse, doors))
+                result = await execution.run(lambda: run_build(options, settings, caches.parse, caller))
             return _output(job, result, stored, settings, asyncio.get_running_loop().time() - started_s)
 
     await asyncio.to_thread(remove_abandoned, Path(tempfile.gettempdir()))
@@ -189,7 +189,7 @@ def _last_purchase_s(settings: Settings, started_s: float) -> float:
 async def _build_options(
     job: RepositoryJob, stored: StoredPack, work: Path, environ: Mapping[str, str], caches: Caches
 ) -> BuildOptions:
-    """Return what the build is told; fetch the earlier pack, and the archive. Raise JobError or DoctownError."""
+    """Return the options of the build; fetch the earlier pack, and the archive. Raise JobError or DoctownError."""
     given = job.options
     if job.git is not None:
         source = job.git.url if job.git.ref is None else f"{job.git.url}@{job.git.ref}"
@@ -248,10 +248,10 @@ def _size_and_time(file: Path) -> tuple[int, int] | None:
 
 
 async def _plan(
-    job: RepositoryJob, options: BuildOptions, settings: Settings, doors: Doors, caches: Caches
+    job: RepositoryJob, options: BuildOptions, settings: Settings, caller: Caller, caches: Caches
 ) -> PlannedRepository:
-    execution = cast("Execution", doors.execution)
-    estimates = await execution.run(lambda: plan_build(options, settings, caches.parse, doors))
+    execution = cast("Execution", caller.execution)
+    estimates = await execution.run(lambda: plan_build(options, settings, caches.parse, caller))
     figures = dataclasses.asdict(estimates["local"])
     model, warnings = figures.pop("model"), figures.pop("warnings")
     return {

@@ -33,8 +33,8 @@ MARKDOWN = "text/markdown"
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
-    """Tell the caller what is wrong in a sentence."""
+def _faults_as_tool_errors() -> Iterator[None]:
+    """Raise a fault that a caller can mend as the protocol's error of a tool."""
     try:
         yield
     except DoctownError as error:
@@ -56,27 +56,27 @@ def _add_lists(server: MCPServer[Any], library: Library) -> None:
     @server.tool(annotations=READ_ONLY)
     def search(query: str, pack: str = "", offset: int = 0, limit: int = 20) -> Listed:
         """Find symbols by words of their names or summaries; prefixes and typing errors are understood."""
-        with _told():
+        with _faults_as_tool_errors():
             return answers.search(library.get(pack), query, Window(offset, limit))
 
     @server.tool(annotations=READ_ONLY)
     def callers(symbol: str, pack: str = "", offset: int = 0, limit: int = 20) -> Calls:
         """List what calls a symbol, with file:line of the calls and how sure each is."""
-        with _told():
+        with _faults_as_tool_errors():
             opened = library.get(pack)
             return answers.callers(opened, find_symbol(opened.pack, symbol), Window(offset, limit))
 
     @server.tool(annotations=READ_ONLY)
     def callees(symbol: str, pack: str = "", offset: int = 0, limit: int = 20) -> Calls:
         """List what a symbol calls in the repository, with file:line of the calls and how sure each is."""
-        with _told():
+        with _faults_as_tool_errors():
             opened = library.get(pack)
             return answers.callees(opened, find_symbol(opened.pack, symbol), Window(offset, limit))
 
     @server.tool(annotations=READ_ONLY)
     def impact(symbol: str, pack: str = "", offset: int = 0, limit: int = 20, guesses: bool = False) -> Impact:  # noqa: FBT001, FBT002 - an argument of a tool
         """List callers, their callers and so on: the least number of calls, and the lowest confidence on the way."""
-        with _told():
+        with _faults_as_tool_errors():
             opened = library.get(pack)
             node = find_symbol(opened.pack, symbol)
             return answers.impact(opened, node, Window(offset, limit), guesses=guesses)
@@ -88,7 +88,7 @@ def _add_single_answers(server: MCPServer[Any], library: Library) -> None:
     @server.tool(annotations=READ_ONLY)
     def overview(pack: str = "") -> Overview | dict[str, Any]:
         """Show what a pack is of, or which packs there are."""
-        with _told():
+        with _faults_as_tool_errors():
             if not pack and len(library.paths) > 1:
                 return {"packs": list(library.paths)}
             return answers.overview(library.get(pack).pack)
@@ -96,26 +96,26 @@ def _add_single_answers(server: MCPServer[Any], library: Library) -> None:
     @server.tool(annotations=READ_ONLY)
     def symbol(symbol: str, pack: str = "") -> dict[str, Any]:
         """Show all that is known of one symbol, by its id or an unambiguous end of it."""
-        with _told():
+        with _faults_as_tool_errors():
             opened = library.get(pack)
             return answers.symbol(opened, find_symbol(opened.pack, symbol))
 
     @server.tool(annotations=READ_ONLY)
     def file(path: str, pack: str = "", offset: int = 0, limit: int = 20) -> dict[str, Any]:
         """Show a file and its symbols in their order."""
-        with _told():
+        with _faults_as_tool_errors():
             return answers.file(library.get(pack), path, Window(offset, limit))
 
     @server.tool(annotations=READ_ONLY)
     def cluster(number: int, pack: str = "", offset: int = 0, limit: int = 20) -> dict[str, Any]:
         """Show a cluster of symbols that belong together, the most central first."""
-        with _told():
+        with _faults_as_tool_errors():
             return answers.cluster(library.get(pack), number, Window(offset, limit))
 
     @server.tool(annotations=READ_ONLY)
     def stale(pack: str = "", offset: int = 0, limit: int = 20) -> dict[str, Any]:
         """List what has changed in the source since the pack was written; needs --source."""
-        with _told():
+        with _faults_as_tool_errors():
             return answers.stale(library.staleness(pack), Window(offset, limit))
 
 

@@ -1,6 +1,6 @@
 """Open a source: a folder in place, an archive or a git repository in a temporary folder.
 
-`open_source` is the only door. A local folder is only read; what is temporary is removed however the block ends.
+`open_source` opens them all. A local folder is only read; what is temporary is removed however the block ends.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a job counts while it runs: requests, tokens, verdicts, failures, cache hits and times.
 
-A job's door makes a `JobFigures`, hands it to the job and may read it at any time; what it counts never falls, but for
-the requests in flight. Leaves out: the sums of many jobs (`process`).
+The caller of a job makes a `JobFigures`, hands it to the job and may read it at any time; what it counts never falls,
+but for the requests in flight. Leaves out: the sums of many jobs (`process`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Read a job's input, or only its symbols, from bytes: a file, an object of the results store, a request body.
 
-Every door accepts the same forms: `{"input": {"symbols": …}}` as RunPod sends it, the object under `input` alone, a
+All commands accept the same forms: `{"input": {"symbols": …}}` as RunPod sends it, the object under `input` alone, a
 list of symbols, one symbol, and JSON Lines of symbols; each may begin with a byte order mark and may be gzipped. A file
 may have MAX_SOURCE_BYTES, unpacked. Leaves out: validating the symbols (`symbols`). A line that is not JSON is passed
 on as such; only that symbol fails.

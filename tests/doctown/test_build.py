@@ -18,14 +18,14 @@ import pytest
 
 from doctown.__main__ import main
 from doctown.assembly.symbols import check_ids
-from doctown.build import BuildResult, Doors, plan_build, run_build, symbols_by_change
+from doctown.build import BuildResult, Caller, plan_build, run_build, symbols_by_change
 from doctown.commands.build import ASK_ABOVE_USD
 from doctown.docpack import Pack, open_pack
 from doctown.documenting import split
 from doctown.embedding import EmbeddingSettings
 from doctown.errors import DoctownError
+from doctown.events import Event
 from doctown.options import BuildOptions
-from doctown.telling import Event
 from generation import Settings, SymbolContext
 from generation.results.checkpoint import MAX_UNSAVED
 from tests.doctown.test_analysis import write
@@ -112,7 +112,7 @@ def options(project: Path, output: Path, **more: object) -> BuildOptions:
 
 
 def built(build: BuildOptions, settings: Settings = OFFLINE, told: Told | None = None) -> BuildResult:
-    return run_build(build, settings, None, Doors(told if told is not None else Told(), lambda _: True, os.environ))
+    return run_build(build, settings, None, Caller(told if told is not None else Told(), lambda _: True, os.environ))
 
 
 def with_model(server: RunningServer, **more: str) -> Settings:
@@ -271,8 +271,8 @@ def test_a_killed_build_buys_again_what_was_in_flight_and_five_more(tmp_path: Pa
 
 
 def test_a_plan_buys_nothing(project: Path, tmp_path: Path, server: RunningServer) -> None:
-    doors = Doors(Told(), lambda _: True, os.environ)
-    estimate = plan_build(options(project, tmp_path / "output"), with_model(server), None, doors)["local"]
+    caller = Caller(Told(), lambda _: True, os.environ)
+    estimate = plan_build(options(project, tmp_path / "output"), with_model(server), None, caller)["local"]
     assert (estimate.symbols, estimate.requests, estimate.estimated_cost > 0) == (13, 13, True)
     assert server.bill()["requests"] == {}
     assert not (tmp_path / "output").exists()
@@ -281,7 +281,7 @@ def test_a_plan_buys_nothing(project: Path, tmp_path: Path, server: RunningServe
 def test_a_price_that_is_refused_buys_nothing(project: Path, tmp_path: Path, server: RunningServer) -> None:
     with pytest.raises(DoctownError, match="Nothing was bought"):
         run_build(
-            options(project, tmp_path / "output"), with_model(server), None, Doors(Told(), lambda _: False, os.environ)
+            options(project, tmp_path / "output"), with_model(server), None, Caller(Told(), lambda _: False, os.environ)
         )
     assert server.bill()["requests"] == {}
 
@@ -517,21 +517,21 @@ def test_builds_go_on_after_the_end_of_the_default_model(
     """The plan, the build and the pack name the model of the day and warn; an earlier pack's summaries stay valid."""
     day = date(2026, 12, 11) + timedelta(days)
     told, settings = Told(), with_model(server)
-    doors = Doors(told, lambda _: True, os.environ, lambda: day)
+    caller = Caller(told, lambda _: True, os.environ, lambda: day)
     build = options(project, tmp_path / "output")
     built(build, with_model(server, MODEL_NAME="gpt-5-nano"))
     server.reset()
 
-    estimate = plan_build(build, settings, None, doors)["local"]
+    estimate = plan_build(build, settings, None, caller)["local"]
     assert (estimate.model, estimate.symbols) == (model, 0)
     assert sum(text.startswith("MODEL_NAME is not set, and") for text in told.texts("warning")) == 1
     told.clear()
-    result = run_build(build, settings, None, doors)
+    result = run_build(build, settings, None, caller)
     assert sum(text.startswith("MODEL_NAME is not set, and") for text in told.texts("warning")) == 1
     assert result.pack.manifest["documentation"]["model"] == model
     assert any(text.startswith("MODEL_NAME is not set") for text in result.pack.manifest["warnings"])
     assert not bought(server)
-    renewed = run_build(replace(build, renew=True), settings, None, doors)
+    renewed = run_build(replace(build, renew=True), settings, None, caller)
     assert len(bought(server)) == renewed.pack.manifest["counts"]["documented"]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from doctown.build import BuildResult, Doors, plan_build, run_build
+from doctown.build import BuildResult, Caller, plan_build, run_build
 from doctown.docpack import open_pack
 from doctown.errors import DocumentError
 from doctown.options import BuildOptions
@@ -68,7 +68,7 @@ def quick_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def interrupted(build: BuildOptions, settings: Settings, after: int) -> None:
     with pytest.raises(KeyboardInterrupt):
-        run_build(build, settings, None, Doors(Interrupting(after), lambda _: True, os.environ))
+        run_build(build, settings, None, Caller(Interrupting(after), lambda _: True, os.environ))
 
 
 def bought_in_batches(server: RunningServer) -> dict[str, int]:
@@ -95,7 +95,7 @@ def test_batches_buy_each_symbol_once_at_half_the_price(project: Path, tmp_path:
     """The estimate is half of the usual one, the totals are the bill, a second build buys nothing, nothing is left."""
     settings = with_model(server)
     build = options(project, tmp_path / "output", via="batch")
-    estimates = plan_build(build, settings, None, Doors(Told(), lambda _: True, os.environ))
+    estimates = plan_build(build, settings, None, Caller(Told(), lambda _: True, os.environ))
     assert estimates["batch"].estimated_cost == pytest.approx(estimates["local"].estimated_cost / 2, rel=0.15)
     assert estimates["runpod"] == estimates["local"]
     result = built(build, settings)
@@ -129,7 +129,7 @@ def test_a_plan_counts_what_an_interrupted_build_has_bought(
     build = options(project, tmp_path / "output", via=via)
     interrupted(build, settings, after=6 if via == "local" else SYMBOLS)
     files = sorted((tmp_path / "output").rglob("*"))
-    estimates = plan_build(build, settings, None, Doors(Told(), lambda _: True, os.environ))
+    estimates = plan_build(build, settings, None, Caller(Told(), lambda _: True, os.environ))
     known = estimates[build.via].known_symbols
     assert known >= 6 if via == "local" else known == SYMBOLS
     assert sorted((tmp_path / "output").rglob("*")) == files
@@ -216,8 +216,8 @@ def test_runpods_workers_buy_through_their_bucket(
         with running_patient_worker({**deployment.worker_environment("pod"), **moto.environment()}):
             settings = Settings.from_env({**environ, "MODEL_NAME": "gpt-5-nano"})
             build = options(project, tmp_path / "output", via="runpod")
-            doors = Doors(Told(), lambda _: True, {**os.environ, **environ})
-            result = run_build(build, settings, None, doors)
+            caller = Caller(Told(), lambda _: True, {**os.environ, **environ})
+            result = run_build(build, settings, None, caller)
         bill = openai.bill()
     assert list(bill["bought"].values()) == [1] * SYMBOLS
     usage = result.pack.manifest["documentation"]["usage"]

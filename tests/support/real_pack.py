@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from doctown.build import Doors, run_build
+from doctown.build import Caller, run_build
 from doctown.options import BuildOptions
 from generation import Settings
 
@@ -115,4 +115,4 @@ def build_real_pack(folder: Path) -> Path:
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
     options = BuildOptions(str(folder / "shop"), folder / "output", embeddings="words")
     settings = Settings.from_env({"MODEL_NAME": "offline"})
-    return run_build(options, settings, None, Doors(lambda _event: None, lambda _question: True, os.environ)).pack.path
+    return run_build(options, settings, None, Caller(lambda _event: None, lambda _question: True, os.environ)).pack.path

@@ -54,7 +54,7 @@ class Start:
 _starts = TypeAdapter(tuple[Start, ...])
 
 
-class Course:
+class Sampler:
     """Collects samples of one start: evenly spaced in time, and the newest."""
 
     def __init__(self) -> None:
@@ -92,7 +92,7 @@ async def load_timeline(storage: Storage, run_name: str) -> tuple[Start, ...]:
 @contextlib.asynccontextmanager
 async def recorded(report: ProgressSink, storage: Storage, run_name: str) -> AsyncIterator[ProgressSink]:
     """Yield a sink that passes progress on to `report` and records it."""
-    course, began_at = Course(), f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    course, began_at = Sampler(), f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     before: Sequence[Start] = ()
     with contextlib.suppress(StorageError):
         before = (await load_timeline(storage, run_name))[1 - MAX_STARTS :]

@@ -20,12 +20,12 @@ from typing import Any, NamedTuple
 import jsonschema
 import pytest
 
+from doctown.events import STEPS
 from doctown.jobs import RepositoryProgress, parse_repository_job, run_repository_job
 from doctown.jobs.keys import kept_as, pack_name, repository_folder
 from doctown.jobs.stored import StoredPack
 from doctown.jobs.work_folder import work_folder
 from doctown.repository import address
-from doctown.telling import STEPS
 from generation import JobError, Settings
 from generation.storage import lease
 from tests.doctown.repository.repositories import git, make_repository, write_files

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from doctown.telling import STEPS
+from doctown.events import STEPS
 from tests.doctown.service.deployments import (
     ENDED,
     Json,

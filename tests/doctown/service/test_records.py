@@ -8,10 +8,10 @@ from typing import Any, cast
 from hypothesis import given
 from hypothesis import strategies as st
 
+from doctown.events import STEPS
 from doctown.jobs.output import RepositoryProgressPayload
 from doctown.service import records
 from doctown.service.records import MAX_EXECUTIONS, JobState, merge_progress
-from doctown.telling import STEPS
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

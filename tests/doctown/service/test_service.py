@@ -27,10 +27,10 @@ from hypothesis import settings as hypothesis_settings
 from schemathesis import GenerationMode
 
 from doctown.docpack import open_pack
+from doctown.events import STEPS
 from doctown.service import records
 from doctown.service.openapi import EXAMPLES
 from doctown.service.runner import utc_now
-from doctown.telling import STEPS
 from tests.doctown.repository.test_network import URLS
 from tests.doctown.service.deployments import (
     FILES,

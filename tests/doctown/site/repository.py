@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from doctown.build import Doors, run_build
+from doctown.build import Caller, run_build
 from doctown.docpack import Pack, open_pack
 from doctown.options import BuildOptions
 from generation import Settings
@@ -155,7 +155,7 @@ def build_repository(folder: Path) -> Pack:
 def build_pack(repository: Path, output: Path) -> Pack:
     """The pack of a folder, with summaries that no model has written."""
     options = BuildOptions(str(repository), output, embeddings="words")
-    result = run_build(options, OFFLINE, None, Doors(lambda _: None, lambda _: True, os.environ))
+    result = run_build(options, OFFLINE, None, Caller(lambda _: None, lambda _: True, os.environ))
     return open_pack(result.pack.path)
 
 

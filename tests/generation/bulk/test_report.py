@@ -13,7 +13,7 @@ from generation.bulk.manifest import Run
 from generation.bulk.progress import Progress
 from generation.bulk.report.figures import MAX_NAMED_SYMBOLS, Figures
 from generation.bulk.report.page import course, run_page
-from generation.bulk.report.timeline import MAX_SAMPLES, Course, Sample, Start, load_timeline, recorded
+from generation.bulk.report.timeline import MAX_SAMPLES, Sample, Sampler, Start, load_timeline, recorded
 from generation.bulk.status import Survey
 from generation.config import Settings
 from generation.domain.usage import Counts
@@ -36,7 +36,7 @@ def progress(elapsed_s: float, documented: int) -> Progress:
 
 def test_the_course_of_a_long_run_is_kept_in_few_samples() -> None:
     """However often progress comes, a start keeps a bounded number of samples, the first and the newest among them."""
-    kept = Course()
+    kept = Sampler()
     for number in range(100_001):
         kept.add(progress(number / 2, number))
     samples = kept.samples()

@@ -62,7 +62,7 @@ def run_here(deployment: Deployment, folder: Path, name: str, report: Any = None
         await save_new_run(storage, run)
         runpod = RunPodSettings.from_env(deployment.environment())
         watch = report or (lambda progress: None)
-        await runpod_engine.run(run, storage, settings, watch, asyncio.Event(), runpod=runpod, patience=QUICK)
+        await runpod_engine.run(run, storage, settings, watch, asyncio.Event(), runpod=runpod, intervals=QUICK)
         return run
 
     return asyncio.run(start())

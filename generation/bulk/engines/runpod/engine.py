@@ -83,13 +83,13 @@ async def run(  # noqa: PLR0913 - the parameters of every engine, and this one's
     stopping: asyncio.Event,
     *,
     runpod: RunPodSettings,
-    patience: PollIntervals = POLL_INTERVALS,
+    intervals: PollIntervals = POLL_INTERVALS,
     figures: ProcessFigures | None = None,
 ) -> None:
     """Run the engine, as `progress` defines it; `figures` count what workers tell of their jobs."""
     await storage.delete([cancelled_key(run.name)])
     async with open_api(runpod) as api:
-        engine = RunPodEngine(run, storage, api, patience, figures or ProcessFigures())
+        engine = RunPodEngine(run, storage, api, intervals, figures or ProcessFigures())
         await engine.load()
         await Coordinator(run, storage, settings, engine, report).coordinate(stopping)
 
@@ -137,13 +137,13 @@ class RunPodEngine:
     grace_s = 0.0
 
     def __init__(
-        self, run: Run, storage: Storage, api: RunPodApi, patience: PollIntervals, figures: ProcessFigures
+        self, run: Run, storage: Storage, api: RunPodApi, intervals: PollIntervals, figures: ProcessFigures
     ) -> None:
         self._figures = figures
         self._run = run
         self._storage = storage
         self._api = api
-        self._patience = patience
+        self._intervals = intervals
         self._submissions = Submissions(storage, run.name)
         # Per job id: the attempt under whose key the contexts are, where it is not the first.
         self._moved: dict[str, int] = {}
@@ -223,7 +223,7 @@ class RunPodEngine:
 
     async def _poll_until_ended(self, shard: Shard, runpod_id: str, progress: ProgressTracker) -> AttemptResult:
         self._in_flight.add(runpod_id)
-        wait_s = self._patience.first_look_s
+        wait_s = self._intervals.first_look_s
         try:
             while True:
                 await asyncio.sleep(wait_s)
@@ -237,7 +237,7 @@ class RunPodEngine:
                     progress.working(shard.job_id)
                 if counts := counts_of(status.get("output")):
                     progress.watch(shard.job_id, counts)
-                wait_s = min(self._patience.last_look_s, wait_s * POLL_BACKOFF)
+                wait_s = min(self._intervals.last_look_s, wait_s * POLL_BACKOFF)
         finally:
             self._in_flight.discard(runpod_id)
 
@@ -255,13 +255,13 @@ class RunPodEngine:
         """
         await self._move_contexts(shard.job_id, attempt + 1)
         saved = await self._saved(shard)
-        if not await self._changes(shard, saved, self._patience.doubt_s):
+        if not await self._changes(shard, saved, self._intervals.doubt_s):
             return False
         while True:
             before, saved = saved, await self._saved(shard)
             if saved.results != before.results:
                 return True
-            if not await self._changes(shard, saved, self._patience.silence_s):
+            if not await self._changes(shard, saved, self._intervals.silence_s):
                 return False
 
     async def _changes(self, shard: Shard, saved: _Saved, within_s: float) -> bool:

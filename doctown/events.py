@@ -1,4 +1,7 @@
-"""What a build tells while it runs: events with a line for people and data for programs. Sinks are functions."""
+"""Events of a build, each with a line for people and data for programs, and its seven steps.
+
+A sink is a function that takes an event.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,8 @@ STEPS = ("fetch", "parse", "embed", "assemble", "document", "pack", "store")
 class Event:
     """One thing that happened; `text` says it to people, `type` and `data` to programs.
 
-    Types: step_started, step_ended, progress (data has `done` and `total`), note, warning.
+    Types: step_started, step_ended, progress (data has `done` and `total`), note, warning, failed, estimate, engine,
+    difference.
     """
 
     type: str
@@ -23,29 +27,29 @@ class Event:
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
-Tell = Callable[[Event], None]
+Emit = Callable[[Event], None]
 
 
 class Steps:
-    """Tells when each of the seven steps starts and ends, and keeps how long each has taken."""
+    """Emits an event when a step starts and when it ends, and keeps how long each has taken, in seconds."""
 
-    def __init__(self, tell: Tell) -> None:
-        self._tell = tell
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
         self.seconds: dict[str, float] = {}
 
     @contextmanager
     def step(self, name: str) -> Iterator[list[str]]:
-        """Tell of a step; what is appended to the list that is yielded is told at its end."""
+        """Run the block as a step; what it appends to the list that is yielded stands in the event of its end."""
         label, number = f"Step {STEPS.index(name) + 1}/{len(STEPS)}: {name}", STEPS.index(name) + 1
         data = {"step": number, "steps": len(STEPS), "name": name}
-        self._tell(Event("step_started", label, data))
+        self._emit(Event("step_started", label, data))
         results: list[str] = []
         started_s = time.monotonic()
         yield results
         self.seconds[name] = round(time.monotonic() - started_s, 3)
         said = f": {', '.join(results)}" if results else ""
         ended = {**data, "seconds": self.seconds[name], "results": results}
-        self._tell(Event("step_ended", f"{label} done in {self.seconds[name]:.1f} s{said}", ended))
+        self._emit(Event("step_ended", f"{label} done in {self.seconds[name]:.1f} s{said}", ended))
 
 
 def documented_so_far(done: int, total: int, failed: int, total_cost: float, total_tokens: int | None = None) -> Event:
@@ -58,8 +62,8 @@ def documented_so_far(done: int, total: int, failed: int, total_cost: float, tot
     return Event("progress", said, data)
 
 
-def progress(tell: Tell, name: str) -> Callable[[int, int], None]:
-    """Return a function of (done, total) that tells how far a step is."""
-    return lambda done, total: tell(
+def progress(emit: Emit, name: str) -> Callable[[int, int], None]:
+    """Return a function of (done, total) that emits how far a step is."""
+    return lambda done, total: emit(
         Event("progress", f"{name} {done:,}/{total:,}", {"name": name, "done": done, "total": total})
     )
