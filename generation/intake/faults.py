@@ -51,6 +51,8 @@ def describe_fault(place: str, fault: Mapping[str, Any], known: Collection[str] 
         return f"{where} has more than {limits['max_length']} characters"
     if fault["type"] == "too_long":
         return f"{where} has more than {limits['max_length']} items"
+    if fault["type"] == "too_short":
+        return f"{where} must have at least {limits['min_length']} item{'' if limits['min_length'] == 1 else 's'}"
     words = _PLAIN_WORDS.get(fault["type"]) or pattern_words(fault)
     if fault["type"] == "extra_forbidden":
         return f"{where} {words}{did_you_mean(str(fault['loc'][-1]), known)}"

@@ -46,6 +46,7 @@ REFUSED = {
     "a refspec": (of(ref="a:b"), "input.repository.ref: The part after @ is not a ref"),
     "a subdir outside": (of(subdir="../x"), "input.repository.subdir must be a folder of the repository"),
     "a kind": (with_options(kinds=["module"]), "input.options.kinds[0]"),
+    "no kind": (with_options(kinds=[]), "input.options.kinds must have at least 1 item"),
     "a number of clusters": (with_options(clusters=0), "input.options.clusters"),
     "another kind of archive": ({"archive_key": "a.rar"}, "input.archive_key must end in .zip, .tar.gz or .tgz"),
     "a job id": ({**of(), "job_id": "a/b"}, "input.job_id"),
