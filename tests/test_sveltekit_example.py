@@ -13,6 +13,7 @@ import shutil
 import ssl
 import tarfile
 import threading
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -29,7 +30,7 @@ from tests.doctown.repository.repositories import make_repository
 from tests.doctown.service.deployments import FILES, start_service
 from tests.loopback.git_http import GitServer, running_git_server
 from tests.loopback.queue import LoopbackQueue, Rules, running_queue
-from tests.loopback.s3 import MotoS3, running_moto
+from tests.loopback.s3 import LoopbackS3, MotoS3, running_moto
 from tests.support.browser import browser_missing, running_browser, watched_context
 from tests.support.node_packages import NPM_LIMIT_S, install_packages, node_missing, run
 from tests.support.waiting import LIMIT_S, wait_until
@@ -210,12 +211,21 @@ def archive() -> bytes:
 
 def upload(site: Site, content: bytes, ca_bundle: str) -> str:
     """Put an archive where the site says; return its key."""
-    answer = site.call("/api/uploads", "POST", json.dumps({"name": "my demo.tar.gz"}))
+    answer = site.call("/api/uploads", "POST", json.dumps({"name": "my demo.tar.gz", "size": len(content)}))
     assert answer.status == 200, answer.body
-    request = urllib.request.Request(answer.json["url"], content, {"Content-Type": "application/gzip"}, method="PUT")
-    with urllib.request.urlopen(request, context=ssl.create_default_context(cafile=ca_bundle)) as put:
-        assert put.status == 200
+    assert put(answer.json["url"], content, ca_bundle) == 200
     return str(answer.json["key"])
+
+
+def put(url: str, content: bytes, ca_bundle: str) -> int:
+    """The HTTP status with which the bucket answers an upload."""
+    request = urllib.request.Request(url, content, {"Content-Type": "application/gzip"}, method="PUT")
+    try:
+        with urllib.request.urlopen(request, context=ssl.create_default_context(cafile=ca_bundle)) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
 
 
 def check_pack(site: Site, view: Json, folder: Path) -> None:
@@ -281,7 +291,7 @@ def test_a_repository_is_documented_on_runpod(example: Path, deployment: Deploym
         for _ in range(MAX_JOBS - 6):
             site.started(url=url)
         assert site.submit(url=url).status == 429
-        assert site.call("/api/uploads", "POST", '{"name": "a.zip"}').status == 429
+        assert site.call("/api/uploads", "POST", '{"name": "a.zip", "size": 1}').status == 429
 
 
 def test_a_repository_is_documented_by_the_service(example: Path, deployment: Deployment, tmp_path: Path) -> None:
@@ -306,11 +316,31 @@ def test_strangers_get_so_many_uploads_and_learn_nothing_of_a_wrong_key(example:
         settings = {"R2_BUCKET": "packs", "R2_ACCESS_KEY_ID": "id", "R2_SECRET_ACCESS_KEY": "wrong"}
         runpod = {"RUNPOD_ENDPOINT_ID": "ep", "RUNPOD_API_KEY": KEY}
         with running_site(example, **settings, **runpod, R2_ENDPOINT_URL=url, MAX_JOBS_PER_VISITOR="1") as site:
-            names = ("a.exe", "a.zip", "a.exe", "b.tgz", "c.zip")
-            answers = [site.call("/api/uploads", "POST", json.dumps({"name": name})) for name in names]
-            assert [answer.status for answer in answers] == [422, 200, 422, 200, 429]
+            files = (
+                ("a.exe", 1),
+                ("a.zip", 100_000_000),
+                ("a.zip", 100_000_001),
+                ("a.zip", None),
+                ("b.tgz", 1),
+                ("c.zip", 1),
+            )
+            bodies = [json.dumps({"name": name, "size": size}) for name, size in files]
+            answers = [site.call("/api/uploads", "POST", body) for body in bodies]
+            assert [answer.status for answer in answers] == [422, 200, 422, 422, 200, 429]
             pack = site.call("/packs/docpacks/owner/repo/repo.docpack")
             assert (pack.status, b"not set up" in pack.body) == (500, True)
+
+
+def test_an_address_for_an_upload_holds_for_its_size_only(example: Path, miniflare: LoopbackS3) -> None:
+    """Cloudflare's simulator of R2, which checks signatures, takes a body of the size that was named, and no other."""
+    s3 = miniflare.environment()
+    runpod = {"RUNPOD_ENDPOINT_ID": "ep", "RUNPOD_API_KEY": KEY}
+    settings = {name: value for name, value in s3.items() if name.startswith("R2_")}
+    with running_site(example, **settings, **runpod) as site:
+        answer = site.call("/api/uploads", "POST", json.dumps({"name": "a.zip", "size": 5}))
+        url = answer.json["url"]
+        assert [put(url, content, s3["AWS_CA_BUNDLE"]) for content in (b"123456", b"1234", b"12345")] == [403, 403, 200]
+        assert miniflare.get(answer.json["key"]) == b"12345"
 
 
 @pytest.mark.skipif(browser_missing() is not None, reason=str(browser_missing()))

@@ -5,6 +5,7 @@ import { GenerationError } from '@doctown/generation-client'
 import { AwsClient } from 'aws4fetch'
 
 const UPLOAD_S = 600
+const MAX_UPLOAD_MB = 100
 
 export function hasBucket(): boolean {
   return Boolean(env.R2_BUCKET && env.R2_ACCESS_KEY_ID && env.R2_SECRET_ACCESS_KEY)
@@ -47,13 +48,16 @@ export async function readObject(key: string): Promise<Response> {
 }
 
 /**
- * An address to which the visitor's browser may put one archive within ten minutes, and the key to name in the job.
- * The bucket must allow it (CORS: PUT from this site's origin). How large an archive may be the worker decides.
+ * An address to which the visitor's browser may put one archive of this size within ten minutes, and the key to name in
+ * the job. The size is signed too, so that the bucket refuses a body of any other. The bucket must allow the request
+ * (CORS: PUT from this site's origin).
  */
-export async function uploadAddress(name: string): Promise<{ url: string; key: string }> {
+export async function uploadAddress(name: string, sizeBytes: number): Promise<{ url: string; key: string }> {
   const [suffix] = /\.(zip|tgz|tar\.gz)$/i.exec(name) ?? []
   if (suffix === undefined)
     throw new GenerationError('bad_input', 'An archive ends with .zip, .tar.gz or .tgz.', { status: 422 })
+  if (!Number.isInteger(sizeBytes) || sizeBytes < 1 || sizeBytes > MAX_UPLOAD_MB * 1e6)
+    throw new GenerationError('bad_input', `An archive has 1 byte to ${MAX_UPLOAD_MB} MB.`, { status: 422 })
   const stem =
     name
       .slice(0, -suffix.length)
@@ -63,6 +67,10 @@ export async function uploadAddress(name: string): Promise<{ url: string; key: s
   const key = `uploads/${crypto.randomUUID()}/${stem}${suffix.toLowerCase()}`
   const address = addressOf(key)
   address.searchParams.set('X-Amz-Expires', String(UPLOAD_S))
-  const signed = await client().sign(address.href, { method: 'PUT', aws: { signQuery: true } })
+  const signed = await client().sign(address.href, {
+    method: 'PUT',
+    headers: { 'content-length': String(sizeBytes) },
+    aws: { signQuery: true, allHeaders: true },
+  })
   return { url: signed.url, key }
 }

@@ -8,10 +8,10 @@ export const POST: RequestHandler = async ({ request, locals }) => {
   if (!hasBucket()) error(404, 'This site takes no archives.')
   const refused = refusalOf(locals.visitor) ?? refusalOf(locals.visitor, 'upload')
   if (refused !== null) error(429, refused)
-  const { name } = await request.json()
+  const { name, size } = await request.json()
   const takeBack = count(locals.visitor, 'upload')
   try {
-    return json(await uploadAddress(String(name)))
+    return json(await uploadAddress(String(name), Number(size)))
   } catch (fault) {
     takeBack()
     const { status, sentence } = faultOf(fault)
