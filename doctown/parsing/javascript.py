@@ -55,6 +55,9 @@ from doctown.parsing.records import (
 )
 
 _NOT_SPACE = re.compile(rb"[^\r\n]")
+# A tag to its end: Vue's and Svelte's `generic="T extends Record<string, U>"` has a `>` of its own.
+_SCRIPT_TAG = re.compile(rb"""<script(?:"[^"]*"|'[^']*'|[^>"'])*+>""")
+MAX_TAG_BYTES = 2_000
 MAX_TYPE_BYTES = 400  # of a type alias that are shown
 _NO_PLACE = Place()
 
@@ -63,7 +66,8 @@ def script_parts(source: bytes) -> bytes:
     """Return a Vue or Svelte component with all but its scripts blanked: lines and bytes stay where they are."""
     lower, parts, end = source.lower(), [], 0
     while (tag := lower.find(b"<script", end)) >= 0:
-        start = lower.find(b">", tag) + 1
+        whole = _SCRIPT_TAG.match(lower, tag, tag + MAX_TAG_BYTES)
+        start = whole.end() if whole else lower.find(b">", tag) + 1
         close = lower.find(b"</script", start)
         if start == 0 or close < 0:
             break  # not closed: no script, here and below

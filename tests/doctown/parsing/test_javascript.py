@@ -73,10 +73,25 @@ def test_blanking_a_component_moves_neither_bytes_nor_lines() -> None:
 
 
 @pytest.mark.parametrize(
-    "source", [b"<script>" * DEEP, b"<script " * DEEP, b"<script></script>" * LONG, b"</script>" * DEEP]
+    "source",
+    [
+        b"<script>" * DEEP,
+        b"<script " * DEEP,
+        b"<script></script>" * LONG,
+        b"</script>" * DEEP,
+        b"<script \"'></script>" * LONG,
+    ],
+    ids=["not closed", "no end", "empty", "no beginning", "quotes"],
 )
 def test_a_component_of_many_tags_is_blanked(source: bytes) -> None:
     assert script_parts(source).isspace()
+
+
+def test_a_type_in_the_tag_of_a_script_is_no_end_of_it() -> None:
+    source = b'<script setup lang="ts" generic="T extends Record<string, number>">\nfunction f() {}\n</script>\n'
+    record = extract("vue", "A.vue", source)
+    assert not record.partial
+    assert [(symbol.name, symbol.start_line) for symbol in record.symbols] == [("f", 2)]
 
 
 def test_both_scripts_of_a_component_are_one_module() -> None:
