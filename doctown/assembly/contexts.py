@@ -40,11 +40,6 @@ class Facts(NamedTuple):
     external_calls: Mapping[str, Iterable[str]]
 
 
-def can_be_told(symbol: ProgramSymbol) -> bool:
-    """Return whether the worker takes the symbol: its id and path are one line of up to 1,024 characters."""
-    return len(symbol.id) <= MAX_ID_CHARS and symbol.id.isprintable()
-
-
 def make_context(
     symbol: ProgramSymbol, source: str, facts: Facts, neighbours: Sequence[Neighbour] = ()
 ) -> SymbolContext:

@@ -15,10 +15,9 @@ A line of expected.txt is one claim; `#` begins a comment; names are ids (`path:
     flags       a.py::C.m  FLAG,FLAG                          or `-`
 """
 
-from collections import defaultdict
 from pathlib import Path
 
-from doctown.graph.model import MODULE, Graph, module_id
+from doctown.graph.model import MODULE, Graph
 from doctown.graph.modules import ProjectConfig
 from doctown.graph.resolve import resolve
 from doctown.graph.sites import ASSUMED_CONFIDENCE
@@ -123,11 +122,3 @@ def counted_sites(graph: Graph) -> tuple[int, int]:
     in_records = sum(len(file.calls) for file in graph.files)
     counted = sum(c.resolved + c.external + c.unresolved for c in graph.counts.values())
     return in_records, counted
-
-
-def nodes_without_counts(graph: Graph) -> set[str]:
-    """Return the nodes that have no counts."""
-    nodes: dict[str, None] = defaultdict(lambda: None)
-    for file, ids in zip(graph.files, graph.symbol_ids, strict=True):
-        nodes.update(dict.fromkeys([module_id(file.path), *ids]))
-    return set(nodes) - set(graph.counts)
