@@ -8,6 +8,7 @@ of the project, which is the folder of the nearest .csproj.
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cache
+from typing import NamedTuple
 
 from doctown.graph.modules import Modules, Place, ProjectConfig
 from doctown.parsing.records import FileRecord
@@ -15,27 +16,41 @@ from doctown.parsing.records import FileRecord
 GLOBAL = "global "
 
 
-def modules(  # noqa: C901 - its closures share its tables
-    files: Sequence[FileRecord], mine: Sequence[int], config: ProjectConfig
-) -> Modules:
-    """Return how the C# files find each other."""
-    homes: dict[tuple[str, str], list[Place]] = defaultdict(list)  # (namespace, name) -> the scopes that bind it
-    types: dict[str, list[Place]] = defaultdict(list)  # full name -> class scopes
-    namespaces: set[str] = set()
-    inside: dict[int, list[str]] = {}
+class _Tables(NamedTuple):
+    """The types of all files: by namespace and name the scopes that bind them, by full name their own scopes.
+
+    `inside` has the namespaces that each file declares, in their order; "" is the global one.
+    """
+
+    homes: dict[tuple[str, str], list[Place]]
+    types: dict[str, list[Place]]
+    namespaces: set[str]
+    inside: dict[int, list[str]]
+
+
+def _tables(files: Sequence[FileRecord], mine: Sequence[int]) -> _Tables:
+    tables = _Tables(defaultdict(list), defaultdict(list), set(), {})
     for index in mine:
         record = files[index]
-        inside[index] = sorted({scope.name or "" for scope in record.scopes if scope.kind == "namespace"}) or [""]
-        for name in inside[index]:
-            namespaces.update(_and_around(name))
+        tables.inside[index] = sorted({one.name or "" for one in record.scopes if one.kind == "namespace"}) or [""]
+        for name in tables.inside[index]:
+            tables.namespaces.update(_and_around(name))
         for symbol in record.symbols:
             if symbol.scope < 0 or record.scopes[symbol.scope].kind != "class" or "local" in symbol.flags:
                 continue
             namespace = _namespace_of(record, symbol.within)
             full = f"{namespace}.{symbol.qualified_name}" if namespace else symbol.qualified_name
-            types[full].append(Place(index, symbol.scope))
+            tables.types[full].append(Place(index, symbol.scope))
             if symbol.parent < 0:
-                homes[namespace, symbol.name].append(Place(index, symbol.within))
+                tables.homes[namespace, symbol.name].append(Place(index, symbol.within))
+    return tables
+
+
+def modules(  # noqa: C901 - its closures share its tables
+    files: Sequence[FileRecord], mine: Sequence[int], config: ProjectConfig
+) -> Modules:
+    """Return how the C# files find each other."""
+    homes, types, namespaces, inside = _tables(files, mine)
     projects = sorted(
         (path.rpartition("/")[0] for path in config.manifests if path.endswith(".csproj")), key=len, reverse=True
     )
