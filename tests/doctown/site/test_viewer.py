@@ -9,6 +9,7 @@ import gzip
 import re
 import shutil
 from dataclasses import replace
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,33 @@ def test_the_assets_are_built_from_the_sources(viewer: Path, tmp_path: Path) -> 
     committed = {path.name: path.read_bytes() for path in ASSETS.iterdir()}
     assert built.keys() == committed.keys()
     assert [name for name in built if built[name] != committed[name]] == [], "run `make assets`"
+
+
+# Each folder of the sources imports of itself and of those before it; "" are `app.tsx` and `main.tsx`.
+LAYERS = ("data", "parts", "pages", "graphs", "")
+# Texts, words, addresses: of no layer, and without imports of one.
+BESIDE = frozenset({"navigation", "routes", "text", "tree", "words"})
+
+
+def test_the_viewers_modules_import_in_one_direction() -> None:
+    """Components import hooks and hooks import data, never the other way, and no module imports itself in a circle."""
+    source = VIEWER / "src"
+    modules = {path.relative_to(source).with_suffix("").as_posix(): path for path in source.rglob("*.ts*")}
+    imports: dict[str, set[str]] = {}
+    for module, path in modules.items():
+        found = re.findall(r"from '(\.[^']+)\.js'", path.read_text(encoding="utf-8"))
+        places = [(path.parent / name).resolve() for name in found]
+        imports[module] = {one.relative_to(source).as_posix() for one in places if one.is_relative_to(source)}
+    assert imports["parts/links"] >= {"data/model", "parts/context", "words"}
+    TopologicalSorter(imports).prepare()
+    for module, others in imports.items():
+        for other in others:
+            assert modules[other].suffix == ".ts" or modules[module].suffix == ".tsx", f"{module} imports {other}"
+            assert other in BESIDE or layer_of(other) <= layer_of(module), f"{module} imports {other}"
+
+
+def layer_of(module: str) -> int:
+    return -1 if module in BESIDE else LAYERS.index(module.rpartition("/")[0])
 
 
 def write_with_shards(pack: Pack, folder: Path) -> None:

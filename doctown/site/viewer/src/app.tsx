@@ -2,6 +2,7 @@
 import type { ComponentChildren, RefObject } from 'preact'
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks'
 import { Model } from './data/model.js'
+import { SearchIndex } from './data/search.js'
 import type { Names, Overview, Summaries } from './data/shards.js'
 import type { Store } from './data/store.js'
 import { GraphPage } from './graphs/graph.js'
@@ -23,7 +24,6 @@ import { SearchBox } from './parts/searchbox.js'
 import { ThemeSwitch } from './parts/theme.js'
 import { hrefOf } from './routes.js'
 import type { Route } from './routes.js'
-import { SearchIndex } from './search.js'
 import { shownName } from './text.js'
 
 /** So many summaries are put into the index before the page may react again. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Model } from '../src/data/model.js'
 import { TEST } from '../src/data/shards.js'
-import { SearchIndex, readQuery } from '../src/search.js'
+import { SearchIndex, readQuery } from '../src/data/search.js'
 import { marks, partsOfName } from '../src/words.js'
 import { namesOf, overviewOf } from './support.js'
 

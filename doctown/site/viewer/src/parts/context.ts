@@ -2,9 +2,9 @@
 import { createContext } from 'preact'
 import { useContext, useEffect, useLayoutEffect, useState } from 'preact/hooks'
 import type { Model } from '../data/model.js'
+import type { SearchIndex } from '../data/search.js'
 import type { Overview, Summaries } from '../data/shards.js'
 import type { Loaded, Store } from '../data/store.js'
-import type { SearchIndex } from '../search.js'
 
 export interface Site {
   store: Store

@@ -7,8 +7,8 @@
  * node has them all, those that have most are found. Leaves out the markup of results (`pages/search.tsx`).
  */
 import uFuzzy from '@leeoniya/ufuzzy'
-import type { Model } from './data/model.js'
-import { isStopWord, partsOfName, squash, stem, wordsOfPath, wordsOfText } from './words.js'
+import { isStopWord, partsOfName, squash, stem, wordsOfPath, wordsOfText } from '../words.js'
+import type { Model } from './model.js'
 
 /** How well a term matches: by the place of the word (a row) and by how the word is matched (a column). */
 const QUALITY = {
