@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from doctown.docpack import Pack
+from doctown.docpack import Pack, open_pack
 from doctown.docpack.compare import Staleness, find_stale
 from doctown.errors import ConfigError
 from doctown.parsing.cache import Cache, default_folder
@@ -50,6 +50,12 @@ def cache_of(options: argparse.Namespace) -> Cache | None:
         return Cache(default_folder())
     except ConfigError:
         return None
+
+
+def pack_and_staleness(options: argparse.Namespace, environ: Mapping[str, str]) -> tuple[Pack, Staleness | None]:
+    """Return the pack `options.pack`, and how it fits `options.source` where that is given. Raise DoctownError."""
+    pack = open_pack(options.pack)
+    return pack, None if options.source is None else staleness_of(options.source, environ)(pack)
 
 
 def staleness_of(source: str, environ: Mapping[str, str]) -> Callable[[Pack], Staleness]:

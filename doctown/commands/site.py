@@ -4,8 +4,7 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
-from doctown.commands.options import staleness_of
-from doctown.docpack import open_pack
+from doctown.commands.options import pack_and_staleness
 
 SUMMARY = "Write a pack as a static site, for any host or to be opened as a file."
 
@@ -21,7 +20,6 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> None:
     """Run the command. Raise DoctownError."""
     from doctown.site.write import write_site
 
-    pack = open_pack(options.pack)
-    staleness = None if options.source is None else staleness_of(options.source, environ)(pack)
+    pack, staleness = pack_and_staleness(options, environ)
     site = write_site(pack, options.folder, staleness)
     print(f"site: {site.folder}/index.html ({site.files} files, {site.size_bytes:,} bytes)")  # noqa: T201

@@ -9,8 +9,7 @@ from contextlib import suppress
 from http.server import HTTPServer
 from pathlib import Path
 
-from doctown.commands.options import MAX_PORT, staleness_of
-from doctown.docpack import open_pack
+from doctown.commands.options import MAX_PORT, pack_and_staleness
 from doctown.errors import OutputError
 from generation import whole_number
 
@@ -32,8 +31,7 @@ def run(options: argparse.Namespace, environ: Mapping[str, str]) -> None:
     from doctown.site.serve import folder_server
     from doctown.site.write import write_site
 
-    pack = open_pack(options.pack)
-    staleness = None if options.source is None else staleness_of(options.source, environ)(pack)
+    pack, staleness = pack_and_staleness(options, environ)
     try:
         with tempfile.TemporaryDirectory(prefix="doctown-") as temporary:
             site = write_site(pack, Path(temporary) / "site", staleness)

@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Literal
 from urllib.parse import quote
 
-from doctown.docpack.pack import Index, Pack, by_neighbour
+from doctown.docpack.pack import Index, Pack, by_neighbour, most_central
 from doctown.docpack.schema import (
     CLUSTER_PAGES,
     FILE_PAGES,
@@ -123,10 +123,7 @@ def line_range(span: Span) -> str:
 
 def readme(pack: Pack) -> str:
     """Return README.md: what the pack is of, its size, what matters most in it, and the way to every page."""
-    central = sorted(
-        (node for node in pack.nodes if node["centrality"] > 0 and not is_module(node)),
-        key=lambda node: (-node["centrality"], node["id"]),
-    )
+    central = most_central(pack.nodes)
     clusters = pack.clusters["clusters"]
     return _text(
         f"# {escape(pack.manifest['repository']['name'])}",
@@ -187,9 +184,7 @@ def file_page(pack: Pack, index: Index, file: SourceFile) -> str:
 def cluster_page(pack: Pack, index: Index, cluster: Cluster) -> str:
     """Return the page of a cluster: its members, by their centrality."""
     page = f"{CLUSTER_PAGES}{cluster['id']}.md"
-    members = sorted(
-        (index.nodes[one] for one in cluster["members"]), key=lambda node: (-node["centrality"], node["id"])
-    )
+    members = most_central(index.nodes[one] for one in cluster["members"])
     basis = "their embeddings" if pack.clusters["basis"] == "embeddings" else "the words in them"
     return _text(
         f"# Cluster {cluster['id']}: {escape(cluster['label'])}",
@@ -280,7 +275,7 @@ def _contents(nodes: Sequence[Node]) -> str:
     for node in nodes:
         if is_module(node) and node["documentation"] is not None:
             return escape(node["documentation"]["summary"])
-    symbols = sorted((node for node in nodes if not is_module(node)), key=lambda node: -node["centrality"])
+    symbols = most_central(nodes)
     names = ", ".join(code(node["qualified_name"]) for node in symbols[:MAX_NAMED_SYMBOLS])
     return f"{len(symbols)} symbols: {names}" if names else "no symbols"
 

@@ -151,6 +151,11 @@ def by_neighbour(edges: Iterable[Edge], end: Literal["from", "to"], kind: EdgeKi
     return {node: sorted(parallel, key=lambda edge: -edge["confidence"]) for node, parallel in found.items()}
 
 
+def most_central(nodes: Iterable[Node]) -> list[Node]:
+    """Return the symbols, the most central first, equal ones in their order; nodes that stand for a file are none."""
+    return sorted((node for node in nodes if not is_module(node)), key=lambda node: -node["centrality"])
+
+
 def count_symbols(nodes: Iterable[Node]) -> Counter[str]:
     """Return the number of symbols in each language; nodes that stand for a whole file are not counted."""
     return Counter(node["language"] for node in nodes if not is_module(node))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from doctown.docpack.pack import Pack
+from doctown.docpack.pack import Pack, most_central
 from doctown.docpack.schema import Node, is_module
 from generation import Bars, Block, Note, Page, Section, Table
 
@@ -104,10 +104,7 @@ def _call_sites(pack: Pack) -> list[Block]:
 
 
 def _missing(pack: Pack) -> list[Block]:
-    missing = sorted(
-        (node for node in _symbols(pack) if node["documentation"] is None),
-        key=lambda node: (-node["centrality"], node["id"]),
-    )
+    missing = most_central(node for node in pack.nodes if node["documentation"] is None)
     if not missing:
         return [Note("Every symbol has a summary.")]
     rows = [

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from doctown.docpack.compare import Difference, Staleness
 from doctown.docpack.markdown import INCOMING, OUTGOING, line_range, one_line, provenance, source_link
-from doctown.docpack.pack import Index, Pack, by_neighbour, index_pack
+from doctown.docpack.pack import Index, Pack, by_neighbour, index_pack, most_central
 from doctown.docpack.schema import EdgeKind, Node, is_guess, is_module
 from doctown.errors import PackError
 
@@ -95,7 +95,7 @@ def overview(pack: Pack) -> list[Section]:
         (name, str(one["files"]), str(one["symbols"]), one["level"]) for name, one in pack.manifest["languages"].items()
     ]
     clusters = [(str(one["id"]), one["label"], str(one["size"])) for one in pack.clusters["clusters"]]
-    central = sorted((node for node in pack.nodes if node["centrality"] > 0), key=lambda node: -node["centrality"])
+    central = most_central(pack.nodes)
     return [
         Section("Pack", (), list(_facts(pack))),
         Section("Languages", ("language", "files", "symbols", "looked at"), languages),

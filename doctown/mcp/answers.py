@@ -15,7 +15,7 @@ from typing_extensions import TypedDict
 
 from doctown.docpack.compare import Staleness
 from doctown.docpack.markdown import source_link
-from doctown.docpack.pack import Index, Pack, by_neighbour
+from doctown.docpack.pack import Index, Pack, by_neighbour, most_central
 from doctown.docpack.schema import Edge, Node, is_guess, is_module
 from doctown.errors import PackError
 from doctown.mcp.search import SearchIndex
@@ -262,9 +262,7 @@ def cluster(opened: OpenPack, number: int, window: Window) -> dict[str, Any]:
     pack, index = opened.pack, opened.index
     for one in pack.clusters["clusters"]:
         if one["id"] == number:
-            members = sorted(
-                (index.nodes[member] for member in one["members"]), key=lambda node: (-node["centrality"], node["id"])
-            )
+            members = most_central(index.nodes[member] for member in one["members"])
             listed = page_of(members, window, lambda node: line_of(pack, node))
             return {"id": number, "label": cut(one["label"]), "terms": [cut(term) for term in one["terms"]], **listed}
     message = f"there is no cluster {number}: there are {len(pack.clusters['clusters'])}, from 0 on."
@@ -274,7 +272,7 @@ def cluster(opened: OpenPack, number: int, window: Window) -> dict[str, Any]:
 def overview(pack: Pack) -> Overview:
     """Return what a pack is of: where it comes from, its size, what matters most in it."""
     manifest, documentation = pack.manifest, pack.manifest["documentation"]
-    central = sorted((node for node in pack.nodes if not is_module(node)), key=lambda node: -node["centrality"])
+    central = most_central(pack.nodes)
     clusters = sorted(pack.clusters["clusters"], key=lambda one: -one["size"])
     return {
         "repository": dict(manifest["repository"]),

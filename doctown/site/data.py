@@ -16,8 +16,8 @@ from pydantic_core import to_json
 from typing_extensions import TypedDict
 
 from doctown.docpack.compare import Staleness
-from doctown.docpack.pack import Pack
-from doctown.docpack.schema import Documentation, EdgeKind, Failure, Kind, Node, Origin, Status, is_guess, is_module
+from doctown.docpack.pack import Pack, most_central
+from doctown.docpack.schema import Documentation, EdgeKind, Failure, Kind, Node, Origin, Status, is_guess
 
 VERSION = 1
 MAX_SHARD_BYTES = 256 << 10
@@ -160,7 +160,7 @@ def make_shards(pack: Pack, staleness: Staleness | None = None) -> Iterator[Shar
 
 def overview(pack: Pack, numbers: Mapping[str, int], starts: list[int], staleness: Staleness | None = None) -> Overview:
     """Return what the first page needs; `starts` are the numbers of the first symbols of the shards."""
-    central = sorted((node for node in pack.nodes if not is_module(node)), key=lambda node: -node["centrality"])
+    central = most_central(pack.nodes)
     return {
         "version": VERSION,
         "manifest": {name: value for name, value in pack.manifest.items() if name != "members"},
