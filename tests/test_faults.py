@@ -46,12 +46,13 @@ AT_ONCE = 20
 ANSWERS = {"at the start": 0, "in the middle": SYMBOLS // 2, "while uploading": None}
 # A request that is held must not be taken for one that hangs, nor a busy machine for a slow bucket.
 PROGRAM = """
+import os
 from generation.model import pacing
 from generation.results import checkpoint
 from generation.storage import lease
 pacing.MIN_TIMEOUT_S = 60.0
 checkpoint.MAX_HOLD_UP_S = 60.0
-lease.JOB_TTL_S = 4.0
+lease.JOB_TTL_S = float(os.environ["LEASE_S"])
 import handler
 handler.main()
 """
@@ -123,6 +124,7 @@ class Deployment:
             "STORAGE_RETRY_S": "20",
             "MAX_RETRIES": "1",
             "MAX_CONCURRENT_REQUESTS": str(AT_ONCE),
+            "LEASE_S": "4",
             **changes,
         }
         worker = self.stack.enter_context(running_worker(environment, args=("-c", before + PROGRAM)))
@@ -258,6 +260,9 @@ class Trial:
         return output
 
 
+# A job that is to come to its end before its bucket is back. It would wait for the bucket to renew its lease.
+WITHOUT_BUCKET = {"STORAGE_RETRY_S": "2", "LEASE_S": "100"}
+
 # Each fault is a function: it takes the trial through its first run and says how that ended.
 
 
@@ -323,7 +328,7 @@ def openai_hanging(trial: Trial) -> str:
 
 
 def r2_down(trial: Trial) -> str:
-    trial.deployment.replace_worker(STORAGE_RETRY_S="2")
+    trial.deployment.replace_worker(**WITHOUT_BUCKET)
     trial.begin()
     trial.deployment.s3.down()
     trial.release()
@@ -344,6 +349,7 @@ def r2_slow(trial: Trial) -> str:
 
 
 def r2_refusing(trial: Trial) -> str:
+    trial.deployment.replace_worker(**WITHOUT_BUCKET)
     trial.begin()
     trial.deployment.s3.down(403)
     trial.release()
@@ -351,6 +357,7 @@ def r2_refusing(trial: Trial) -> str:
     assert any("AccessDenied" in text for text in output["warnings"])
     trial.deployment.s3.up()
     wait_until(lambda: len(trial.deployment.saved(trial.job_id)) == SYMBOLS, "the worker to save what it has")
+    trial.deployment.replace_worker()
     return str(output["status"])
 
 
