@@ -151,7 +151,7 @@ def plan_build(
         estimates = purchase.estimates() if caller.execution is None else {options.via: purchase.estimate(options.via)}
     _emit_estimate(estimates[options.via], caller.emit)
     for engine, estimate in estimates.items():
-        said = f"--via {engine}: {estimate.requests:,} requests, ${estimate.estimated_cost:.4f}"
+        said = f"--via {engine}: {_requests(estimate)}, ${estimate.estimated_cost:.4f}"
         caller.emit(Event("engine", said, {"engine": engine, **dataclasses.asdict(estimate)}))
     return estimates
 
@@ -530,10 +530,15 @@ def _emit_estimate(estimate: Estimate, emit: Emit) -> None:
     if estimate.left_out_symbols or estimate.offline_symbols:
         lines.append(f"{estimate.left_out_symbols:,} are left out, {estimate.offline_symbols:,} are written offline")
     tokens = f"{estimate.estimated_input_tokens:,} input and {estimate.estimated_output_tokens:,} output tokens"
-    lines.append(f"estimate: {estimate.requests:,} requests, {tokens}, ${estimate.estimated_cost:.4f}")
+    lines.append(f"estimate: {_requests(estimate)}, {tokens}, ${estimate.estimated_cost:.4f}")
     emit(Event("estimate", "\n".join(lines), dataclasses.asdict(estimate)))
     for warning in estimate.warnings:
         emit(Event("warning", warning))
+
+
+def _requests(estimate: Estimate) -> str:
+    """Return how many requests go to the model; the estimate counts offline symbols too, which send none."""
+    return "no requests" if estimate.model == OFFLINE else f"{estimate.requests:,} requests"
 
 
 def _describe_summaries(summaries: Summaries, settings: Settings) -> list[str]:

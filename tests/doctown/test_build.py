@@ -278,6 +278,15 @@ def test_a_plan_buys_nothing(project: Path, tmp_path: Path, server: RunningServe
     assert not (tmp_path / "output").exists()
 
 
+def test_an_offline_plan_speaks_of_no_requests(project: Path, tmp_path: Path) -> None:
+    told = Told()
+    offline = Settings.from_env({"MODEL_NAME": "offline"})
+    plan_build(options(project, tmp_path / "output"), offline, None, Caller(told, lambda _: True, os.environ))
+    said = [*told.texts("estimate"), *told.texts("engine")]
+    assert len(said) == 2
+    assert all("no requests" in text for text in said)
+
+
 def test_a_price_that_is_refused_buys_nothing(project: Path, tmp_path: Path, server: RunningServer) -> None:
     with pytest.raises(DoctownError, match="Nothing was bought"):
         run_build(
