@@ -1,5 +1,6 @@
-// Reads a pack in Cloudflare's runtime: `node test/edge.mjs PACKAGE_JSON PACK`, where PACKAGE_JSON is beside miniflare.
-// tests/test_typescript_client.py runs it; node --test does not, since the simulator is no package of the client's.
+// Reads a pack by its address in Cloudflare's runtime: `node test/edge.mjs PACKAGE_JSON PACK`, where PACKAGE_JSON is
+// beside miniflare. tests/test_typescript_client.py runs it; node --test does not, since the simulator is no package of
+// the client's.
 
 import { readFileSync, readdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -14,7 +15,8 @@ const worker = `
 
   export default {
     async fetch(request) {
-      const reader = new DocpackReader(request.body)
+      const fetch = async () => new Response(request.body)
+      const reader = new DocpackReader('https://packs.example/a.docpack', { fetch })
       try {
         const { nodes } = await reader.pack()
         const names = []
