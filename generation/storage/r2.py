@@ -8,6 +8,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from typing import TYPE_CHECKING, BinaryIO, cast
@@ -178,12 +179,20 @@ class R2Storage:
 
     def _client(self) -> S3Client:
         key_id, secret = (self._settings.r2_access_key_id, self._settings.r2_secret_access_key)
-        return _shared_client(
-            self._settings.r2_endpoint,
-            key_id.get_secret_value() if key_id else "",
-            secret.get_secret_value() if secret else "",
-            self._call_limit_s,
-        )
+        with _client_lock:
+            return _shared_client(
+                self._settings.r2_endpoint,
+                key_id.get_secret_value() if key_id else "",
+                secret.get_secret_value() if secret else "",
+                self._call_limit_s,
+            )
+
+
+# functools.cache alone does not stop threads that start together from creating a client each.
+_client_lock = threading.Lock()
+os.register_at_fork(
+    before=_client_lock.acquire, after_in_parent=_client_lock.release, after_in_child=_client_lock.release
+)
 
 
 @functools.cache

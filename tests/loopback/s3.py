@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import boto3
+import botocore.session
 import trustme
 from botocore.config import Config
 
@@ -37,15 +38,17 @@ from tests.support.worker_process import running_process
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from moto.s3.models import FakeBucket, S3Backend
     from mypy_boto3_s3 import S3Client
 
 MINIFLARE_SOURCE = Path(__file__).resolve().parent / "miniflare"
 MINIFLARE_START_LIMIT_S = 30.0
-# The user agent by which the door knows the test's own look into the bucket: it meets no faults and is not recorded.
-_OWN_AGENT = "loopback-own"
 _STOP_LIMIT_S = 5.0
 HELD_AT_MOST_S = 60.0
 TRICKLE_EVERY_S = 0.05
+
+# The descriptions of S3 that each new client reads and takes apart, a tenth of a second: once for all clients here.
+botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class LoopbackS3:
         }
 
     def get(self, key: str) -> bytes:
-        """The object's bytes as stored."""
+        """Return the object's bytes as stored."""
         return self._own_client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
 
     def keys(self) -> list[str]:
@@ -87,9 +90,8 @@ class LoopbackS3:
         config = Config(
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
-            user_agent_extra=_OWN_AGENT,
         )
-        return _own_session().client(
+        return boto3.session.Session().client(
             "s3",
             endpoint_url=self.endpoint_url,
             aws_access_key_id=self.access_key_id,
@@ -100,10 +102,12 @@ class LoopbackS3:
         )
 
 
-@functools.cache
-def _own_session() -> boto3.session.Session:
-    """Return the session of the tests' own clients, which reads botocore's descriptions of S3 once: half a second."""
-    return boto3.session.Session()
+def _moto_backend() -> S3Backend:
+    # Imported late: it costs most of a second, which miniflare's tests need not pay.
+    from moto.core.models import DEFAULT_ACCOUNT_ID
+    from moto.s3.models import s3_backends
+
+    return s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
 
 
 class SeenRequest(NamedTuple):
@@ -132,9 +136,22 @@ class Fault(NamedTuple):
 
 @dataclass(frozen=True)
 class MotoS3(LoopbackS3):
-    """moto behind a door with faults."""
+    """moto behind a door with faults. The test's own looks into the bucket go past the door and the network."""
 
     door: Door = field(kw_only=True)
+
+    def get(self, key: str) -> bytes:
+        body: bytes = self._bucket().keys[key].value
+        return body
+
+    def keys(self) -> list[str]:
+        return sorted(self._bucket().keys)
+
+    def put(self, key: str, body: bytes) -> None:
+        _moto_backend().put_object(self.bucket, key, body)
+
+    def _bucket(self) -> FakeBucket:
+        return _moto_backend().get_bucket(self.bucket)
 
     @property
     def requests(self) -> list[SeenRequest]:
@@ -213,8 +230,6 @@ class Door:
         self.closing = threading.Event()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if _OWN_AGENT in environ.get("HTTP_USER_AGENT", ""):
-            return self.behind(environ, start_response)
         with self.arrival:
             self.seen.append(_seen(environ))
             self.working += 1
@@ -308,9 +323,7 @@ def _refuse(status: int, environ: WSGIEnvironment, start_response: StartResponse
 @contextmanager
 def running_moto(port: int = 0, *, tls: bool = True) -> Iterator[MotoS3]:
     """Serve moto's S3, with an empty bucket, until the block ends; one at a time in a process."""
-    # Imported late: it costs most of a second, which miniflare's tests need not pay.
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-    from moto.s3.models import s3_backends
 
     with tempfile.TemporaryDirectory(prefix="moto-") as folder:
         files = _make_tls(Path(folder)) if tls else None
@@ -318,16 +331,12 @@ def running_moto(port: int = 0, *, tls: bool = True) -> Iterator[MotoS3]:
         with _serving(door, files, port) as own_port:
             scheme = "http" if files is None else "https"
             s3 = MotoS3(f"{scheme}://127.0.0.1:{own_port}", str(files.ca_bundle) if files else "", door=door)
-            s3._own_client.create_bucket(
-                Bucket=s3.bucket,
-                CreateBucketConfiguration={"LocationConstraint": "auto"},  # type: ignore[typeddict-item]
-            )
+            _moto_backend().create_bucket(s3.bucket, "auto")
             try:
                 yield s3
             finally:
-                s3._own_client.close()
                 # moto keeps its buckets for the life of the process.
-                s3_backends.reset()
+                _moto_backend().reset()
 
 
 @contextmanager

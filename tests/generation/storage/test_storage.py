@@ -21,12 +21,10 @@ from typing import Any
 
 import pytest
 import trustme
-from moto.core.models import DEFAULT_ACCOUNT_ID
-from moto.s3.models import s3_backends
 
 from generation.config import Settings
 from generation.errors import StorageError
-from generation.storage import check_storage, open_storage
+from generation.storage import check_storage, open_storage, r2
 from generation.storage.base import Storage
 from generation.storage.folder import FolderStorage
 from generation.storage.r2 import R2Storage
@@ -47,6 +45,7 @@ OpenBucket = Callable[..., R2Storage]
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenBucket]:
     """The bucket as the worker opens it: from an environment, in which a test may set what it likes."""
     opened: list[R2Storage] = []
+    monkeypatch.setattr(r2, "FIRST_BACKOFF_S", 0.02)  # what is tried, not how long a real bucket would be spared
 
     def open_bucket(s3: LoopbackS3, **changes: str) -> R2Storage:
         environment = {**s3.environment(), "MODEL_NAME": "offline", **changes}
@@ -129,9 +128,11 @@ def test_a_put_waits_for_nothing_and_sends_nothing_that_r2_refuses(moto: MotoS3,
 
 
 def test_all_jobs_of_a_process_share_one_client(moto: MotoS3, bucket: OpenBucket) -> None:
-    """Two stores of the same bucket and keys have one client between them, other keys have their own."""
+    """Stores of the same bucket and keys have one client, also in threads that begin at once; other keys another."""
     one, two, other = bucket(moto), bucket(moto), bucket(moto, R2_ACCESS_KEY_ID="another")
-    assert one._client() is two._client()
+    with ThreadPoolExecutor(8) as pool:
+        first, *rest = pool.map(lambda store: store._client(), [one, two] * 4)
+    assert all(client is first for client in rest)
     assert one._client() is not other._client()
 
 
@@ -260,7 +261,7 @@ def test_one_refusal_does_not_stop_the_removal_of_the_others(moto: MotoS3, bucke
     """Of five documents that are to go, all go but the one that the bucket refuses, and the error says so."""
     keys = [f"checkpoints/job/{number}.jsonl" for number in range(5)]
     for key in keys:
-        s3_backends[DEFAULT_ACCOUNT_ID]["aws"].put_object(moto.bucket, key, b"")
+        moto.put(key, b"")
     moto.fail_next(1, 403)
     with pytest.raises(StorageError, match=r"AccessDenied.*; 1 of 5 documents remain"):
         asyncio.run(bucket(moto).delete(keys))
@@ -620,8 +621,8 @@ def test_existence_is_asked_for_without_the_document(moto: MotoS3, bucket: OpenB
 def test_more_keys_than_a_page_holds_are_listed(moto: MotoS3, bucket: OpenBucket) -> None:
     """S3 lists a thousand keys at a time; more of them are all listed."""
     keys = [f"checkpoints/job/{number:04}.jsonl" for number in range(1_003)]
-    for key in keys:  # past the door: a thousand connections over TLS take a quarter of a minute
-        s3_backends[DEFAULT_ACCOUNT_ID]["aws"].put_object(moto.bucket, key, b"")
+    for key in keys:
+        moto.put(key, b"")
     assert asyncio.run(bucket(moto).list_keys("checkpoints/job/")) == keys
 
 
