@@ -40,7 +40,7 @@ from tests.support.worker_process import RunningProcess, running_worker
 
 KEY = "sk-loopback-key-that-nobody-may-see"
 NAME = r"(?m)^Name: (.+)$"
-SYMBOLS = 120
+SYMBOLS = 60
 AT_ONCE = 20
 # How many answers a job has got at each moment, and no more until the fault has struck.
 ANSWERS = {"at the start": 0, "in the middle": SYMBOLS // 2, "while uploading": None}
@@ -152,8 +152,13 @@ class Deployment:
             self.worker.wait(LIMIT_S)
 
     def living_worker(self) -> RunningProcess:
+        """Return the worker that gets the next job: a poll of one that was killed, still open, must not get it."""
         if self.worker is None or self.worker.returncode is not None:
-            return self.start_worker()
+            self.start_worker()
+        living = f"pod-{self.pods}"
+        polls = self.queue._polling
+        wait_until(lambda: not any(polls[pod] for pod in list(polls) if pod != living), "polls of the dead to end")
+        assert self.worker is not None
         return self.worker
 
     def behave(self, **changes: Any) -> None:

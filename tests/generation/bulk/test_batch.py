@@ -824,22 +824,22 @@ def test_rows_have_ids_of_their_own_that_fit() -> None:
 
 
 def test_a_symbol_is_asked_so_often_and_no_oftener() -> None:
-    """Whatever comes in whatever order, a symbol ends: each remedy once, and MAX_RETRIES further turns."""
+    """Whatever comes in whatever order, a symbol ends within six turns: each remedy once, and MAX_RETRIES further."""
     codes = ["answer_cut_off", "context_too_long", "bad_answer", "timeout", "server_error", "hard"]
     hard = Findings((), (Finding("filler", hard=True, reason="It opens with filler."),))
     cost = Usage(input_tokens=3, output_tokens=1, requests=1)
     symbol = Symbol(0, SymbolContext("a", "f", "function", "python", "a.py"))
-    for turns in itertools.product(codes, repeat=6):
-        standing = NEW
-        for asked, code in enumerate(turns, start=1):
+    unfinished = [NEW]
+    for asked in range(1, 7):
+        states = []
+        for before, code in itertools.product(unfinished, codes):
             bad = Documented(0, "a", "This function.", cost, checks=hard)
             answer = bad if code == "hard" else Failed(0, "a", None, code, "no", cost)
-            standing = next_state(standing, answer, symbol, 2)
-            assert standing.usage == Usage(3 * asked, 0, asked, 0, asked, 0)
-            if standing.outcome is not None:
-                break
-        assert standing.outcome is not None
-        assert standing.outcome.usage == standing.usage
+            states.append(next_state(before, answer, symbol, 2))
+        assert all(state.usage == Usage(3 * asked, 0, asked, 0, asked, 0) for state in states)
+        assert all(state.outcome.usage == state.usage for state in states if state.outcome)
+        unfinished = [state for state in states if state.outcome is None]
+    assert unfinished == []
 
 
 def test_a_run_that_is_cancelled_from_elsewhere_ends(tmp_path: Path) -> None:
