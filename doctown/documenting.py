@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from collections import Counter
 from collections.abc import Coroutine, Mapping, Sequence
 from datetime import date
@@ -39,6 +40,8 @@ from generation.domain.output import JobOutput, PlannedOutput
 BUILD_DEADLINE_S = 7 * 24 * 3600.0
 # What a job gets that has less than this left: it asks for nothing more and says what it found.
 MIN_DEADLINE_S = 0.1
+# With less room than this a build stops buying: what it has bought, and what is in flight, can still be saved.
+MIN_FREE_BYTES = 2_000_000
 PREVIOUS_FILE = "previous.json"
 PREVIOUS_KEY = f"results/{PREVIOUS_FILE}"
 # A job whose estimate does not fit what the jobs before it have left.
@@ -89,6 +92,7 @@ class Documenting:
         self._today = today
         self._renew = renew
         self._execution = execution
+        self._work = work
         self._jobs = split(contexts, job_id)
         self._settings = settings if execution is not None else kept_in(work, settings)
         self._stored_previous_key = PREVIOUS_KEY if execution is None else f"results/{job_id}.previous.json"
@@ -187,6 +191,8 @@ class Documenting:
             used = summaries.usage["input_tokens"] + summaries.usage["output_tokens"]
             tokens = used + int(getattr(totals, "total_tokens", 0))
             emit(documented_so_far(done, total, len(summaries.failures), cost, tokens))
+            if self._execution is None:
+                _check_room(self._work)
 
         settings, stopping, figures = self._settings, None, None
         if self._execution is not None:
@@ -225,6 +231,14 @@ def run_to_end(work: Coroutine[Any, Any, Result], execution: Execution | None = 
         return asyncio.run(cancelled_on_signals(work)) if execution is None else execution.wait(work)
     except JobError as error:
         raise DocumentError(str(error), error.failure) from None
+
+
+def _check_room(work: Path) -> None:
+    """Raise OutputError where the disk of the work folder fills up: what is bought then could not be kept."""
+    if work.is_dir() and shutil.disk_usage(work).free < MIN_FREE_BYTES:
+        raise OutputError(
+            f"The disk of {str(work)!a} is full: make room, and the same command goes on with what was bought"
+        )
 
 
 def _write(path: Path, value: object) -> None:

@@ -453,6 +453,23 @@ def test_a_full_disk_is_found_before_anything_is_bought(
     assert server.bill()["requests"] == {}
 
 
+def test_a_disk_that_fills_up_stops_the_buying(
+    project: Path, tmp_path: Path, server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was bought before is kept: the next build asks for the rest, and for what was in flight."""
+    settings = with_model(server, MAX_CONCURRENT_REQUESTS="1")
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            shutil, "disk_usage", lambda _: SimpleNamespace(free=0 if sum(bought(server).values()) >= 5 else 10**9)
+        )
+        assert "is full: make room, and the same command goes on" in refusal(
+            options(project, tmp_path / "output"), settings
+        )
+    assert 5 <= sum(bought(server).values()) < 13
+    built(options(project, tmp_path / "output"), settings)
+    assert sum(bought(server).values()) <= 13 + 1
+
+
 def test_a_pack_that_cannot_be_written_loses_nothing(
     project: Path, tmp_path: Path, server: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
