@@ -133,7 +133,7 @@ class JobService:
             log.warning("%s", warning)
         if self.service_settings.is_open_to_others:
             log.warning(
-                "SERVICE_TOKEN is not set: whoever reaches %s may spend on this account", self.service_settings.host
+                "SERVICE_TOKEN is not set: anybody who reaches %s may spend on this account", self.service_settings.host
             )
 
     # Jobs

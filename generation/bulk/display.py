@@ -146,7 +146,7 @@ def summary_lines(survey: Survey, place: str, command: str) -> list[str]:
         shards, waiting = counted(survey.open_shards, "shard"), counted(survey.sources_not_begun, "source")
         lines.append(f"  {shards} without results, {waiting} not begun; to go on: {command} resume {survey.run}")
     elif survey.sources_finished < survey.sources:
-        lines.append(f"  to ask again for symbols that failed for a passing cause: {command} resume {survey.run}")
+        lines.append(f"  to ask again for symbols that failed for a temporary cause: {command} resume {survey.run}")
     if survey.has_results:
         lines.append(f"  results: {place}")
     return lines

@@ -95,8 +95,8 @@ class Request:
     """Symbols that one request asks the model to document.
 
     `reasons` says, by position, why a symbol is requested again; `spent` is what it has cost before; `fallback` is the
-    offline summary to use if the new request brings no answer; `unusable` counts the answers that were paid for in
-    vain.
+    offline summary to use if the new request brings no answer; `unusable` counts the answers that were paid for and
+    not used.
     """
 
     symbols: tuple[Symbol, ...]

@@ -84,8 +84,8 @@ _TRANSPORT_TIMEOUT = openai.Timeout(MAX_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
 class _Spent:
     """The cost of one question to the model so far; `again` if its symbols were requested before.
 
-    `unusable` counts the answers that were paid for in vain, those of earlier questions too. `latency_ms` is how long
-    the newest reply took.
+    `unusable` counts the answers that were paid for and not used, those of earlier questions too. `latency_ms` is how
+    long the newest reply took.
     """
 
     again: bool

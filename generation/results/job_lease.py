@@ -1,4 +1,4 @@
-"""The lease of a job: one run of it at a time buys summaries, whoever else was given the same job.
+"""The lease of a job: one run of it at a time buys summaries, although others may have been given the same job.
 
 RunPod can deliver a job again while its first worker still runs it. The second run waits here until the first has
 ended, finds its results, and answers with them; or it takes over what is left when the lease runs out. Leaves out: how

@@ -45,7 +45,7 @@ def main() -> None:
     for warning in (*warnings, *settings.model_warnings(utc_today())):
         log.warning("%s", warning)
     if service_settings.is_open_to_others:
-        log.warning("SERVICE_TOKEN is not set: whoever reaches %s may spend on this account", service_settings.host)
+        log.warning("SERVICE_TOKEN is not set: anybody who reaches %s may spend on this account", service_settings.host)
     service = Service(settings, service_settings)
     serve(make_app(service), service_settings, service.stopping)
 
