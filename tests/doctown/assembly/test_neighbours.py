@@ -21,10 +21,13 @@ def test_the_nearest_are_those_worked_out_by_hand() -> None:
     assert found.similarities[0] == pytest.approx([0.96, 0.6, 0])
 
 
+@pytest.mark.parametrize("tile_rows", [64, 128])
 @pytest.mark.parametrize("count", [4, 64, 65, 200, 500])
-def test_blocks_and_groups_give_what_sorting_all_pairs_would(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With blocks of a few rows, at and around whole numbers of groups."""
-    monkeypatch.setattr(neighbours, "MAX_BLOCK_BYTES", 4 * 512 * 7)
+def test_tiles_and_groups_give_what_sorting_all_pairs_would(
+    count: int, tile_rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With tiles of one and two groups, at and around whole numbers of groups."""
+    monkeypatch.setattr(neighbours, "TILE_ROWS", tile_rows)
     vectors = np.random.default_rng(SEED).normal(size=(count, 12)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     similarities = vectors @ vectors.T
@@ -36,8 +39,10 @@ def test_blocks_and_groups_give_what_sorting_all_pairs_would(count: int, monkeyp
     assert found.similarities == pytest.approx(-np.sort(-similarities, axis=1)[:, :3], abs=1e-6)
 
 
-def test_of_equally_near_vectors_the_first_come_first() -> None:
-    """200 equal vectors: each has the first three others."""
+@pytest.mark.parametrize("tile_rows", [64, 2_048])
+def test_of_equally_near_vectors_the_first_come_first(tile_rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """200 equal vectors: each has the first three others, in one tile as in many."""
+    monkeypatch.setattr(neighbours, "TILE_ROWS", tile_rows)
     vectors = np.tile(np.array([[0, 1, 0]], dtype=np.float32), (200, 1))
 
     found = nearest_neighbours(vectors)
