@@ -222,6 +222,19 @@ export function refusal(response: Response, text: string): GenerationError {
   return new GenerationError(failure, message, { status: response.status, retryAfterS: retryAfterS(response.headers) })
 }
 
+/** What a service says of its health, which it also does with a 503. */
+export async function requireHealth(
+  response: Response,
+  signal: AbortSignal | undefined,
+): Promise<Readonly<Record<string, unknown>>> {
+  const text = await textOf(response, signal)
+  const body = asObject(parseJson(text))
+  if (typeof body?.['ready'] === 'boolean') return body
+  throw response.ok
+    ? new GenerationError('bad_reply', 'the health of the service has no `ready`')
+    : refusal(response, text)
+}
+
 const FAILURES: Readonly<Record<number, string>> = {
   401: 'unauthorized',
   403: 'unauthorized',

@@ -3,18 +3,15 @@
 import { GenerationError } from './errors.js'
 import {
   asConnectionError,
-  asObject,
   asSubmissionError,
   decode,
   defaultFetch,
   exchange,
   open,
-  parseJson,
-  refusal,
+  requireHealth,
   requireObject,
   requireOk,
   segment,
-  textOf,
   waitToRepeat,
   withRetries,
 } from './http.js'
@@ -79,12 +76,7 @@ export class IngestClient {
   /** Whether the service can run a job; one that cannot answers too, with the reasons. */
   async health({ signal }: CallOptions = {}): Promise<IngestHealth> {
     const response = await this.#get('/health', signal)
-    const text = await textOf(response, signal)
-    const body = asObject(parseJson(text))
-    if (typeof body?.['ready'] === 'boolean') return body as unknown as IngestHealth
-    throw response.ok
-      ? new GenerationError('bad_reply', 'the health of the service has no `ready`')
-      : refusal(response, text)
+    return (await requireHealth(response, signal)) as unknown as IngestHealth
   }
 
   /**

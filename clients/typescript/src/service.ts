@@ -3,13 +3,12 @@
 import { GenerationError } from './errors.js'
 import {
   asConnectionError,
-  asObject,
   decode,
   defaultFetch,
   exchange,
   open,
-  parseJson,
   refusal,
+  requireHealth,
   requireObject,
   segment,
   textOf,
@@ -69,12 +68,7 @@ export class GenerationClient {
   /** Whether the service can take a job; one that cannot answers too, with the reason. */
   async health({ signal }: CallOptions = {}): Promise<Health> {
     const response = await open(this.#fetch, `${this.#baseUrl}/health`, { headers: this.#headers() }, { signal })
-    const text = await textOf(response, signal)
-    const body = asObject(parseJson(text))
-    if (typeof body?.['ready'] === 'boolean') return body as unknown as Health
-    throw response.ok
-      ? new GenerationError('bad_reply', 'the health of the service has no `ready`')
-      : refusal(response, text)
+    return (await requireHealth(response, signal)) as unknown as Health
   }
 
   /**
