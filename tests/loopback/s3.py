@@ -15,6 +15,7 @@ import functools
 import io
 import json
 import socket
+import ssl
 import sys
 import tempfile
 import threading
@@ -348,8 +349,12 @@ def _serving(door: Door, tls: Tls | None, port: int) -> Iterator[int]:
         def log(self, type: str, message: str, *args: object) -> None:
             pass
 
-    tls_files = None if tls is None else (str(tls.certificate), str(tls.private_key))
-    server = make_server("127.0.0.1", port, door, threaded=True, request_handler=QuietHandler, ssl_context=tls_files)
+    server = make_server("127.0.0.1", port, door, threaded=True, request_handler=QuietHandler)
+    if tls is not None:
+        server.ssl_context = context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(tls.certificate, tls.private_key)
+        # A connection begins in a thread of its own: a client that stands still there would keep all others out.
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="loopback-s3", daemon=True)
     thread.start()
     try:

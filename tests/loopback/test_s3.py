@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
 
 import boto3
 import pytest
@@ -186,3 +188,12 @@ def test_each_server_starts_empty() -> None:
         first.put("left over", b"1")
     with running_moto() as second:
         assert second.keys() == []
+
+
+def test_a_client_that_stands_still_at_its_beginning_keeps_nobody_out(moto: MotoS3, connect: Connect) -> None:
+    """A connection without a handshake, as a frozen process leaves one, holds up no other."""
+    address = urlsplit(moto.endpoint_url)
+    with socket.create_connection((address.hostname, address.port or 0)):
+        connect(moto).put_object(Bucket=moto.bucket, Key="key", Body=b"body")
+
+    assert moto.get("key") == b"body"
