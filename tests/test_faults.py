@@ -40,7 +40,7 @@ from tests.support.worker_process import RunningProcess, running_worker
 
 KEY = "sk-loopback-key-that-nobody-may-see"
 NAME = r"(?m)^Name: (.+)$"
-SYMBOLS = 60
+SYMBOLS = 120
 AT_ONCE = 20
 # How many answers a job has got at each moment, and no more until the fault has struck.
 ANSWERS = {"at the start": 0, "in the middle": SYMBOLS // 2, "while uploading": None}
