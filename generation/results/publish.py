@@ -19,7 +19,7 @@ from generation.domain.output import JobOutput
 from generation.domain.usage import cost_usd
 from generation.errors import StorageError
 from generation.results.checkpoint import Checkpoint, remove
-from generation.results.records import as_output
+from generation.results.records import as_output, stored_record
 from generation.results.report import SYMBOL_LISTS, Report, as_json, fitted, limit_symbols, pointer, without_symbols
 from generation.results.reuse import Results, adopted, covers, read_results
 from generation.storage.base import Storage
@@ -30,9 +30,6 @@ log = logging.getLogger(__name__)
 
 # RunPod refuses a result above 10 MB; results that could not be stored may fill an output up to this.
 EMERGENCY_OUTPUT_BYTES = 9_000_000
-
-# Maximum ratio of a stored record's length to the length of the same record in an output.
-FAR_TOO_LARGE = 10
 
 # Time for a segment in flight to be saved where the results could not be stored.
 LAST_SAVE_S = 3.0
@@ -111,12 +108,23 @@ async def _delete_segments(place: ResultsTarget, checkpoint: Checkpoint, ends_at
 
 
 def _own_output(report: Report, results: dict[str, Any], body_bytes: int, max_bytes: int) -> JobOutput:
-    """Return the output for the stored results, without building the symbol lists where they are far too large."""
-    if body_bytes > FAR_TOO_LARGE * max_bytes:
+    """Return the output for the stored results, without building the symbol lists where they are too large."""
+    # A record of an output is never longer than the stored one.
+    if body_bytes > max_bytes and _symbols_exceed(report, max_bytes):
         output = without_symbols(_as_output(report.document_without_symbols()) | results, max_bytes)
     else:
         output = fitted(_as_output(report.document()) | results, max_bytes)
     return cast("JobOutput", output)
+
+
+def _symbols_exceed(report: Report, max_bytes: int) -> bool:
+    """Return whether the symbols of an output would exceed a size, one by one: all of them take a lot of memory."""
+    size_bytes = 0
+    for outcome in report.outcomes:
+        size_bytes += len(as_json(as_output(stored_record(outcome))))
+        if size_bytes > max_bytes:
+            return True
+    return False
 
 
 def _their_output(document: Mapping[str, Any], results: dict[str, Any], spent_usd: float, max_bytes: int) -> JobOutput:
