@@ -26,9 +26,11 @@ from tests.loopback.s3 import (
     running_moto,
 )
 from tests.support.contexts import SEED
+from tests.support.loaded_once import load_once
 
 # Before any module of tests is imported, and with it the libraries that read the environment when they are.
 set_process_defaults(os.environ)
+load_once()
 
 hypothesis.settings.register_profile("repository", derandomize=True, deadline=None, max_examples=60, database=None)
 hypothesis.settings.load_profile("repository")

@@ -29,7 +29,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import boto3
-import botocore.session
 import trustme
 from botocore.config import Config
 
@@ -47,9 +46,6 @@ MINIFLARE_START_LIMIT_S = 30.0
 _STOP_LIMIT_S = 5.0
 HELD_AT_MOST_S = 60.0
 TRICKLE_EVERY_S = 0.05
-
-# The descriptions of S3 that each new client reads and takes apart, a tenth of a second: once for all clients here.
-botocore.session.create_loader = functools.cache(botocore.session.create_loader)
 
 
 @dataclass(frozen=True)

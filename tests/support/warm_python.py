@@ -23,16 +23,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import boto3
-import botocore.session
 import cpuinfo  # type: ignore[import-untyped]
+import httpcore2
+
+from tests.support.loaded_once import load_once
 
 LIBRARIES = (
     "aiohttp",
     "aiohttp_retry",
     "backoff",
-    "boto3",
     "fastapi",
-    "httpcore2",
     "openai",
     "paramiko",
     "requests",
@@ -55,8 +55,8 @@ for name in (*LIBRARIES, *OURS):
 # RunPod's SDK asks for the processor's name when it is imported, which takes a second.
 cpuinfo.get_cpu_info = functools.cache(cpuinfo.get_cpu_info)
 cpuinfo.get_cpu_info()
-# A client's descriptions of S3 take a tenth of a second to read and take apart: once for all workers.
-botocore.session.create_loader = functools.cache(botocore.session.create_loader)
+load_once()
+httpcore2.default_ssl_context()
 boto3.session.Session().client("s3", region_name="auto", aws_access_key_id="none", aws_secret_access_key="none")
 
 
