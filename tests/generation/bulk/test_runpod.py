@@ -25,6 +25,7 @@ from generation.errors import JobError
 from generation.storage import open_storage
 from tests.loopback.queue import DOCUMENTED_RATES, Rules
 from tests.support.bulk_runs import (
+    WIDTH,
     Deployment,
     ids,
     records,
@@ -279,8 +280,35 @@ def test_a_fault_of_the_account_stops_the_run(deployment: Deployment, tmp_path: 
     assert "resume poor" in stdout
     assert sum(deployment.openai.bill()["requests"].values()) < 100
     deployment.behave()
-    assert run_command(deployment.environment(), "resume", "poor")[0] == 0
+    code, stdout, stderr = run_command(deployment.environment(), "resume", "poor")
+    assert code == 0, stdout + stderr
     deployment.check_merged("poor", sources)
+
+
+def test_a_fault_that_a_job_met_before_the_resumption_does_not_end_the_run(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    """A job of an earlier start that ends without quota, some of its symbols documented, is followed by a new one."""
+    sources = write_sources(tmp_path, {"a": 3 * WIDTH})
+    deployment.behave(hold_after=0)
+    arguments = ("run", str(tmp_path), "--via", "runpod", "--run", "late", "--shard-size", str(3 * WIDTH))
+    with running_command(deployment.environment(), *arguments) as process:
+        wait_until(lambda: deployment.openai.bill()["in_flight"] == WIDTH, "the job to ask")
+        process.kill()
+        process.wait(LIMIT_S)
+    looks = deployment.queue.calls().get("status 200", 0)
+    with running_command(deployment.environment(), "resume", "late") as process:
+        wait_until(lambda: deployment.queue.calls().get("status 200", 0) > looks, "the resumption to find the job")
+        # It hears of the job's end when there is quota again, and not before.
+        deployment.queue.follow(Rules(answer_delay_s=LIMIT_S))
+        deployment.openai.set_behaviour(deployment.behaviour({"fault": "quota"}))
+        (job,) = (job for job in list(deployment.queue._book.jobs.values()) if "late" in str(job.input))
+        assert deployment.queue.result(job.id, LIMIT_S)["output"]["failed_count"] == 2 * WIDTH
+        deployment.openai.set_behaviour(deployment.behaviour())
+        deployment.queue.follow(Rules())
+        assert process.wait(LIMIT_S) == 0, process.last_lines()
+    document = deployment.merged("late", "a")
+    assert ids(document["documented_symbols"]) == ids(sources["a"])
 
 
 def test_the_cap_holds_for_the_whole_run(deployment: Deployment, tmp_path: Path) -> None:
