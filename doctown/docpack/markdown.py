@@ -344,9 +344,8 @@ def _properties(pack: Pack, node: Node, page: str) -> Iterator[str]:
 
 def _edge_lists(index: Index, node: Node, end: Literal["from", "to"], page: str) -> Iterator[str]:
     """Yield a title and a list for each kind of edge, of the nodes at the given end; the node itself is no caller."""
-    edges = (index.outgoing if end == "to" else index.incoming).get(node["id"], ())
     for kind, title in (OUTGOING if end == "to" else INCOMING).items():
-        found = by_neighbour(edges, end, kind)
+        found = by_neighbour(index, node, end, kind)
         own = found.pop(node["id"], ())
         lines = [f"- itself{_edge_notes(own)}"] if own and end == "to" else []
         lines += [

@@ -139,16 +139,16 @@ def index_pack(pack: Pack) -> Index:
     )
 
 
-def by_neighbour(edges: Iterable[Edge], end: Literal["from", "to"], kind: EdgeKind) -> dict[NodeId, list[Edge]]:
-    """Return the edges of a kind by the node at one end, the surest of each first.
+def by_neighbour(index: Index, node: Node, end: Literal["from", "to"], kind: EdgeKind) -> dict[NodeId, list[Edge]]:
+    """Return a node's edges of a kind by the node at their other `end`, the surest of each first.
 
     Edges between the same two nodes differ in how they were found. A node that calls itself is among them.
     """
     found: dict[NodeId, list[Edge]] = {}
-    for edge in edges:
+    for edge in (index.outgoing if end == "to" else index.incoming).get(node["id"], ()):
         if edge["kind"] == kind:
             found.setdefault(edge[end], []).append(edge)
-    return {node: sorted(parallel, key=lambda edge: -edge["confidence"]) for node, parallel in found.items()}
+    return {other: sorted(parallel, key=lambda edge: -edge["confidence"]) for other, parallel in found.items()}
 
 
 def most_central(nodes: Iterable[Node]) -> list[Node]:

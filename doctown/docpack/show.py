@@ -174,8 +174,7 @@ def _findings(node: Node) -> Sequence[dict[str, object]]:
 
 def _edge_rows(index: Index, node: Node, end: Literal["from", "to"], kind: EdgeKind) -> list[tuple[str, ...]]:
     """Return a row for each node at the given end; the node itself is no caller."""
-    edges = (index.outgoing if end == "to" else index.incoming).get(node["id"], ())
-    found = by_neighbour(edges, end, kind)
+    found = by_neighbour(index, node, end, kind)
     own = found.pop(node["id"], None)
     if own is not None and end == "to":
         found = {"itself": own, **found}

@@ -152,8 +152,8 @@ def symbol(opened: OpenPack, node: Node) -> dict[str, Any]:
         "is_test": node["is_test"],
         "centrality": node["centrality"],
         "cluster": node["cluster"],
-        "callers": len(_others(index.incoming, node, "from")),
-        "callees": len(_others(index.outgoing, node, "to")),
+        "callers": len(_others(index, node, "from")),
+        "callees": len(_others(index, node, "to")),
         "calls_itself": _calls_itself(index, node),
         "bases": [edge["to"] for edge in index.outgoing.get(node["id"], ()) if edge["kind"] == "inherits"][:MAX_NAMED],
         "external_calls": [cut(name) for name in node["external_calls"][:MAX_ITEMS]],
@@ -162,28 +162,28 @@ def symbol(opened: OpenPack, node: Node) -> dict[str, Any]:
     }
 
 
-def _others(edges: Mapping[str, Sequence[Edge]], node: Node, end: Literal["from", "to"]) -> dict[str, list[Edge]]:
+def _others(index: Index, node: Node, end: Literal["from", "to"]) -> dict[str, list[Edge]]:
     """Return the calls of a symbol by the other symbol, the surest first; those of the symbol itself are left out."""
-    found = by_neighbour(edges.get(node["id"], ()), end, "calls")
+    found = by_neighbour(index, node, end, "calls")
     found.pop(node["id"], None)
     return found
 
 
 def _calls_itself(index: Index, node: Node) -> bool:
-    calls = by_neighbour(index.outgoing.get(node["id"], ()), "to", "calls")
+    calls = by_neighbour(index, node, "to", "calls")
     return any(not is_guess(edge) for edge in calls.get(node["id"], ()))
 
 
 def callers(opened: OpenPack, node: Node, window: Window) -> Calls:
     """Return the symbols that call one, the surest first, with the lines of the calls."""
     unresolved = opened.pack.manifest["counts"]["call_sites_unresolved"]
-    return _called(opened, node, _others(opened.index.incoming, node, "from"), window, unresolved)
+    return _called(opened, node, _others(opened.index, node, "from"), window, unresolved)
 
 
 def callees(opened: OpenPack, node: Node, window: Window) -> Calls:
     """Return the symbols that one calls, the surest first, with the lines of the calls."""
     unresolved = node["unresolved_calls"] + node["ambiguous_calls"]
-    return _called(opened, node, _others(opened.index.outgoing, node, "to"), window, unresolved)
+    return _called(opened, node, _others(opened.index, node, "to"), window, unresolved)
 
 
 def _called(opened: OpenPack, node: Node, found: Mapping[str, list[Edge]], window: Window, unresolved: int) -> Calls:
