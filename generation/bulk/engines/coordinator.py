@@ -83,6 +83,12 @@ class _ShardFailure(NamedTuple):
     sentence: str
 
 
+async def load_results(storage: Storage, shard: Shard) -> ShardResults | None:
+    """Return the stored results of a shard, or None where there are none. Raise StorageError."""
+    stored = await storage.read(results_key(shard.job_id))
+    return await asyncio.to_thread(read_shard_results, stored.body) if stored else None
+
+
 class Coordinator:
     """One start of one run."""
 
@@ -174,7 +180,7 @@ class Coordinator:
             if isinstance(state, Summary):
                 self._budget.before_usd += state.total_cost
             for shard in state.shards if isinstance(state, Division) else ():
-                await self._record_cost(shard, await self._read(shard))
+                await self._record_cost(shard, await load_results(self._storage, shard))
 
     def _begin(self, work: Any) -> None:  # noqa: ANN401 - as _guarded
         task = asyncio.create_task(self._guarded(work))
@@ -188,7 +194,7 @@ class Coordinator:
             shard_failure = await self._run_until_done(work.source, shard)
         finally:
             self._slots.release()
-        results = await self._read(shard)
+        results = await load_results(self._storage, shard)
         if results is None and shard_failure is None:
             shard_failure = _ShardFailure(SHARD_FAILED, "its results are not in the store")
         await self._record_cost(shard, results)
@@ -205,7 +211,7 @@ class Coordinator:
 
         Raises Stopped where the run is stopped, and JobError where it cannot continue.
         """
-        results = await self._read(shard)
+        results = await load_results(self._storage, shard)
         if results:
             self._progress.found(results.counts)
         if results and results.is_settled:
@@ -218,7 +224,7 @@ class Coordinator:
             attempt = await self._engine.attempt(shard, self._job_input(source, shard, granted_usd), self._progress)
             if self._stopping.is_set():
                 raise Stopped("the run is stopped")
-            results = await self._read(shard)
+            results = await load_results(self._storage, shard)
             decision = judge(attempt, results)
             if decision.next_step is NextStep.STOP:
                 raise JobError(decision.sentence, decision.failure)
@@ -264,10 +270,6 @@ class Coordinator:
             job_input["previous_results_key"] = source.previous_key
         return job_input
 
-    async def _read(self, shard: Shard) -> ShardResults | None:
-        stored = await self._storage.read(results_key(shard.job_id))
-        return await asyncio.to_thread(read_shard_results, stored.body) if stored else None
-
     async def _merge(self, work: _Work) -> None:
         """Write a source's results; delete its shards unless resuming the run may improve them."""
         async with self._merging:
@@ -291,7 +293,7 @@ class Coordinator:
             merger.add(position, record)
         heading = _Heading(self._settings.model_name, self._settings.pricing)
         for shard in work.division.shards:
-            results = await self._read(shard)
+            results = await load_results(self._storage, shard)
             if results:
                 heading.add(results.document)
                 await asyncio.to_thread(merger.add_all, shard_records(shard, results.document))

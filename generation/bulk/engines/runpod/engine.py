@@ -19,8 +19,8 @@ from typing import Any, Literal, NamedTuple
 
 import aiohttp
 
-from generation.bulk.engines.coordinator import Coordinator
-from generation.bulk.engines.outcomes import AttemptResult, NextStep, ShardResults, judge, read_shard_results
+from generation.bulk.engines.coordinator import Coordinator, load_results
+from generation.bulk.engines.outcomes import AttemptResult, NextStep, judge
 from generation.bulk.engines.runpod.api import RunPodApi
 from generation.bulk.engines.runpod.settings import RunPodSettings
 from generation.bulk.engines.runpod.submissions import Submission, Submissions
@@ -185,7 +185,7 @@ class RunPodEngine:
         result = await self._poll_until_ended(shard, submission.runpod_id, progress)
         if result.ended == "unknown" and await self._await_unknown_copy(shard, submission.attempt):
             return AttemptResult("completed")
-        if earlier and judge(result, await self._results(shard)).next_step is NextStep.STOP:
+        if earlier and judge(result, await load_results(self._storage, shard)).next_step is NextStep.STOP:
             # It began before this start: the cause may be gone, and a new job tells.
             return await self.attempt(shard, job_input, progress)
         if result.ended == "cancelled" and await self._storage.read(cancelled_key(self._run.name)):
@@ -271,10 +271,6 @@ class RunPodEngine:
             if await self._saved(shard) != saved:
                 return True
         return False
-
-    async def _results(self, shard: Shard) -> ShardResults | None:
-        stored = await self._storage.read(results_key(shard.job_id))
-        return read_shard_results(stored.body) if stored else None
 
     async def _saved(self, shard: Shard) -> _Saved:
         results = await self._storage.read(results_key(shard.job_id))
