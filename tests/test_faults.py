@@ -111,7 +111,11 @@ class Deployment:
     shipper: subprocess.Popen[bytes] | None = None
 
     def start_worker(self, before: str = "", **changes: str) -> RunningProcess:
-        """Start a worker that executes the program `before` first; `changes` are settings of its own."""
+        """Start a worker that executes the program `before` first; `changes` are settings of its own.
+
+        From now on it alone gets jobs: none goes to a poll, still open, of one that was killed or stands still.
+        """
+        self.queue.pass_over(f"pod-{self.pods}")
         self.pods += 1
         environment = {
             **self.queue.environment(f"pod-{self.pods}"),
@@ -152,13 +156,8 @@ class Deployment:
             self.worker.wait(LIMIT_S)
 
     def living_worker(self) -> RunningProcess:
-        """Return the worker that gets the next job: a poll of one that was killed, still open, must not get it."""
         if self.worker is None or self.worker.returncode is not None:
-            self.start_worker()
-        living = f"pod-{self.pods}"
-        polls = self.queue._polling
-        wait_until(lambda: not any(polls[pod] for pod in list(polls) if pod != living), "polls of the dead to end")
-        assert self.worker is not None
+            return self.start_worker()
         return self.worker
 
     def behave(self, **changes: Any) -> None:
@@ -399,7 +398,6 @@ def frozen(trial: Trial) -> str:
     first = trial.deployment.living_worker()
     trial.begin()
     first.freeze()
-    trial.deployment.queue.pass_over(f"pod-{trial.deployment.pods}")
     deliver_again(trial)
     trial.release()
     output = trial.output()
